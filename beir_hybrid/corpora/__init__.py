@@ -1,0 +1,29 @@
+"""Parallel corpora: the data model, the readers and where the files come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beir_hybrid.corpora import lareqa
+from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.sources import DATA_SETS, DataSet, revision_of
+
+__all__ = ["DATA_SETS", "DataSet", "LanguageCorpus", "ParallelCorpus", "load", "revision_of"]
+
+
+def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
+    """Load a data set by name, downloading its files if they are not on this machine.
+
+    Args:
+        name: A key of ``DATA_SETS``, e.g. ``xquad-r``.
+        languages: ISO 639-1 codes; None for all languages of the data set.
+        progress: Show a progress bar for downloads, if standard error is a terminal.
+
+    Returns:
+        The corpus, its languages in the order of the data set.
+
+    Raises:
+        DataError: The name or a language is unknown, or a file is missing or malformed.
+        BeirHybridError: The cache folder cannot be written to.
+    """
+    return lareqa.read(name, languages, progress)

@@ -1,0 +1,89 @@
+"""The data model: questions and passages of several languages, and which passages answer which question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from beir_hybrid.errors import DataError
+
+
+@dataclass(frozen=True)
+class LanguageCorpus:
+    """The questions and passages of one language.
+
+    Attributes:
+        language: ISO 639-1 code.
+        question_ids: Ids of the questions; the same question has the same id in every language.
+        questions: Texts of the questions, in the order of ``question_ids``.
+        articles: Article of each question, the cluster of the significance tests; the same in every language.
+        passage_ids: Ids of the passages, ``<language>:<n>``.
+        passages: Texts of the passages, in the order of ``passage_ids``.
+        relevance: Question id -> {row of ``passages``: grade}. A question of another language may appear here;
+            grades are positive (1 where the data set knows only relevant and not).
+    """
+
+    language: str
+    question_ids: tuple[str, ...]
+    questions: tuple[str, ...]
+    articles: tuple[str, ...]
+    passage_ids: tuple[str, ...]
+    passages: tuple[str, ...]
+    relevance: Mapping[str, Mapping[int, int]]
+
+    @cached_property
+    def query_ids(self) -> tuple[str, ...]:
+        """Ids of the queries, ``<language>:<question_id>``."""
+        return tuple(f"{self.language}:{question_id}" for question_id in self.question_ids)
+
+
+@dataclass(frozen=True)
+class ParallelCorpus:
+    """A data set whose questions and passages exist in several languages.
+
+    Attributes:
+        name: Name of the data set, e.g. ``xquad-r``.
+        revision: Commit or content hash that the texts come from.
+        languages: Language code -> its questions and passages, in the order of the data set.
+
+    Raises:
+        DataError: Ids are not unique, lengths differ, or a relevance entry names no passage.
+    """
+
+    name: str
+    revision: str
+    languages: Mapping[str, LanguageCorpus]
+
+    def __post_init__(self) -> None:
+        for language, part in self.languages.items():
+            _check(f"{self.name} {language}", part)
+
+    def relevant(self, question_id: str, passage_language: str) -> Mapping[int, int]:
+        """Return {row of the passages: grade} of the passages in one language that answer a question."""
+        return self.languages[passage_language].relevance.get(question_id, {})
+
+    def restricted(self, languages: Iterable[str]) -> ParallelCorpus:
+        """Return the same corpus with only some of its languages, in their order here."""
+        keep = set(languages)
+        return ParallelCorpus(
+            self.name, self.revision, {code: part for code, part in self.languages.items() if code in keep}
+        )
+
+
+def _check(where: str, part: LanguageCorpus) -> None:
+    if not len(part.question_ids) == len(part.questions) == len(part.articles):
+        raise DataError(f"{where}: {len(part.question_ids)} question ids, {len(part.questions)} texts and articles")
+    if len(part.passage_ids) != len(part.passages):
+        raise DataError(f"{where}: {len(part.passage_ids)} passage ids for {len(part.passages)} passages")
+    for kind, ids in (("question", part.question_ids), ("passage", part.passage_ids)):
+        if len(set(ids)) != len(ids):
+            twice = next(i for n, i in enumerate(ids) if i in ids[:n])
+            raise DataError(f"{where}: the {kind} id {twice!r} stands twice; ids must be unique")
+    shared = set(part.query_ids) & set(part.passage_ids)
+    if shared:
+        raise DataError(f"{where}: {min(shared)!r} names both a query and a passage; rename the question")
+    for question_id, rows in part.relevance.items():
+        for row, grade in rows.items():
+            if not 0 <= row < len(part.passages) or grade <= 0:
+                raise DataError(f"{where}: question {question_id!r} has no passage row {row} of grade {grade}")

@@ -1,0 +1,19 @@
+"""The errors a user can cause: one line each, which says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class BeirHybridError(Exception):
+    """A mistake the user can mend. Its message is one line; the command line ends with exit code 2."""
+
+
+class DataError(BeirHybridError):
+    """A data set is missing, incomplete or malformed."""
+
+
+class ModelError(BeirHybridError):
+    """A model is missing or returned something that cannot be scored."""
+
+
+class RankTableError(BeirHybridError):
+    """A rank table is missing, truncated or does not fit its neighbours."""

@@ -1,0 +1,50 @@
+"""Where the tests find the real data, and what keeps them off the user's own folders and the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+BESIDE_THE_CHECKOUT = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    # Before the test modules import anything: the hub's client reads this once. Processes that tests start inherit it.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def real_data() -> Path | None:
+    """Return the folder of the real data sets, if it is there and not empty."""
+    folder = Path(os.environ.get("BEIR_HYBRID_DATA") or BESIDE_THE_CHECKOUT).resolve()
+    return folder if folder.is_dir() and any(folder.iterdir()) else None
+
+
+REAL_DATA = real_data()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Point everything that is read and written by default at the real data, if any, and at a temporary folder."""
+    home = tmp_path_factory.mktemp("home")
+    os.environ["BEIR_HYBRID_HOME"] = str(home)
+    os.environ["MTEB_CACHE"] = str(home / "mteb")
+    if REAL_DATA is not None:
+        os.environ["BEIR_HYBRID_DATA"] = str(REAL_DATA)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return the folder of the real data sets; for tests marked ``real_data``."""
+    assert REAL_DATA is not None, "mark this test with real_data"
+    return REAL_DATA
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("real_data") is None or REAL_DATA is not None:
+        return
+    reason = "no real data: set BEIR_HYBRID_DATA to the folder that holds lareqa/"
+    if os.environ.get("BEIR_HYBRID_REQUIRE_DATA") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
