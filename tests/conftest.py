@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 BESIDE_THE_CHECKOUT = Path(__file__).parents[2] / "shared" / "data"
 
@@ -13,6 +14,9 @@ BESIDE_THE_CHECKOUT = Path(__file__).parents[2] / "shared" / "data"
 def pytest_configure() -> None:
     # Before the test modules import anything: the hub's client reads this once. Processes that tests start inherit it.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # A busy machine must not fail a test: nothing here measures time.
+    settings.register_profile("beir-hybrid", deadline=None)
+    settings.load_profile("beir-hybrid")
 
 
 def real_data() -> Path | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
 
 from beir_hybrid.errors import DataError
 
@@ -22,15 +24,20 @@ class LanguageCorpus:
         passages: Texts of the passages, in the order of ``passage_ids``.
         relevance: Question id -> {row of ``passages``: grade}. A question of another language may appear here;
             grades are positive (1 where the data set knows only relevant and not).
+        titles: Titles of the passages, "" where there is none; None for a data set without titles. Encoders get a
+            passage's title and text, joined by MTEB.
+
+    The passages of a large data set need not be in memory: any sequence does, read when asked.
     """
 
     language: str
     question_ids: tuple[str, ...]
     questions: tuple[str, ...]
     articles: tuple[str, ...]
-    passage_ids: tuple[str, ...]
-    passages: tuple[str, ...]
+    passage_ids: Sequence[str]
+    passages: Sequence[str]
     relevance: Mapping[str, Mapping[int, int]]
+    titles: Sequence[str] | None = None
 
     @cached_property
     def query_ids(self) -> tuple[str, ...]:
@@ -76,14 +83,29 @@ def _check(where: str, part: LanguageCorpus) -> None:
         raise DataError(f"{where}: {len(part.question_ids)} question ids, {len(part.questions)} texts and articles")
     if len(part.passage_ids) != len(part.passages):
         raise DataError(f"{where}: {len(part.passage_ids)} passage ids for {len(part.passages)} passages")
+    if part.titles is not None and len(part.titles) != len(part.passages):
+        raise DataError(f"{where}: {len(part.titles)} titles for {len(part.passages)} passages")
     for kind, ids in (("question", part.question_ids), ("passage", part.passage_ids)):
-        if len(set(ids)) != len(ids):
-            twice = next(i for n, i in enumerate(ids) if i in ids[:n])
+        twice = _first_repeated(ids)
+        if twice is not None:
             raise DataError(f"{where}: the {kind} id {twice!r} stands twice; ids must be unique")
-    shared = set(part.query_ids) & set(part.passage_ids)
+    shared = set(part.query_ids).intersection(part.passage_ids)
     if shared:
         raise DataError(f"{where}: {min(shared)!r} names both a query and a passage; rename the question")
     for question_id, rows in part.relevance.items():
         for row, grade in rows.items():
             if not 0 <= row < len(part.passages) or grade <= 0:
                 raise DataError(f"{where}: question {question_id!r} has no passage row {row} of grade {grade}")
+
+
+def _first_repeated(ids: Sequence[str]) -> str | None:
+    """Return the first id that stands a second time."""
+    # Hashes take 8 bytes each: the ids of thirty million passages need not be in memory.
+    if len(np.unique(np.fromiter(map(hash, ids), dtype=np.int64, count=len(ids)))) == len(ids):
+        return None
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -1,0 +1,1 @@
+"""Encode once, count, and compute everything else from the counts."""

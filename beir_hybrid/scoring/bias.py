@@ -1,0 +1,253 @@
+"""Language bias: how far the rank of a passage depends on its language, computed from a rank table.
+
+All figures look at the pool of all languages. Sources: LAReQA (arXiv 2004.05484) for strong alignment and the
+one-target matrix, PEER (arXiv 2405.00978), arXiv 2408.10536 for the rank distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from beir_hybrid.errors import RankTableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOP_K = (10, 100)
+"""Cut-offs of the same-language figures."""
+
+PEER_K = (20, 100)
+"""Cut-offs of PEER."""
+
+PEER_WEIGHTS: Mapping[int, float] = {0: 0.5, 1: 0.5}
+"""Weight of the passages of each grade in PEER: half for the right answers, half for all others."""
+
+
+def query_bias(
+    table: pd.DataFrame, pool_sizes: Mapping[str, int], peer_weights: Mapping[int, float] = PEER_WEIGHTS
+) -> pd.DataFrame:
+    """Compute the language-bias figures of each query.
+
+    Args:
+        table: A rank table whose ranks in the pool are known; a query's relevant passage without a rank counts as
+            ranked behind the whole pool.
+        pool_sizes: Language -> passages of the pool.
+        peer_weights: Grade -> weight, adding up to 1.
+
+    Returns:
+        One row a query, indexed by query_id, with its ``query_language`` and ``question_id`` and the columns
+
+        - ``rank_distance``: largest less smallest of the best ranks that right answers of each language have;
+          ``normalized_rank_distance``: divided by pool size - 1; ``language_fairness``: 1 less that.
+        - ``strong_alignment``: mean, over the right answers in other languages than the query's, of the share of
+          wrong passages in the query's language that rank below. NaN without such an answer or such passages.
+        - ``same_language_share_at_k``, ``same_language_preference_at_k``: share of the top k in the query's language;
+          the same, divided by that language's share of the pool (1: no preference).
+        - ``peer_at_k``: probability of equal expected rank of the languages, as the package peer-measure gives it.
+
+    Raises:
+        RankTableError: The table lacks ranks in the pool of all languages.
+    """
+    ranks = _with_known_ranks(table, pool_sizes)
+    n_passages = sum(pool_sizes.values())
+    by_query = ranks.groupby("query_id", sort=False)
+    figures = by_query[["query_language", "question_id"]].first()
+    best = (
+        ranks.groupby(["query_id", "passage_language"], sort=False)["rank_in_pool"]
+        .min()
+        .groupby("query_id", sort=False)
+    )
+    figures["rank_distance"] = (best.max() - best.min()).astype(float)
+    figures["normalized_rank_distance"] = figures["rank_distance"] / max(n_passages - 1, 1)
+    figures["language_fairness"] = 1 - figures["normalized_rank_distance"]
+    figures["strong_alignment"] = _strong_alignment(ranks, pool_sizes)
+    tops = by_query["top_languages"].first()
+    for k in TOP_K:
+        share = _same_language_share(tops, figures["query_language"], k)
+        figures[f"same_language_share_at_{k}"] = share
+        in_pool = figures["query_language"].map(lambda language: pool_sizes.get(language, 0) / n_passages)
+        figures[f"same_language_preference_at_{k}"] = share / in_pool
+    for k in PEER_K:
+        figures[f"peer_at_{k}"] = _peer(ranks, tops, k, peer_weights)
+    return figures
+
+
+def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: Mapping[str, int]) -> dict[str, float]:
+    """Average the same-language figures of the queries in one language.
+
+    Args:
+        tops: Languages of each query's best passages in the pool of all languages, as in ``top_languages``.
+        query_language: Language of the queries.
+        pool_sizes: Language -> passages of the pool.
+
+    Returns:
+        ``same_language_share_at_k`` and ``same_language_preference_at_k`` as in ``query_bias``.
+    """
+    strings = pd.Series(list(tops))
+    languages = pd.Series(query_language, index=strings.index)
+    in_pool = pool_sizes[query_language] / sum(pool_sizes.values())
+    scores = {}
+    for k in TOP_K:
+        share = float(_same_language_share(strings, languages, k).mean())
+        scores[f"same_language_share_at_{k}"] = share
+        scores[f"same_language_preference_at_{k}"] = share / in_pool
+    return scores
+
+
+BIAS_FIGURES = (
+    "rank_distance",
+    "normalized_rank_distance",
+    "language_fairness",
+    "strong_alignment",
+    *(f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")),
+    *(f"peer_at_{k}" for k in PEER_K),
+)
+
+
+def mean_bias(figures: pd.DataFrame) -> dict[str, float]:
+    """Average the figures of some queries; a figure that a query does not have is left out of the mean."""
+    return {name: float(figures[name].mean()) for name in BIAS_FIGURES}
+
+
+def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Compute LAReQA's heat map: mAP when the answer in one language is the only one in the pool.
+
+    Args:
+        table: A rank table whose ranks in the pool are known.
+        pool_sizes: Language -> passages of the pool.
+
+    Returns:
+        Question language (rows) x answer language (columns); NaN where no question has such an answer.
+
+    Raises:
+        RankTableError: The table lacks ranks in the pool of all languages.
+    """
+    ranks = _with_known_ranks(table, pool_sizes).sort_values(["query_id", "rank_in_pool"], kind="stable")
+    # Answers in other languages are taken out of the pool: those that rank better no longer count.
+    place = ranks.groupby("query_id", sort=False).cumcount()
+    place_in_language = ranks.groupby(["query_id", "passage_language"], sort=False).cumcount()
+    alone = ranks["rank_in_pool"] - (place - place_in_language)
+    found = ranks["was_ranked"].astype(float)
+    precision = ranks.assign(precision=found * (place_in_language + 1) / alone)
+    average = precision.groupby(["query_language", "passage_language", "query_id"], sort=False)["precision"].mean()
+    matrix = average.groupby(["query_language", "passage_language"], sort=False).mean().unstack("passage_language")
+    languages = [language for language in pool_sizes if language in matrix.columns or language in matrix.index]
+    return matrix.reindex(index=[x for x in languages if x in matrix.index], columns=languages)
+
+
+def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Keep what the figures need, with a rank for every row: what was not returned ranks behind the whole pool."""
+    if table["top_languages"].isna().any():
+        languages = sorted(set(table.loc[table["top_languages"].isna(), "query_language"]))
+        raise RankTableError(
+            f"language bias needs ranks in the pool of all languages, which the {', '.join(languages)} questions lack; "
+            "evaluate the multilingual subsets too"
+        )
+    columns = ["query_id", "question_id", "query_language", "passage_language", "grade", "top_languages"]
+    ranks = table[columns].copy()
+    behind = sum(pool_sizes.values())
+    ranks["was_ranked"] = table["rank_in_pool"].notna()
+    ranks["rank_in_pool"] = table["rank_in_pool"].fillna(behind).astype("int64")
+    in_language = ranks["query_language"].map(pool_sizes).fillna(0)
+    ranks["outranked_by_query_language"] = table["outranked_by_query_language"].fillna(in_language).astype("int64")
+    return ranks
+
+
+def _strong_alignment(ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Series:
+    own = ranks["passage_language"] == ranks["query_language"]
+    ordered = ranks.assign(own=own.astype("int64")).sort_values(["query_id", "rank_in_pool"], kind="stable")
+    right_before = ordered.groupby("query_id", sort=False)["own"].cumsum() - ordered["own"]
+    n_right = ordered.groupby("query_id", sort=False)["own"].transform("sum")
+    wrong = ordered["query_language"].map(pool_sizes).fillna(0) - n_right
+    outranking = ordered["outranked_by_query_language"] - right_before
+    share = (1 - outranking / wrong.where(wrong > 0)).where(ordered["own"] == 0)
+    return share.groupby(ordered["query_id"], sort=False).mean()
+
+
+def _letters(tops: pd.Series, k: int) -> NDArray[np.str_]:
+    """The languages of the top k of each query, shape (Q, k); fewer columns in a smaller pool, "" where none."""
+    width = min(k, int(tops.str.len().max()) // 2)
+    padded = (
+        tops.str.slice(0, 2 * width).str.pad(2 * width, side="right", fillchar="\0").to_numpy(dtype=f"U{2 * width}")
+    )
+    return np.array([[text[2 * i : 2 * i + 2] for i in range(width)] for text in padded], dtype="U2")
+
+
+def _same_language_share(tops: pd.Series, query_languages: pd.Series, k: int) -> NDArray[np.float64]:
+    letters = _letters(tops, k)
+    retrieved = (letters != "").sum(1)
+    same = (letters == query_languages.loc[tops.index].to_numpy(dtype="U2")[:, None]).sum(1)
+    return same / np.maximum(retrieved, 1)
+
+
+class _Samples(NamedTuple):
+    """Ranks to be compared between languages, one entry a passage.
+
+    Attributes:
+        queries: Row of the query.
+        languages: Number of the passage's language.
+        ranks: Rank of the passage.
+        ranked: Whether it is among the top k.
+    """
+
+    queries: NDArray[np.int64]
+    languages: NDArray[np.int64]
+    ranks: NDArray[np.floating]
+    ranked: NDArray[np.bool_]
+
+
+def _peer(ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, float]) -> NDArray[np.float64]:
+    """PEER at k of each query: over the grades, the weighted p value of a test that the languages rank alike."""
+    letters = _letters(tops, k)
+    languages = sorted({*np.unique(letters[letters != ""]), *ranks["passage_language"]})
+    row = pd.Series(np.arange(len(tops)), index=tops.index)[ranks["query_id"]].to_numpy()
+    place, grade = ranks["rank_in_pool"].to_numpy(), ranks["grade"].to_numpy()
+    inside = ranks["was_ranked"].to_numpy() & (place <= letters.shape[1])
+    right = _Samples(row, np.searchsorted(languages, ranks["passage_language"]), place.astype(np.float64), inside)
+    wrong = letters != ""
+    wrong[row[inside], place[inside] - 1] = False
+    queries, columns = np.nonzero(wrong)
+    numbers = np.searchsorted(languages, letters[queries, columns])
+    others = _Samples(queries, numbers, columns + 1.0, np.ones(len(queries), dtype=bool))
+    total = weights.get(0, 0.0) * _equal_rank_probability(others, len(tops), len(languages))
+    for level in np.unique(grade):
+        chosen = _Samples(*(values[grade == level] for values in right))
+        judged = np.bincount(chosen.queries, minlength=len(tops)) > 0
+        equal = _equal_rank_probability(chosen, len(tops), len(languages))
+        total += weights.get(int(level), 0.0) * np.where(judged, equal, 0.0)
+    return total
+
+
+def _equal_rank_probability(samples: _Samples, n_queries: int, n_languages: int) -> NDArray[np.float64]:
+    """P value of a Kruskal-Wallis test that the languages of a query have the same mean rank, shape (n_queries,).
+
+    Samples that are not ranked share the average of the ranks behind the query's samples, as peer-measure gives them.
+    """
+    queries, languages, ranks, ranked = samples
+    total = np.bincount(queries, minlength=n_queries)
+    unranked = np.bincount(queries[~ranked], minlength=n_queries)
+    ranks = np.where(ranked, ranks, ((2 * total + unranked + 1) / 2)[queries])
+    cell = queries * n_languages + languages
+    count = np.bincount(cell, minlength=n_queries * n_languages).reshape(n_queries, n_languages)
+    sums = np.bincount(cell, weights=ranks, minlength=n_queries * n_languages).reshape(n_queries, n_languages)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(1) / total
+        between = np.where(count > 0, count * (sums / count - mean[:, None]) ** 2, 0.0).sum(1)
+        within = np.bincount(queries, weights=(ranks - mean[queries]) ** 2, minlength=n_queries)
+        statistic = (total - 1) * between / within
+    n_present = (count > 0).sum(1)
+    # Fewer than two languages, or nothing ranked at all: there is nothing that could be unequal.
+    trivial = (n_present < 2) | (unranked == total)
+    return np.where(trivial, 1.0, chi2.sf(np.where(trivial, 0.0, statistic), np.maximum(n_present - 1, 1)))
+
+
+def mean_bias_by_language(figures: pd.DataFrame, languages: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Average the figures of the queries of each language, and of all queries under ``all``."""
+    means = {language: mean_bias(figures[figures["query_language"] == language]) for language in languages}
+    means["all"] = mean_bias(figures)
+    return means

@@ -1,0 +1,123 @@
+"""How sure a model is of a ranking: the confidence scores of MTEB's abstention metrics (arXiv 2402.12997).
+
+MTEB computes nAUC from the top 1000 scores of each query: their maximum, their standard deviation and the difference
+of the best two. These are the only figures that need scores and not just ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.integrate import trapezoid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOP_K = 1000
+"""Scores that MTEB keeps of each query."""
+
+ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The confidence scores of Q queries in one pool, each of shape (Q,).
+
+    Attributes:
+        maximum: The best score.
+        std: Standard deviation of the top 1000 scores.
+        margin: Difference of the best and the second best score, 0 in a pool of one.
+    """
+
+    maximum: NDArray[np.float64]
+    std: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def by_name(self) -> dict[str, NDArray[np.float64]]:
+        """Return the three scores under the names that MTEB's keys end in."""
+        return {"max": self.maximum, "std": self.std, "diff1": self.margin}
+
+    def of(self, queries: NDArray[np.int64]) -> Confidence:
+        """Return the confidence of some queries, given by their rows."""
+        return Confidence(self.maximum[queries], self.std[queries], self.margin[queries])
+
+
+class TopScores:
+    """The top 1000 scores of each query of the blocks seen so far, in no order."""
+
+    def __init__(self, top_k: int = TOP_K) -> None:
+        self.top_k = top_k
+        self.values: torch.Tensor | None = None
+
+    def add(self, scores: torch.Tensor) -> None:
+        """Take in a block of scores, shape (Q, n)."""
+        if self.values is not None:
+            self.values = self.values.to(scores.device)  # restored ones come from a file
+        if self.values is not None and self.values.shape[1] == self.top_k:
+            scores = _above(scores, self.values.min(1, keepdim=True).values)
+        values = scores if self.values is None else torch.cat([self.values, scores], dim=1)
+        if values.shape[1] > self.top_k:
+            values = torch.topk(values, self.top_k, dim=1, sorted=False).values
+        self.values = values.clone() if values is scores else values
+
+    def confidence(self) -> Confidence:
+        """Compute the confidence of each query from its top scores."""
+        assert self.values is not None, "no block was added"
+        best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.double().cpu().numpy()
+        margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
+        return Confidence(best[:, 0], np.std(self.values.double().cpu().numpy(), axis=1), margin)
+
+
+def _above(scores: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
+    """Keep the scores of each row above its limit, moved to the left and filled up with the lowest score there is.
+
+    In a large pool few scores of a late block enter the top: finding them is cheaper than selecting among all.
+    """
+    query, column = (scores > limits).nonzero(as_tuple=True)
+    count = torch.bincount(query, minlength=len(scores))
+    kept = torch.full((len(scores), int(count.max()) if len(count) else 0), -torch.inf, device=scores.device)
+    place = torch.arange(len(query), device=scores.device) - (count.cumsum(0) - count)[query]
+    kept[query, place] = scores[query, column]
+    return kept
+
+
+def abstention_areas(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the normalized area under the abstention curve (nAUC) of several metrics, as MTEB does.
+
+    Args:
+        confidence: One confidence score of each query, shape (Q,).
+        metrics: Each metric of each query, shape (M, Q).
+
+    Returns:
+        nAUC of each metric, shape (M,); NaN where all queries score the same.
+
+    Source: arXiv 2402.12997. The order of the floating-point operations is MTEB's, because a metric that is equal
+    for all queries divides one rounding error by another there.
+    """
+    curves = _abstention_curves(confidence, metrics)
+    oracles = np.stack([_abstention_curves(metric, metric[None])[0] for metric in metrics])
+    area, best = _area(curves), _area(oracles)
+    flat = oracles[:, 0] * (ABSTENTION_RATES[-1] - ABSTENTION_RATES[0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(best == flat, np.nan, (area - flat) / (best - flat))
+
+
+def _abstention_curves(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of each metric over the queries that are left at each abstention rate, shape (M, 10)."""
+    n_queries = metrics.shape[1]
+    order = np.argsort(confidence, kind="stable")
+    ordered = confidence[order]
+    first_of_ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    ties = np.diff(np.r_[first_of_ties, n_queries])
+    # Queries of equal confidence share their mean: which of them is left must not depend on their order.
+    means = np.add.reduceat(metrics[:, order], first_of_ties, axis=1) / ties
+    spread = np.repeat(means, ties, axis=1)
+    left_out = [min(round(rate * n_queries), n_queries - 1) for rate in ABSTENTION_RATES]
+    return np.stack([spread[:, start:].mean(axis=1) for start in left_out], axis=1)
+
+
+def _area(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    return trapezoid(curves, ABSTENTION_RATES, axis=1)

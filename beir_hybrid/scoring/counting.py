@@ -1,0 +1,336 @@
+"""The counting pass: how many passages of each language outrank each relevant passage.
+
+A rank is a count, and counts over disjoint sets of passages add up. One pass over blocks of scores therefore gives
+the rank of every relevant passage in every single-language pool and in the multilingual pool; nothing is sorted and
+memory does not grow with the pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from beir_hybrid.errors import ModelError
+from beir_hybrid.scoring.confidence import Confidence, TopScores
+from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.targets import Targets
+from beir_hybrid.scoring.top_languages import TopLanguages
+from beir_hybrid.settings import MULTI
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Similarity = Callable[[Any, Any], Any]
+
+BLOCK_ELEMENTS = 16_000_000
+"""Scores of one block, 64 MB in float32."""
+
+HELD_ELEMENTS = 32_000_000
+"""Scores of all blocks of a query language that are held at once, 128 MB, where the pool is small enough."""
+
+TILE_ELEMENTS = 1_000_000
+"""Scores compared at once, so that a comparison stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class PassageBlock:
+    """Embeddings of passages of one language, consecutive ones unless ``rows`` says otherwise.
+
+    Attributes:
+        language: Number of the language in ``Targets.passage_languages``.
+        first: Row of the first passage.
+        ids: Ids of the passages, n of them.
+        embeddings: What the encoder returned, shape (n, D).
+        rows: Rows of the passages, ascending, shape (n,), where they are not consecutive; ``first`` is the first one.
+    """
+
+    language: int
+    first: int
+    ids: Sequence[str]
+    embeddings: Any
+    rows: NDArray[np.int64] | None = None
+
+    def find(self, targets: Targets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of the pairs whose relevant passage lies in the block, and its columns."""
+        pairs = np.flatnonzero(targets.languages == self.language)
+        passages = targets.passages[pairs]
+        if self.rows is None:
+            columns = passages - self.first
+            found = (columns >= 0) & (columns < len(self.ids))
+        else:
+            columns = np.minimum(np.searchsorted(self.rows, passages), len(self.rows) - 1)
+            found = self.rows[columns] == passages
+        return pairs[found], columns[found]
+
+
+@dataclass(frozen=True)
+class CountedRanks:
+    """The outcome of the counting pass for the queries of one language.
+
+    Attributes:
+        targets: The P pairs that were counted.
+        outranked: Passages of each language that outrank the relevant passage, shape (P, L).
+        confidence: Language of a single-language pool, or ``"multi"`` -> confidence of each query's top scores.
+        top_languages: Numbers of the languages of each query's best passages in the pool of all languages, best
+            first, shape (Q, min(100, pool size)).
+    """
+
+    targets: Targets
+    outranked: NDArray[np.int64]
+    confidence: Mapping[str, Confidence]
+    top_languages: NDArray[np.int8]
+
+    @property
+    def rank_in_language(self) -> NDArray[np.int64]:
+        """Rank of each relevant passage in the pool of its own language, from 1, shape (P,)."""
+        return self.outranked[np.arange(len(self.outranked)), self.targets.languages] + 1
+
+    @property
+    def rank_in_pool(self) -> NDArray[np.int64]:
+        """Rank of each relevant passage in the pool of all languages, from 1, shape (P,)."""
+        return self.outranked.sum(axis=1) + 1
+
+    def only(self, chosen: NDArray[np.bool_]) -> CountedRanks:
+        """Return the same counts for some of the pairs, given as a mask of shape (P,)."""
+        return replace(self, targets=self.targets.only(chosen), outranked=self.outranked[chosen])
+
+
+class RankCounter:
+    """Counts, block by block, the passages that outrank the relevant ones of the queries of one language.
+
+    A counter that was saved as ``state`` and restored by ``from_state`` goes on to exactly the same result.
+    """
+
+    def __init__(self, targets: Targets, own: torch.Tensor) -> None:
+        """Start at zero.
+
+        Args:
+            targets: The P pairs of one query language.
+            own: Score of the relevant passage of each pair, shape (P,).
+        """
+        self.targets = targets
+        self.own = own
+        self._outranked = np.zeros((len(targets.queries), len(targets.passage_languages)), dtype=np.int64)
+        self._thresholds = torch.from_numpy(targets.padded(own.numpy(), np.inf))
+        # Nobody asks how sure the model is in a pool without relevant passages: such languages share one list.
+        self._tops = {int(language): TopScores() for language in np.unique(targets.languages)}
+        self._other_tops = TopScores()
+        self._top_languages = TopLanguages()
+
+    def add(self, block: PassageBlock, scores: torch.Tensor) -> None:
+        """Count a block by its scores, shape (Q, n), which are written to."""
+        pairs, columns = block.find(self.targets)
+        _put_own_scores(scores, self.targets, pairs, columns, self.own)
+        self._tops.get(block.language, self._other_tops).add(scores)
+        self._top_languages.add(scores, block.language, block.ids, block.first if block.rows is None else block.rows)
+        self._outranked[:, block.language] += _outranking(
+            scores, self.targets, block, pairs, self.own, self._thresholds.to(scores.device)
+        )
+
+    def result(self) -> CountedRanks:
+        """Return the outcome for the blocks seen so far."""
+        names = self.targets.passage_languages
+        multi = TopScores()
+        confidence: dict[str, Confidence] = {}
+        for language, top in self._tops.items():
+            if top.values is not None:
+                confidence[names[language]] = top.confidence()
+                multi.add(top.values)
+        if self._other_tops.values is not None:
+            multi.add(self._other_tops.values)
+        if multi.values is not None:
+            confidence[MULTI] = multi.confidence()
+        return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
+
+    def state(self) -> dict[str, NDArray]:
+        """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
+        tops = {f"top_{language}": top for language, top in self._tops.items()} | {"top": self._other_tops}
+        arrays = {name: np.sort(top.values.cpu().numpy()) for name, top in tops.items() if top.values is not None}
+        best = {f"best_{name}": values for name, values in self._top_languages.state().items()}
+        return {"own": self.own.numpy(), "outranked": self._outranked, **arrays, **best}
+
+    @classmethod
+    def from_state(cls, targets: Targets, state: Mapping[str, NDArray], ids: Sequence[Sequence[str]]) -> RankCounter:
+        """Restore a counter.
+
+        Args:
+            targets: The pairs it counted.
+            state: What ``state`` returned.
+            ids: Ids of all passages of each language of the pool.
+        """
+        counter = cls(targets, torch.from_numpy(state["own"]))
+        counter._outranked = state["outranked"].copy()
+        for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:
+            if name in state:
+                top.values = torch.from_numpy(state[name])
+        best = {name.removeprefix("best_"): values for name, values in state.items() if name.startswith("best_")}
+        counter._top_languages = TopLanguages.from_state(best, ids)
+        return counter
+
+
+def count_ranks(
+    targets: Targets,
+    questions: Any,
+    blocks: Iterable[PassageBlock],
+    similarity: Similarity,
+    relevant_embeddings: Callable[[NDArray[np.int64]], Any] | None = None,
+) -> CountedRanks:
+    """Count, for every relevant pair, the passages of each language that outrank it.
+
+    Equal scores rank as trec_eval ranks them: the passage whose id is the larger string comes first.
+
+    Args:
+        targets: The pairs of one query language.
+        questions: Embeddings of the queries, shape (Q, D).
+        blocks: The passages, language after language; a language may come in several blocks.
+        similarity: The model's own similarity of (Q, D) and (n, D), shape (Q, n). What it returns is written to.
+        relevant_embeddings: Gives the embeddings of the relevant passages of the pairs with the given numbers,
+            shape (len(numbers), D). Needed where not all scores can be held; without it they are.
+
+    Returns:
+        Counts, from which all ranks follow, and the confidence of each query in each pool.
+
+    Raises:
+        ModelError: The similarity gives scores that are not finite, or not one for each query and passage.
+    """
+    scored: Iterable[tuple[PassageBlock, torch.Tensor]]
+    scored = ((block, scores_of(similarity, questions, block.embeddings)) for block in blocks)
+    if relevant_embeddings is None:
+        # The scores of the relevant passages are taken from the very blocks they are compared with, which makes
+        # equal embeddings equal scores whatever the shape of the matrix product rounds to.
+        scored = list(scored)
+        own = own_scores_in(targets, scored)
+    else:
+        own = _own_scores(targets, questions, similarity, relevant_embeddings)
+    counter = RankCounter(targets, own)
+    for block, scores in scored:
+        counter.add(block, scores)
+    return counter.result()
+
+
+def split_blocks(block: PassageBlock, n_queries: int) -> Iterator[PassageBlock]:
+    """Cut a block into pieces whose scores against ``n_queries`` queries stay within BLOCK_ELEMENTS."""
+    step = max(1, BLOCK_ELEMENTS // max(n_queries, 1))
+    if 0 < len(block.ids) <= step:
+        yield block
+        return
+    for start in range(0, len(block.ids), step):
+        ids = block.ids[start : start + step]
+        embeddings = select_rows(block.embeddings, slice(start, start + len(ids)))
+        yield PassageBlock(block.language, block.first + start, ids, embeddings)
+
+
+def scores_of(similarity: Similarity, questions: Any, passages: Any) -> torch.Tensor:
+    """Return the similarity of (Q, D) and (n, D) as float32 of shape (Q, n) that can be written to.
+
+    Raises:
+        ModelError: The scores are not finite, or not one for each query and passage.
+    """
+    scores = torch.as_tensor(similarity(questions, passages)).detach()
+    scores = (scores if scores.layout == torch.strided else scores.to_dense()).to(torch.float32).contiguous()
+    shape = (questions.shape[0], passages.shape[0])
+    if scores.shape != shape:
+        raise ModelError(
+            f"the similarity of {shape[0]} x {shape[1]} embeddings has the shape {tuple(scores.shape)}; check the model"
+        )
+    if not torch.isfinite(scores.sum()):
+        raise ModelError("the similarity of two embeddings is not finite; the model's scores cannot be ranked")
+    return scores.clone() if scores.is_inference() else scores  # others cannot be written to
+
+
+def own_scores_in(targets: Targets, scored: Iterable[tuple[PassageBlock, torch.Tensor]]) -> torch.Tensor:
+    """Look up the scores of the relevant passages, shape (P,), in blocks that hold all of them."""
+    own = torch.full((len(targets.queries),), torch.nan)
+    for block, scores in scored:
+        pairs, columns = block.find(targets)
+        queries = torch.from_numpy(targets.queries[pairs])
+        own[torch.from_numpy(pairs)] = scores[queries, torch.from_numpy(columns)].cpu()
+    return own
+
+
+def _own_scores(
+    targets: Targets, questions: Any, similarity: Similarity, relevant_embeddings: Callable[[NDArray[np.int64]], Any]
+) -> torch.Tensor:
+    own = torch.empty(len(targets.queries))
+    step = 256
+    for start in range(0, targets.n_queries, step):
+        numbers = np.flatnonzero((targets.queries >= start) & (targets.queries < start + step))
+        if len(numbers):
+            some = select_rows(questions, slice(start, start + step))
+            scores = scores_of(similarity, some, relevant_embeddings(numbers))
+            rows = torch.from_numpy(targets.queries[numbers] - start)
+            own[torch.from_numpy(numbers)] = scores[rows, torch.arange(len(numbers))].cpu()
+    return own
+
+
+def _put_own_scores(
+    scores: torch.Tensor,
+    targets: Targets,
+    pairs: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    own: torch.Tensor,
+) -> None:
+    """Write the relevant passages' scores into the block, so that no passage outranks itself by a rounding error."""
+    queries = torch.from_numpy(targets.queries[pairs]).to(scores.device)
+    scores[queries, torch.from_numpy(columns).to(scores.device)] = own[torch.from_numpy(pairs)].to(scores.device)
+
+
+def _outranking(
+    scores: torch.Tensor,
+    targets: Targets,
+    block: PassageBlock,
+    inside: NDArray[np.int64],
+    own: torch.Tensor,
+    thresholds: torch.Tensor,
+) -> NDArray[np.int64]:
+    """Count the passages of the block that outrank each relevant passage, shape (P,).
+
+    ``inside`` are the numbers of the pairs whose relevant passage lies in the block.
+    """
+    above, not_below = _compare(scores, thresholds)
+    outranking = above[targets.queries, targets.slots].astype(np.int64)
+    ties = not_below[targets.queries, targets.slots] - outranking
+    ties[inside] -= 1  # itself
+    tied = np.flatnonzero(ties)
+    if len(tied):
+        outranking[tied] += _tied_with_larger_id(scores, targets, block, own, tied)
+    return outranking
+
+
+def _compare(scores: torch.Tensor, thresholds: torch.Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Count, for every query and slot, the scores above and not below the threshold, two (Q, R) arrays."""
+    above = torch.empty(thresholds.shape, dtype=torch.int32, device=scores.device)
+    not_below = torch.empty_like(above)
+    step = max(1, TILE_ELEMENTS // max(scores.shape[1], 1))
+    for start in range(0, len(scores), step):
+        tile, limits = scores[start : start + step], thresholds[start : start + step]
+        for slot in range(limits.shape[1]):
+            limit = limits[:, slot : slot + 1]
+            above[start : start + step, slot] = (tile > limit).sum(1, dtype=torch.int32)
+            not_below[start : start + step, slot] = (tile >= limit).sum(1, dtype=torch.int32)
+    return above.cpu().numpy(), not_below.cpu().numpy()
+
+
+def _tied_with_larger_id(
+    scores: torch.Tensor, targets: Targets, block: PassageBlock, own: torch.Tensor, tied: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Count the passages of the block with the same score and a larger id, for the pairs that have ties at all."""
+    ids = np.asarray(block.ids)
+    order = np.argsort(ids)
+    position = np.empty(len(ids), dtype=np.int64)
+    position[order] = np.arange(len(ids))
+    place = torch.from_numpy(position).to(scores.device)
+    first_larger = np.searchsorted(ids[order], targets.passage_ids[tied], side="right")
+    counts = np.empty(len(tied), dtype=np.int64)
+    step = max(1, TILE_ELEMENTS // len(ids))
+    for start in range(0, len(tied), step):
+        some = slice(start, start + step)
+        rows = scores[torch.from_numpy(targets.queries[tied[some]]).to(scores.device)]
+        limit = own[torch.from_numpy(tied[some])].to(scores.device)[:, None]
+        larger = place[None, :] >= torch.from_numpy(first_larger[some]).to(scores.device)[:, None]
+        counts[some] = ((rows == limit) & larger).sum(1).cpu().numpy()
+    return counts

@@ -1,0 +1,166 @@
+"""From embeddings to ranks: the counting pass over a whole parallel corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.scoring.counting import (
+    HELD_ELEMENTS,
+    CountedRanks,
+    PassageBlock,
+    Similarity,
+    count_ranks,
+    split_blocks,
+)
+from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.metrics import NOT_RETRIEVED, subset_scores
+from beir_hybrid.scoring.targets import Targets
+from beir_hybrid.settings import MULTI
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The embeddings of a parallel corpus, each text encoded once.
+
+    Attributes:
+        questions: Language -> matrix with a row a question.
+        passages: Language -> matrix with a row a passage.
+    """
+
+    questions: Mapping[str, Any]
+    passages: Mapping[str, Any]
+
+
+def count_corpus(
+    corpus: ParallelCorpus,
+    embeddings: Embeddings,
+    similarity: Similarity,
+    query_languages: Sequence[str] | None = None,
+    passage_languages: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Iterator[CountedRanks]:
+    """Count the ranks of all relevant passages, query language after query language.
+
+    Args:
+        corpus: The questions, passages and judgments.
+        embeddings: Of all questions and passages that are asked for.
+        similarity: The model's similarity of two matrices of embeddings.
+        query_languages: Languages of the questions; all by default.
+        passage_languages: Languages of the pool; all by default.
+        progress: Show a progress bar on a terminal.
+
+    Yields:
+        The counted ranks of one query language at a time.
+    """
+    query_languages = list(corpus.languages if query_languages is None else query_languages)
+    passage_languages = list(corpus.languages if passage_languages is None else passage_languages)
+    for query_language in tqdm(query_languages, desc="Counting ranks", disable=None if progress else True):
+        targets = Targets.of(corpus, query_language, passage_languages)
+        pool_size = sum(len(corpus.languages[language].passages) for language in passage_languages)
+        held = targets.n_queries * pool_size <= HELD_ELEMENTS
+        yield count_ranks(
+            targets,
+            embeddings.questions[query_language],
+            _blocks(corpus, embeddings, targets),
+            similarity,
+            relevant_embeddings=None if held else _Relevant(embeddings, targets),
+        )
+
+
+def _blocks(corpus: ParallelCorpus, embeddings: Embeddings, targets: Targets) -> Iterator[PassageBlock]:
+    for number, language in enumerate(targets.passage_languages):
+        passage_ids = corpus.languages[language].passage_ids
+        yield from split_blocks(PassageBlock(number, 0, passage_ids, embeddings.passages[language]), targets.n_queries)
+
+
+@dataclass(frozen=True)
+class _Relevant:
+    """Gathers the embeddings of the relevant passages of some pairs."""
+
+    embeddings: Embeddings
+    targets: Targets
+
+    def __call__(self, numbers: NDArray[np.int64]) -> Any:
+        languages, rows = self.targets.languages[numbers], self.targets.passages[numbers]
+        matrices = [self.embeddings.passages[language] for language in self.targets.passage_languages]
+        parts = [select_rows(matrix, rows[languages == number]) for number, matrix in enumerate(matrices)]
+        order = np.argsort(np.concatenate([np.flatnonzero(languages == number) for number in range(len(parts))]))
+        if isinstance(parts[0], np.ndarray):
+            return np.concatenate(parts)[order]
+        import torch
+
+        return select_rows(torch.cat(parts), order)
+
+
+def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Compute the scores of the subsets of one query language.
+
+    Args:
+        counted: The counted ranks of that language.
+        passage_pools: Languages of single-language pools, and ``"multi"`` for the pool of all.
+
+    Returns:
+        Subset, e.g. ``en-de`` or ``en-multi`` -> MTEB key -> score. Queries without a relevant passage in the pool
+        are not part of a subset; a subset without queries is left out.
+    """
+    targets = counted.targets
+    scores = {}
+    for pool in passage_pools:
+        if pool == MULTI:
+            chosen, ranks = np.ones(len(targets.queries), dtype=bool), counted.rank_in_pool
+        else:
+            chosen = targets.languages == targets.passage_languages.index(pool)
+            ranks = counted.rank_in_language
+        if not chosen.any():
+            continue
+        rank_matrix = targets.padded(np.where(chosen, ranks, NOT_RETRIEVED), NOT_RETRIEVED)
+        grades = targets.padded(np.where(chosen, targets.grades, 0), 0)
+        judged = np.flatnonzero(grades.any(1))
+        scores[f"{targets.query_language}-{pool}"] = subset_scores(
+            rank_matrix[judged], grades[judged], counted.confidence[pool].of(judged)
+        )
+    return scores
+
+
+def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool) -> dict[str, Any]:
+    """Give the rows of the rank table of one query language, as columns.
+
+    Args:
+        counted: The counted ranks of that language.
+        corpus: Where ids and articles come from.
+        whole_pool: Whether the pool holds all languages of the data set; if not, ranks in the pool are unknown.
+    """
+    targets = counted.targets
+    part = corpus.languages[targets.query_language]
+    own = targets.query_language in targets.passage_languages
+    by_query_language = (
+        counted.outranked[:, targets.passage_languages.index(targets.query_language)]
+        if own
+        else np.zeros(len(targets.queries), dtype=np.int64)
+    )
+    return {
+        "query_id": [part.query_ids[row] for row in targets.queries],
+        "question_id": [part.question_ids[row] for row in targets.queries],
+        "query_language": [targets.query_language] * len(targets.queries),
+        "passage_id": targets.passage_ids,
+        "passage_language": [targets.passage_languages[number] for number in targets.languages],
+        "rank_in_language": counted.rank_in_language,
+        "rank_in_pool": np.ma.masked_array(counted.rank_in_pool, mask=not whole_pool),
+        "outranked_by_query_language": np.ma.masked_array(by_query_language, mask=not own),
+        "cluster_id": [part.articles[row] for row in targets.queries],
+        "grade": targets.grades,
+        "top_languages": _language_strings(counted)[targets.queries] if whole_pool else [None] * len(targets.queries),
+    }
+
+
+def _language_strings(counted: CountedRanks) -> NDArray[np.str_]:
+    """Write each query's top languages as one string of their two-letter codes, shape (Q,)."""
+    codes = np.array(counted.targets.passage_languages, dtype="U2")[counted.top_languages]
+    return np.ascontiguousarray(codes).view(f"U{2 * codes.shape[1]}")[:, 0]

@@ -1,0 +1,118 @@
+"""Ranks from the results of a search: models that do not embed end in the same rank table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.scoring.top_languages import TOP_LANGUAGES
+from beir_hybrid.settings import MULTI
+
+Results = Mapping[str, Mapping[str, float]]
+"""Query id -> passage id -> score."""
+
+
+@dataclass(frozen=True)
+class FoundPassage:
+    """A relevant passage in the results of a query.
+
+    Attributes:
+        query_id: The query.
+        passage_id: The relevant passage.
+        rank: Its rank, from 1; None if the search did not return it.
+        in_query_language: Passages in the language of the query before it; None if it was not returned.
+        grade: Grade of the judgment.
+        top_languages: Languages of the first 100 results, two letters each.
+    """
+
+    query_id: str
+    passage_id: str
+    rank: int | None
+    in_query_language: int | None
+    grade: int
+    top_languages: str
+
+
+@dataclass(frozen=True)
+class SearchRanks:
+    """The relevant passages of all queries of a search, query after query."""
+
+    found: Mapping[str, list[FoundPassage]]
+
+    def mean_average_precision(self) -> float:
+        """Mean over the queries of the average precision over everything that the search returned."""
+        precisions = []
+        for passages in self.found.values():
+            ranks = sorted(passage.rank for passage in passages if passage.rank is not None)
+            precisions.append(sum(place / rank for place, rank in enumerate(ranks, 1)) / len(passages))
+        return sum(precisions) / len(precisions)
+
+
+def ranks_in_results(results: Results, relevant: Mapping[str, Mapping[str, int]]) -> SearchRanks:
+    """Rank the relevant passages of each query among its results.
+
+    Equal scores rank as trec_eval ranks them: the larger passage id first.
+
+    Args:
+        results: Scores of the returned passages.
+        relevant: Query id -> passage id -> grade; queries without a passage of positive grade are left out.
+    """
+    found: dict[str, list[FoundPassage]] = {}
+    for query_id, grades in relevant.items():
+        positive = {passage_id: grade for passage_id, grade in grades.items() if grade > 0}
+        if positive:
+            found[query_id] = _find(query_id, positive, results.get(query_id, {}))
+    return SearchRanks(found)
+
+
+def _find(query_id: str, grades: Mapping[str, int], scores: Mapping[str, float]) -> list[FoundPassage]:
+    prefix = f"{query_id.partition(':')[0]}:"
+    places: dict[str, tuple[int, int]] = {}
+    in_query_language = 0
+    # trec_eval keeps scores in single precision: that is where they are equal.
+    single = np.array(list(scores.values()), dtype=np.float32).tolist()
+    order = [passage_id for _, passage_id in sorted(zip(single, scores, strict=True), reverse=True)]
+    for rank, passage_id in enumerate(order, 1):
+        places[passage_id] = (rank, in_query_language)
+        in_query_language += passage_id.startswith(prefix)
+    best = "".join(passage_id.partition(":")[0] for passage_id in order[:TOP_LANGUAGES])
+    found = []
+    for passage_id, grade in grades.items():
+        place, before = places.get(passage_id, (None, None))
+        found.append(FoundPassage(query_id, passage_id, place, before, grade, best))
+    return found
+
+
+def search_rows(ranks: SearchRanks, corpus: ParallelCorpus, subset: str) -> dict[str, Any]:
+    """Give the rows of the rank table that a search of one subset knows, as columns.
+
+    Args:
+        ranks: The ranks of the relevant passages.
+        corpus: Where questions and articles come from.
+        subset: Subset such as ``en-de``, whose ranks are ranks in a language, or ``en-multi``.
+    """
+    query_language, pool = subset.split("-")
+    part = corpus.languages[query_language]
+    question = dict(zip(part.query_ids, zip(part.question_ids, part.articles, strict=True), strict=True))
+    passages = [passage for found in ranks.found.values() for passage in found]
+    unknown: list[int | None] = [None] * len(passages)
+    known = [passage.rank for passage in passages]
+    before = [passage.in_query_language for passage in passages]
+    whole = pool == MULTI
+    return {
+        "query_id": [passage.query_id for passage in passages],
+        "question_id": [question[passage.query_id][0] for passage in passages],
+        "query_language": [query_language] * len(passages),
+        "passage_id": [passage.passage_id for passage in passages],
+        "passage_language": [passage.passage_id.split(":")[0] for passage in passages],
+        "rank_in_language": unknown if whole else known,
+        "rank_in_pool": known if whole else unknown,
+        "outranked_by_query_language": before if whole else unknown,
+        "cluster_id": [question[passage.query_id][1] for passage in passages],
+        "grade": [passage.grade for passage in passages],
+        "top_languages": [passage.top_languages if whole else None for passage in passages],
+    }

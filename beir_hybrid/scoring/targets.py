@@ -1,0 +1,88 @@
+"""What is counted: the (query, relevant passage) pairs of one query language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beir_hybrid.corpora.parallel import ParallelCorpus
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The P relevant pairs of the Q queries of one language, ordered by query, language and passage row.
+
+    Attributes:
+        query_language: Language of the queries.
+        passage_languages: The L languages of the pool, in the order of ``languages``' numbers.
+        n_queries: Q, with the queries that have no relevant passage.
+        queries: Row of the query of each pair, shape (P,).
+        languages: Number of the language of the relevant passage, shape (P,).
+        passages: Row of the relevant passage in its language, shape (P,).
+        grades: Grade of the judgment, 1 or more, shape (P,).
+        slots: Running number of the pair within its query, shape (P,).
+        passage_ids: Id of the relevant passage, shape (P,).
+    """
+
+    query_language: str
+    passage_languages: tuple[str, ...]
+    n_queries: int
+    queries: NDArray[np.int64]
+    languages: NDArray[np.int64]
+    passages: NDArray[np.int64]
+    grades: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    passage_ids: NDArray[np.str_]
+
+    @property
+    def width(self) -> int:
+        """R, the largest number of relevant passages of a query."""
+        return int(self.slots.max()) + 1 if len(self.slots) else 0
+
+    @classmethod
+    def of(cls, corpus: ParallelCorpus, query_language: str, passage_languages: Sequence[str]) -> Targets:
+        """Collect the pairs of the queries in one language and a pool of some languages."""
+        pairs: list[tuple[int, int, int, int, int]] = []
+        ids: list[str] = []
+        question_ids = corpus.languages[query_language].question_ids
+        for query, question_id in enumerate(question_ids):
+            slot = 0
+            for number, language in enumerate(passage_languages):
+                for row, grade in sorted(corpus.relevant(question_id, language).items()):
+                    pairs.append((query, number, row, grade, slot))
+                    ids.append(corpus.languages[language].passage_ids[row])
+                    slot += 1
+        table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 5)
+        queries, languages, passages, grades, slots = np.ascontiguousarray(table.T)
+        return cls(
+            query_language=query_language,
+            passage_languages=tuple(passage_languages),
+            n_queries=len(question_ids),
+            queries=queries,
+            languages=languages,
+            passages=passages,
+            grades=grades,
+            slots=slots,
+            passage_ids=np.array(ids, dtype=np.str_),
+        )
+
+    def only(self, chosen: NDArray[np.bool_]) -> Targets:
+        """Return some of the pairs, given as a mask of shape (P,); the queries stay the same."""
+        return replace(
+            self,
+            queries=self.queries[chosen],
+            languages=self.languages[chosen],
+            passages=self.passages[chosen],
+            grades=self.grades[chosen],
+            slots=self.slots[chosen],
+            passage_ids=self.passage_ids[chosen],
+        )
+
+    def padded(self, values: NDArray, fill: float) -> NDArray:
+        """Spread one value a pair, shape (P,), over a matrix of queries and slots, shape (Q, R)."""
+        matrix = np.full((self.n_queries, max(self.width, 1)), fill, dtype=values.dtype)
+        matrix[self.queries, self.slots] = values
+        return matrix
