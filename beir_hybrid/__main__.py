@@ -1,0 +1,5 @@
+"""``python -m beir_hybrid`` is ``beir-hybrid``."""
+
+from beir_hybrid.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""The command ``beir-hybrid bias``: language bias from rank tables or results, as a table and as heat maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.errors import BeirHybridError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BIAS_TASK = "LanguageBias"
+
+
+@dataclass(frozen=True)
+class ModelBias:
+    """The language bias of one model on one task.
+
+    Attributes:
+        model: Name of the model.
+        task: Name of the retrieval task.
+        figures: Name of the figure -> its mean over all queries.
+        map: Question language x answer language; None where there is no rank table.
+    """
+
+    model: str
+    task: str
+    figures: Mapping[str, float]
+    map: pd.DataFrame | None
+
+
+def bias(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Rank tables (.parquet), MTEB results of the bias tasks, or folders of them.")
+    ],
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw question x answer language as heat maps: a PNG, SVG or PDF file."),
+    ] = None,
+    peer_weights: Annotated[
+        str, typer.Option(help="Weights of the grades in PEER, adding up to 1.", metavar="GRADE:WEIGHT,...")
+    ] = "0:0.5,1:0.5",
+) -> None:
+    """Print language-bias figures, one column a model; lower rank_distance and preferences near 1 are better."""
+    weights = _parse_weights(peer_weights)
+    found = [one for path in paths for one in _read(path, weights)]
+    if not found:
+        raise BeirHybridError(f"{paths[0]}: neither a rank table nor a result of a bias task is here")
+    for task in dict.fromkeys(one.task for one in found):
+        print(_table([one for one in found if one.task == task]))
+        print()
+    if plot is not None:
+        maps = {f"{one.model}\n{one.task}": one.map for one in found if one.map is not None}
+        if not maps:
+            raise BeirHybridError(
+                "a heat map needs a rank table; results hold only means (`mteb run` says where it is)"
+            )
+        from beir_hybrid.plots import plot_one_target_maps
+
+        plot_one_target_maps(maps, plot)
+        print(f"Heat map: {plot}")
+
+
+def _parse_weights(text: str) -> dict[int, float]:
+    try:
+        weights = {int(grade): float(weight) for grade, weight in (part.split(":") for part in text.split(","))}
+    except ValueError as error:
+        raise BeirHybridError(f"--peer-weights {text}: write it like 0:0.5,1:0.5") from error
+    if abs(sum(weights.values()) - 1) > 1e-6:
+        raise BeirHybridError(f"--peer-weights {text}: the weights add up to {sum(weights.values()):g}, not to 1")
+    return weights
+
+
+def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
+    if not path.exists():
+        raise BeirHybridError(f"there is no file or folder {path}")
+    files = sorted([*path.rglob("*.parquet"), *path.rglob(f"*{BIAS_TASK}.json")]) if path.is_dir() else [path]
+    for file in files:
+        if file.suffix == ".json":
+            yield from _from_result(file)
+        else:
+            yield _from_rank_table(file, weights)
+
+
+def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
+    from beir_hybrid.scoring import rank_table
+    from beir_hybrid.scoring.bias import mean_bias, one_target_map, query_bias
+
+    table, info = rank_table.read(file)
+    frame = table.to_pandas()
+    figures = mean_bias(query_bias(frame, info.pool_sizes, weights))
+    return ModelBias(info.model, info.task, figures, one_target_map(frame, info.pool_sizes))
+
+
+def _from_result(file: Path) -> Iterator[ModelBias]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        splits = content["scores"].values() if content["task_name"].endswith(BIAS_TASK) else []
+        means = [entry for entries in splits for entry in entries if entry["hf_subset"] == "all"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BeirHybridError(f"{file} is not an MTEB result ({type(error).__name__}: {error})") from error
+    model = file.resolve().parent.parent.name.replace("__", "/")
+    for entry in means:
+        yield ModelBias(model, content["task_name"].removesuffix(BIAS_TASK), entry, None)
+
+
+def _table(models: Sequence[ModelBias]) -> str:
+    from tabulate import tabulate
+
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    rows = [(name, *(f"{one.figures[name]:.4f}" for one in models)) for name in BIAS_FIGURES]
+    headers = (models[0].task, *(one.model for one in models))
+    align = ("left", *("right" for _ in models))
+    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)

@@ -1,0 +1,123 @@
+"""Enters our tasks, models and benchmarks into mteb's registries.
+
+mteb has no interface for plug-ins. The names used here are private to it, and this is the only module that knows them;
+tests/test_registration.py fails when they move.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What one call of `register` did.
+
+    Attributes:
+        tasks: Names of the tasks it added.
+        models: Registry keys of the models it added.
+        benchmarks: Names of the benchmarks it added.
+        failed: The parts ("tasks", "models", "benchmarks") that could not be registered; each was warned about.
+    """
+
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def register() -> Registered:
+    """Register the tasks, models and benchmarks of this package with mteb.
+
+    What is registered already is left alone, so calling it again does nothing. What mteb has under the same name is
+    never replaced: that is a warning. A part that fails is a warning too, and the others go on.
+
+    Returns:
+        What this call added.
+    """
+    parts: dict[str, Callable[[], list[str]]] = {
+        "tasks": _register_tasks,
+        "models": _register_models,
+        "benchmarks": _register_benchmarks,
+    }
+    added: dict[str, tuple[str, ...]] = {}
+    failed = []
+    for part, register_part in parts.items():
+        try:
+            added[part] = tuple(register_part())
+        except Exception as error:
+            failed.append(part)
+            _warn(f"its {part} are not registered: {type(error).__name__}: {error}")
+    return Registered(**added, failed=tuple(failed))
+
+
+def _register_tasks() -> list[str]:
+    # `mteb.get_tasks` is also the name of a function, which hides the module from an ordinary import.
+    registry = importlib.import_module("mteb.get_tasks")
+    from beir_hybrid.tasks import TASKS
+
+    tasks = {task.metadata.name: task for task in TASKS}
+    added = _add_new("task", tasks, registry._TASKS_REGISTRY)
+    if added:
+        new = tuple(tasks[name] for name in added)
+        _rebind("TASK_LIST", registry.TASK_LIST, (*registry.TASK_LIST, *new))
+        for original, similar in registry._create_similar_tasks(new).items():
+            registry._SIMILAR_TASKS.setdefault(original, []).extend(similar)
+    return added
+
+
+def _register_models() -> list[str]:
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    from beir_hybrid.encoders import MODELS
+
+    return _add_new("model", MODELS, MODEL_REGISTRY)
+
+
+def _register_benchmarks() -> list[str]:
+    from beir_hybrid import tasks
+
+    # A tuple, or a function that returns the same tuple each time: a benchmark holds instances of its tasks.
+    offered = getattr(tasks, "BENCHMARKS", ())
+    benchmarks = {benchmark.name: benchmark for benchmark in (offered() if callable(offered) else offered)}
+    if not benchmarks:
+        return []
+    # Imported only when there is something to add: it takes mteb about half a second.
+    module = importlib.import_module("mteb.benchmarks.benchmarks")
+    registry = importlib.import_module("mteb.benchmarks.get_benchmark")
+    known = {**registry._build_registry(), **registry._build_aliases_registry()}
+    added = _add_new("benchmark", benchmarks, known)
+    for name in added:
+        setattr(module, re.sub(r"\W", "_", name), benchmarks[name])
+    registry._build_registry.cache_clear()
+    registry._build_aliases_registry.cache_clear()
+    return added
+
+
+def _add_new(kind: str, ours: dict[str, Any], registry: dict[str, Any]) -> list[str]:
+    """Add to a registry of mteb what it has no entry for, and return the names of what was added."""
+    added = []
+    for name, entry in ours.items():
+        if name not in registry:
+            registry[name] = entry
+            added.append(name)
+        elif registry[name] is not entry:
+            _warn(f"mteb has a {kind} of its own called {name!r}; that one is used")
+    return added
+
+
+def _rebind(name: str, old: object, new: object) -> None:
+    """Give a name a new value in every loaded module of mteb that imported the old value."""
+    for path, module in list(sys.modules.items()):
+        if path.startswith("mteb.") and vars(module).get(name) is old:
+            setattr(module, name, new)
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(f"BEIR-Hybrid: {' '.join(problem.split())}", RuntimeWarning, stacklevel=3)

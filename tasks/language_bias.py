@@ -1,0 +1,139 @@
+"""Language bias as MTEB tasks: how much the rank of a passage depends on its language."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.timing import TimingStack
+
+from beir_hybrid.scoring.bias import PEER_WEIGHTS, mean_bias_by_language, query_bias
+from beir_hybrid.settings import MULTI
+from beir_hybrid.tasks.mlqa_r import MLQAR
+from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
+from beir_hybrid.tasks.subsets import MTEB_LANGUAGES
+from beir_hybrid.tasks.xquad_r import XQuADR
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mteb.models import MTEBModels
+    from mteb.types import EncodeKwargs, HFSubset, ScoresDict
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+ALL = "all"
+"""Subset of the questions of all languages."""
+
+
+class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
+    """Language bias in the multilingual pool of a retrieval task.
+
+    It asks that task for its ranks: after it, in the same `mteb run`, nothing is encoded again.
+
+    Attributes:
+        retrieval_task: The task whose multilingual subsets are looked at.
+        peer_weights: Grade -> weight in PEER; set it on an instance or a subclass for another weighting.
+    """
+
+    retrieval_task: ClassVar[type[AbsTaskParallelRetrieval]]
+    peer_weights: Mapping[int, float] = PEER_WEIGHTS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._retrieval = self.retrieval_task(*args, **kwargs)
+
+    def load_data(self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any) -> None:
+        """Read the data of the retrieval task."""
+        self._retrieval.load_data(num_proc=num_proc, timer=timer, **kwargs)
+        self.data_loaded = True
+
+    def unload_data(self) -> None:
+        """Unload the data of the retrieval task."""
+        self._retrieval.unload_data()
+        self._unclaimed.clear()
+        self.data_loaded = False
+
+    def evaluate(
+        self,
+        model: MTEBModels,
+        split: str = "test",
+        subsets_to_run: list[HFSubset] | None = None,
+        *,
+        encode_kwargs: EncodeKwargs,
+        prediction_folder: Path | None = None,
+        num_proc: int | None = None,
+        timer: TimingStack | None = None,
+        **kwargs: Any,
+    ) -> Mapping[HFSubset, ScoresDict]:
+        """Evaluate a model on some subsets; arguments and result are those of MTEB's tasks.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+            ModelError: The model's embeddings cannot be ranked by.
+        """
+        wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
+
+        def compute() -> dict[str, ScoresDict]:
+            table = self._retrieval.ranks_in_pool(
+                model,
+                split,
+                encode_kwargs=encode_kwargs,
+                prediction_folder=prediction_folder,
+                num_proc=num_proc,
+                timer=timer or TimingStack(),
+                used_by=self.metadata.name,
+            )
+            return self._score_table(table)
+
+        return self._claim(model, wanted, compute)
+
+    def _score_table(self, table: pd.DataFrame) -> dict[str, ScoresDict]:
+        figures = query_bias(table, self._retrieval.pool_sizes(), self.peer_weights)
+        languages = [subset for subset in self.metadata.hf_subsets if subset != ALL]
+        scores: dict[str, ScoresDict] = dict(mean_bias_by_language(figures, languages))
+        main_score = self.metadata.main_score
+        logger.info(f"{self.metadata.name}: {main_score} {scores[ALL][main_score]:.4f}")
+        return scores
+
+
+def _bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
+    """Describe the bias task of a retrieval task: a subset for the questions of each language, and one for all.
+
+    The pool is that of all languages in every subset; a language filter chooses among the questions.
+    """
+    source = task.metadata
+    languages = [subset.split("-")[0] for subset in source.hf_subsets if subset.endswith(f"-{MULTI}")]
+    return source.model_copy(
+        update={
+            "name": f"{source.name}LanguageBias",
+            "description": (
+                f"Does the rank of a passage depend on its language? The pool is that of {source.name}'s multilingual "
+                "subsets, where every question has right answers in several languages: rank distance between them, "
+                "strong alignment, the share of the question's own language among the top passages, and PEER."
+            ),
+            "main_score": "language_fairness",
+            "eval_langs": {
+                **{language: [MTEB_LANGUAGES[language]] for language in languages},
+                ALL: [MTEB_LANGUAGES[language] for language in languages],
+            },
+        }
+    )
+
+
+class XQuADRLanguageBias(AbsTaskLanguageBias):
+    """Language bias on XQuAD-R: 11 subsets by question language, and ``all``."""
+
+    corpus_name = XQuADR.corpus_name
+    retrieval_task = XQuADR
+    metadata = _bias_metadata(XQuADR)
+
+
+class MLQARLanguageBias(AbsTaskLanguageBias):
+    """Language bias on MLQA-R: 7 subsets by question language, and ``all``."""
+
+    corpus_name = MLQAR.corpus_name
+    retrieval_task = MLQAR
+    metadata = _bias_metadata(MLQAR)

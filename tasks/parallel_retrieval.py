@@ -1,0 +1,387 @@
+"""The retrieval task over a parallel corpus: all settings from one pass of the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
+
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.models import EncoderProtocol, SearchProtocol
+from mteb.timing import TimingStack
+
+from beir_hybrid.corpora import ParallelCorpus, load, revision_of
+from beir_hybrid.errors import DataError
+from beir_hybrid.scoring import rank_table
+from beir_hybrid.scoring.evaluation import rank_rows, scores_by_subset
+from beir_hybrid.scoring.predictions import predict, write_predictions
+from beir_hybrid.scoring.run import SHARED_RUNS, EncodedRun, run_encoder
+from beir_hybrid.scoring.search import ranks_in_results, search_rows
+from beir_hybrid.settings import SETTINGS, setting_of
+from beir_hybrid.tasks.subsets import SubsetData, languages_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mteb.models import ModelMeta, MTEBModels
+    from mteb.types import EncodeKwargs, HFSubset, ScoresDict
+
+    from beir_hybrid.scoring.counting import CountedRanks
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+
+@dataclass
+class _Search:
+    """A run of a model that searches: whose it is, where its rank table goes, and its rows so far."""
+
+    meta: ModelMeta
+    folder: Path | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class AbsTaskParallelRetrieval(AbsTaskRetrieval):
+    """Retrieval over a parallel corpus in the monolingual, cross-lingual and multilingual setting.
+
+    For an encoder the first call of ``evaluate`` encodes every text of the task's subsets once, counts the ranks of
+    the relevant passages, stores the rank table and gives the scores of all subsets; later calls only hand them out.
+    Every other model goes through MTEB's own search, subset by subset, and ends in the same scores and rank table.
+
+    Attributes:
+        corpus_name: Name of the data set, as in ``beir-hybrid data list``.
+        subset_data: Makes the data of a subset for MTEB's own search.
+    """
+
+    corpus_name: ClassVar[str]
+    subset_data: ClassVar[type[SubsetData]] = SubsetData
+    parallel_corpus: ParallelCorpus | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unclaimed: dict[str, ScoresDict] = {}
+        self._unclaimed_of: MTEBModels | None = None
+        self._search: _Search | None = None
+        revision = self._data_revision()
+        if revision != self.metadata.revision:
+            dataset = {**self.metadata.dataset, "revision": revision}
+            self.metadata = self.metadata.model_copy(update={"dataset": dataset})
+
+    def filter_languages(
+        self,
+        languages: Sequence[str] | None,
+        script: Sequence[str] | None = None,
+        hf_subsets: Sequence[HFSubset] | None = None,
+        exclusive_language_filter: bool = False,
+    ) -> Self:
+        """Keep the subsets of some languages only.
+
+        ``languages`` means these languages and no others: ``-l eng deu`` keeps en-en, en-de, de-en and de-de. MTEB's
+        tasks keep every pair that contains one of them, which here would need the data of all languages. A
+        multilingual subset is kept if all its languages are asked for.
+        """
+        try:
+            exclusive = exclusive_language_filter or bool(languages)
+            super().filter_languages(languages, script, hf_subsets, exclusive_language_filter=exclusive)
+        except ValueError:
+            # MTEB filters all its tasks at once by the looser rule; one without subsets would end that for all.
+            super().filter_languages(languages, script, hf_subsets, exclusive_language_filter)
+        return self
+
+    def load_data(self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any) -> None:
+        """Read the questions and passages of the languages that the task's subsets need.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+        """
+        if self.data_loaded:
+            return
+        with (timer or TimingStack())("Data loading", log_message=f"Loading {self.corpus_name}..."):
+            questions, passages = self._languages()
+            self.parallel_corpus = self._read_corpus(sorted({*questions, *passages}), num_proc)
+            self.dataset = self.subset_data(self.parallel_corpus, self.hf_subsets, self.eval_splits[0])
+        self.data_loaded = True
+
+    def _data_revision(self) -> str:
+        """What names the exact texts that the task reads."""
+        return revision_of(self.corpus_name)
+
+    def _read_corpus(self, languages: Sequence[str], num_proc: int | None) -> ParallelCorpus:
+        """Read the questions and passages of the languages that the task's subsets need."""
+        return load(self.corpus_name, languages)
+
+    def unload_data(self) -> None:
+        """Unload the data, and the scores that nobody has asked for."""
+        metadata = self.metadata
+        super().unload_data()
+        self.metadata = metadata  # MTEB restores the published one, but the data will be read from the same folder
+        self.parallel_corpus = None
+        self._unclaimed = {}
+
+    def evaluate(
+        self,
+        model: MTEBModels,
+        split: str = "test",
+        subsets_to_run: list[HFSubset] | None = None,
+        *,
+        encode_kwargs: EncodeKwargs,
+        prediction_folder: Path | None = None,
+        num_proc: int | None = None,
+        timer: TimingStack | None = None,
+        **kwargs: Any,
+    ) -> Mapping[HFSubset, ScoresDict]:
+        """Evaluate a model on some subsets; arguments and result are those of MTEB's tasks.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+            ModelError: The model's embeddings cannot be ranked by.
+        """
+        timer = timer or TimingStack()
+        self.load_data(num_proc=num_proc, timer=timer)
+        wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
+        if not self._is_counted(model, wanted):
+            self._search = _Search(model.mteb_model_meta, prediction_folder)
+            return super().evaluate(
+                model,
+                split,
+                subsets_to_run,
+                encode_kwargs=encode_kwargs,
+                prediction_folder=prediction_folder,
+                num_proc=num_proc,
+                timer=timer,
+                **kwargs,
+            )
+
+        def compute() -> dict[str, ScoresDict]:
+            return self._count(model, split, encode_kwargs, prediction_folder, num_proc, timer)
+
+        return self._claim(model, wanted, compute)
+
+    def _claim(
+        self, model: MTEBModels, subsets: Sequence[HFSubset], compute: Callable[[], dict[str, ScoresDict]]
+    ) -> dict[str, ScoresDict]:
+        """Hand out scores of some subsets, computing those of all subsets if need be.
+
+        Scores are handed out once: asked again, they are computed again, since the model may have been trained
+        meanwhile.
+        """
+        if self._unclaimed_of is not model or any(subset not in self._unclaimed for subset in subsets):
+            self._unclaimed = compute()
+            for scores in self._unclaimed.values():
+                self._add_main_score(scores)
+            self._unclaimed_of = model
+        unjudged = [subset for subset in subsets if subset not in self._unclaimed]
+        if unjudged:
+            raise DataError(f"{self.metadata.name}: no question of {unjudged[0]} has a relevant passage in its pool")
+        claimed = {subset: self._unclaimed.pop(subset) for subset in subsets}
+        if not self._unclaimed:
+            self._unclaimed_of = None
+        return claimed
+
+    def _languages(self) -> tuple[list[str], list[str]]:
+        """The languages of the questions and passages that the task's subsets need."""
+        return languages_of(self.hf_subsets, self._all_languages())
+
+    def _all_languages(self) -> list[str]:
+        """The languages of the data set."""
+        return list(dict.fromkeys(subset.split("-")[0] for subset in self.metadata.hf_subsets))
+
+    def _is_counted(self, model: MTEBModels, subsets: Sequence[HFSubset]) -> TypeGuard[EncoderProtocol]:
+        """Whether ranks are counted, which needs an encoder and full rankings (no reranking of given candidates)."""
+        if not isinstance(model, EncoderProtocol) or isinstance(model, SearchProtocol):
+            return False
+        assert isinstance(self.dataset, SubsetData)
+        return not self.dataset.is_reranking(subsets)
+
+    def _count(
+        self,
+        model: EncoderProtocol,
+        split: str,
+        encode_kwargs: EncodeKwargs,
+        prediction_folder: Path | None,
+        num_proc: int | None,
+        timer: TimingStack,
+    ) -> dict[str, ScoresDict]:
+        """Get the ranks of one pass of the model and compute the scores of all subsets of the task."""
+        counted, run = self.counted_ranks(
+            model,
+            split,
+            encode_kwargs=encode_kwargs,
+            num_proc=num_proc,
+            timer=timer,
+            used_by=self.metadata.name,
+            embeddings_needed=prediction_folder is not None,
+        )
+        with timer("Scoring", split=split):
+            scores = self._score(counted)
+        self._store_rows(self._rows(counted), model.mteb_model_meta, prediction_folder, cut=None)
+        if prediction_folder is not None and run is not None:
+            with timer("Predictions", split=split, log_message="Writing predictions..."):
+                write_predictions(
+                    self._predictions_path(prediction_folder),
+                    {"model_name": model.mteb_model_meta.name, "revision": model.mteb_model_meta.revision},
+                    split,
+                    predict(model, run, self.hf_subsets),
+                )
+        return scores
+
+    def counted_ranks(
+        self,
+        model: EncoderProtocol,
+        split: str,
+        *,
+        encode_kwargs: EncodeKwargs,
+        num_proc: int | None,
+        timer: TimingStack,
+        used_by: str,
+        embeddings_needed: bool = False,
+    ) -> tuple[Mapping[str, CountedRanks], EncodedRun | None]:
+        """Count the ranks for the task's subsets, or take them from the pass another task has just made.
+
+        Args:
+            model: The encoder.
+            split: Split to evaluate on.
+            encode_kwargs: Passed to the encoder.
+            num_proc: Processes for the data loader.
+            timer: Records the phases.
+            used_by: Name of the task that asks.
+            embeddings_needed: Make a pass of its own, since a shared one keeps ranks only.
+
+        Returns:
+            Query language -> counted ranks, and the pass with its embeddings if one was made.
+        """
+        self.load_data(num_proc=num_proc, timer=timer)
+        assert self.parallel_corpus is not None
+        questions, passages = self._languages()
+        key = (self.metadata.revision, questions, passages, split, dict(encode_kwargs))
+        shared = None if embeddings_needed else SHARED_RUNS.take(model, self.corpus_name, key, used_by)
+        if shared is not None:
+            logger.info(f"{used_by} uses the ranks that were counted before; nothing is encoded again.")
+            return shared, None
+        run = run_encoder(
+            model,
+            self.parallel_corpus,
+            query_languages=questions,
+            passage_languages=passages,
+            task_metadata=self.metadata,
+            hf_split=split,
+            encode_kwargs=encode_kwargs,
+            timer=timer,
+            num_proc=num_proc,
+        )
+        SHARED_RUNS.put(model, self.corpus_name, key, run.counted, used_by)
+        return run.counted, run
+
+    def ranks_in_pool(
+        self,
+        model: MTEBModels,
+        split: str,
+        *,
+        encode_kwargs: EncodeKwargs,
+        prediction_folder: Path | None,
+        num_proc: int | None,
+        timer: TimingStack,
+        used_by: str,
+    ) -> pd.DataFrame:
+        """Rank the right answers in the pool of all languages, store the rank table, and return its rows.
+
+        Args:
+            model: Any model that MTEB can run.
+            split: Split to evaluate on.
+            encode_kwargs: Passed to the encoder.
+            prediction_folder: Where the rank table goes, if not under BEIR_HYBRID_HOME.
+            num_proc: Processes for the data loader.
+            timer: Records the phases.
+            used_by: Name of the task that asks.
+        """
+        self.load_data(num_proc=num_proc, timer=timer)
+        multilingual = [subset for subset in self.hf_subsets if setting_of(subset) == "multilingual"]
+        if self._is_counted(model, multilingual):
+            counted, _ = self.counted_ranks(
+                model, split, encode_kwargs=encode_kwargs, num_proc=num_proc, timer=timer, used_by=used_by
+            )
+            rows = self._rows(counted)
+            self._store_rows(rows, model.mteb_model_meta, prediction_folder, cut=None)
+        else:
+            self._search = _Search(model.mteb_model_meta, prediction_folder)
+            super().evaluate(
+                model,
+                split,
+                multilingual,
+                encode_kwargs=encode_kwargs,
+                prediction_folder=prediction_folder,
+                num_proc=num_proc,
+                timer=timer,
+            )
+            rows = self._search.rows
+        return rank_table.build(self.metadata.name, rows).to_pandas()
+
+    def pool_sizes(self) -> dict[str, int]:
+        """Return language -> passages of the task's pool."""
+        assert self.parallel_corpus is not None, "load the data first"
+        parts = self.parallel_corpus.languages
+        return {language: len(parts[language].passages) for language in self._languages()[1]}
+
+    def _score(self, counted: Mapping[str, CountedRanks]) -> dict[str, ScoresDict]:
+        scores: dict[str, ScoresDict] = {}
+        for query_language, ranks in counted.items():
+            pools = [s.split("-")[1] for s in self.hf_subsets if s.split("-")[0] == query_language]
+            scores.update(self._scores_of(ranks, pools))
+        self._log_averages(scores)
+        return scores
+
+    def _scores_of(self, ranks: CountedRanks, pools: Sequence[str]) -> dict[str, ScoresDict]:
+        """Compute the scores of the subsets of one query language, given by the names of their pools."""
+        return dict(scores_by_subset(ranks, pools))
+
+    def _log_averages(self, scores: Mapping[str, ScoresDict]) -> None:
+        """Say what the run found, since `mteb run` itself prints no score."""
+        for setting in SETTINGS:
+            values = [
+                score[self.metadata.main_score] for subset, score in scores.items() if setting_of(subset) == setting
+            ]
+            if values:
+                mean = sum(values) / len(values)
+                logger.info(
+                    f"{self.metadata.name} {setting}: {self.metadata.main_score} {mean:.4f} ({len(values)} subsets)"
+                )
+
+    def _rows(self, counted: Mapping[str, CountedRanks]) -> list[dict[str, Any]]:
+        assert self.parallel_corpus is not None
+        whole = set(self._languages()[1]) == set(self._all_languages())
+        return [rank_rows(ranks, self.parallel_corpus, whole_pool=whole) for ranks in counted.values()]
+
+    def _store_rows(self, rows: list[dict[str, Any]], meta: Any, folder: Path | None, cut: int | None) -> None:
+        """Enter rows in the rank table of this model and task."""
+        info = rank_table.TableInfo(
+            task=self.metadata.name,
+            dataset_revision=self.metadata.revision,
+            model=meta.name or "no_model_name",
+            model_revision="/".join(filter(None, [meta.revision or "no_revision_available", meta.experiment_name])),
+            pool_sizes=self.pool_sizes(),
+            cut=cut,
+            versions={name: version(name) for name in ("beir-hybrid", "mteb", "torch")},
+        )
+        path = rank_table.default_path(info.task, info.model, info.model_revision, folder)
+        rank_table.store(path, rank_table.build(info.task, rows), info)
+        logger.info(f"Rank table: {path}")
+
+    def task_specific_scores(
+        self,
+        scores: dict[str, dict[str, float]],
+        qrels: Mapping[str, Mapping[str, int]],
+        results: dict[str, dict[str, float]],
+        hf_split: str,
+        hf_subset: str,
+    ) -> dict[str, float]:
+        """Add ``map`` over all that a search returned, and enter its ranks in the rank table.
+
+        Called by MTEB's own retrieval path; a relevant passage that was not returned has no rank.
+        """
+        assert self.parallel_corpus is not None and self._search is not None
+        ranks = ranks_in_results(results, qrels)
+        rows = search_rows(ranks, self.parallel_corpus, hf_subset)
+        self._search.rows.append(rows)
+        self._store_rows([rows], self._search.meta, self._search.folder, cut=self._top_k)
+        return {"map": ranks.mean_average_precision()}

@@ -1,0 +1,50 @@
+"""A small data set in the layout of XQuAD-R, made up here: 11 languages, two paragraphs each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from beir_hybrid.corpora import DATA_SETS
+
+LANGUAGES = DATA_SETS["xquad-r"].languages
+QUESTIONS = {"q0": 0, "q1": 1, "q2": 3, "q3": 4}
+"""Question id -> number of the sentence that answers it."""
+
+
+def sentences(language: str) -> list[list[str]]:
+    """Return the sentences of two paragraphs; English has one more than the other languages."""
+    first = [f"{language} sentence {n}." for n in range(3)]
+    second = [f"{language} sentence {n}." for n in range(3, 5)]
+    return [first, [*second, f"{language} only."] if language == "en" else second]
+
+
+def document(language: str) -> dict:
+    """Make the SQuAD document of a language."""
+    paragraphs, number = [], 0
+    for texts in sentences(language):
+        context = " ".join(texts)
+        starts = [context.index(text) for text in texts]
+        qas = [
+            {
+                "id": question_id,
+                "question": f"{language} question {question_id}?",
+                "answers": [{"answer_start": starts[answer - number], "text": texts[answer - number]}],
+            }
+            for question_id, answer in QUESTIONS.items()
+            if number <= answer < number + len(texts)
+        ]
+        breaks = [[start, start + len(text)] for start, text in zip(starts, texts, strict=True)]
+        paragraphs.append({"context": context, "sentence_breaks": breaks, "qas": qas})
+        number += len(texts)
+    articles = [{"title": f"article {n}", "paragraphs": [paragraph]} for n, paragraph in enumerate(paragraphs)]
+    return {"version": "1.1", "data": articles}
+
+
+def write(folder: Path) -> Path:
+    """Write all languages as a BEIR_HYBRID_DATA folder and return it."""
+    for language in LANGUAGES:
+        path = DATA_SETS["xquad-r"].file(folder, language)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document(language)), encoding="utf-8")
+    return folder

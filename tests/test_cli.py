@@ -1,0 +1,224 @@
+"""The command line, run in this process; and what it must not import, in another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mteb.cli
+import pytest
+
+import beir_hybrid
+from beir_hybrid.cli import main
+from beir_hybrid.corpora import sources
+from beir_hybrid.errors import BeirHybridError, DataError
+
+SCORES = {"en-en": 0.9, "de-de": 0.7, "en-de": 0.6, "de-en": 0.4, "en-multi": 0.5, "de-multi": 0.25}
+
+
+class Cli:
+    """Runs a command line and keeps what it printed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> tuple[int | str | None, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["beir-hybrid", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        output = self._capsys.readouterr()
+        return stop.value.code, output.out, output.err
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys)
+
+
+def write_result(folder: Path, model: str, task: str, scores: dict[str, float], split: str = "test") -> Path:
+    path = folder / model / "revision" / f"{task}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [{"hf_subset": subset, "main_score": score, "map": score} for subset, score in scores.items()]
+    path.write_text(json.dumps({"task_name": task, "scores": {split: entries}}), encoding="utf-8")
+    return path
+
+
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of a printed table's body, split at two spaces or more."""
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in table.strip().splitlines()[2:]]
+
+
+def test_the_version(cli: Cli) -> None:
+    assert cli("--version") == (0, f"beir-hybrid {beir_hybrid.__version__}\n", "")
+
+
+def test_python_m_is_the_same_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "beir_hybrid", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"beir-hybrid {beir_hybrid.__version__}\n"
+
+
+def test_starting_imports_nothing_heavy() -> None:
+    code = "import sys, beir_hybrid.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "mteb", "faiss", "datasets", "numpy", "pooch", "requests"}
+
+
+def test_everything_behind_mteb_is_mtebs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def mteb_main() -> None:
+        seen.extend(sys.argv)
+        assert "XQuADR" in [task.metadata.name for task in mteb.get_tasks(["XQuADR"])]
+
+    monkeypatch.setattr(mteb.cli, "main", mteb_main)
+    arguments = [
+        "run",
+        "-m",
+        "a/b",
+        "--tasks",
+        "XQuADR",
+        "-l",
+        "eng",
+        "deu",
+        "-v",
+        "3",
+        "--version",
+        "--help",
+        "--",
+        "x",
+    ]
+    assert cli("mteb", *arguments)[0] == 0
+    assert seen == ["beir-hybrid mteb", *arguments]
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help")])
+def test_mtebs_help_is_shown(arguments: tuple[str, ...], cli: Cli) -> None:
+    code, out, _ = cli("mteb", *arguments)
+    assert code == 0
+    assert out.startswith(" ".join(("usage: beir-hybrid mteb", *arguments[:-1])))
+
+
+def test_mtebs_exit_code_is_ours(cli: Cli) -> None:
+    code, _, err = cli("mteb", "run", "--no-such-option")
+    assert code == 2
+    assert "unrecognized arguments: --no-such-option" in err
+
+
+def test_an_error_the_user_can_mend_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mteb_main() -> None:
+        raise DataError("en.json is missing; fetch it")
+
+    monkeypatch.setattr(mteb.cli, "main", mteb_main)
+    assert cli("mteb", "run") == (2, "", "error: en.json is missing; fetch it\n")
+
+
+def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mteb_main() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(mteb.cli, "main", mteb_main)
+    monkeypatch.setattr(sys, "argv", ["beir-hybrid", "mteb", "run"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def locate(name: str, language: str) -> Path | None:
+        return tmp_path / f"{language}.json" if name == "xquad-r" and language != "zh" else None
+
+    monkeypatch.setattr(sources, "locate", locate)
+    code, out, _ = cli("data", "list")
+    assert code == 0
+    by_name = {row[0]: row for row in rows(out)}
+    assert set(by_name) == set(sources.DATA_SETS)
+    assert by_name["xquad-r"] == [
+        "xquad-r",
+        "ar de el en es hi ru th tr vi zh",
+        "cc-by-sa-4.0",
+        "9bc8c7fb6dd8",
+        f"10 files in {tmp_path}, 1 missing",
+    ]
+    assert by_name["mlqa-r"][-1] == "not here; `beir-hybrid data fetch mlqa-r` downloads them"
+
+
+@pytest.mark.parametrize(("options", "progress"), [((), True), (("--quiet",), False)])
+def test_data_fetch(
+    options: tuple[str, ...], progress: bool, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+
+    def fetch(name: str, languages: object = None, progress: bool = True) -> list[Path]:
+        calls.append((name, languages, progress))
+        return [tmp_path / "en.json", tmp_path / "de.json"]
+
+    monkeypatch.setattr(sources, "fetch", fetch)
+    assert cli("data", "fetch", "xquad-r", *options) == (
+        0,
+        f"xquad-r: 2 files in {tmp_path}\n" if progress else "",
+        "",
+    )
+    assert calls == [("xquad-r", None, progress)]
+
+
+def test_data_fetch_of_an_unknown_name(cli: Cli) -> None:
+    code, out, err = cli("data", "fetch", "squad")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: unknown data set 'squad'")
+    assert err.count("\n") == 1
+
+
+def test_scores_are_plain_means_over_each_setting(cli: Cli, tmp_path: Path) -> None:
+    write_result(tmp_path, "org__model-a", "XQuADR", SCORES)
+    write_result(tmp_path, "org__model-b", "XQuADR", {"en-en": 0.5})
+    write_result(tmp_path, "org__model-b", "NFCorpus", {"default": 0.3})
+    (tmp_path / "org__model-b/revision/model_meta.json").write_text('{"name": "org/model-b"}', encoding="utf-8")
+    (tmp_path / "XQuADR_predictions.json").write_text("{ not read", encoding="utf-8")
+    code, out, _ = cli("scores", tmp_path)
+    assert code == 0
+    assert out.splitlines()[0].split() == [
+        "model", "revision", "task", "monolingual", "cross-lingual", "multilingual", "subsets",
+    ]  # fmt: skip
+    assert rows(out) == [
+        ["org/model-a", "revision", "XQuADR", "0.8000", "0.5000", "0.3750", "2 / 2 / 2"],
+        ["org/model-b", "revision", "XQuADR", "0.5000", "-", "-", "1 / 0 / 0"],
+    ]
+
+
+def test_scores_by_question_language(cli: Cli, tmp_path: Path) -> None:
+    path = write_result(tmp_path, "org__model", "XQuADR", SCORES, split="dev")
+    code, out, _ = cli("scores", path, "--languages")
+    assert code == 0
+    by_setting, by_language = out.split("\n\n")
+    assert rows(by_setting)[0][2] == "XQuADR (dev)"
+    assert rows(by_language) == [
+        ["org/model", "revision", "XQuADR (dev)", "en", "0.9000", "0.6000", "0.5000"],
+        ["org/model", "revision", "XQuADR (dev)", "de", "0.7000", "0.4000", "0.2500"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        ('{"task_name": "XQuADR", "scores": {"te', "{path} is not a whole JSON file "),
+        ('{"task_name": "NFCorpus", "scores": {"test": [{"hf_subset": "default", "main_score": 1}]}}', "{path}: no "),
+        ("[]", "{path}: no result of a BEIR-Hybrid task here"),
+    ],
+)
+def test_scores_of_what_is_no_result_of_ours(content: str | None, message: str, cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "XQuADR.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    code, out, err = cli("scores", path)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: " + message.format(path=path))
+    assert err.count("\n") == 1
+
+
+def test_every_error_of_ours_is_caught() -> None:
+    assert issubclass(DataError, BeirHybridError)

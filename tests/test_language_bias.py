@@ -1,0 +1,159 @@
+"""The language-bias tasks and the command ``beir-hybrid bias`` on small data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mteb
+import pandas as pd
+import pytest
+from mteb.cache import ResultCache
+from typer.testing import CliRunner
+
+from beir_hybrid.cli import app
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.scoring import rank_table
+from beir_hybrid.scoring.bias import BIAS_FIGURES, mean_bias, query_bias
+from beir_hybrid.tasks import MLQAR, MLQARLanguageBias, XQuADR, XQuADRLanguageBias
+from tests.mteb_models import CountingEncoder
+from tests.test_xquad_r import N_PASSAGES, N_QUESTIONS, SearchThatEncodes, evaluate, rank_tables, use_small_data
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return use_small_data(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("task", "retrieval", "n_languages"), [(XQuADRLanguageBias, XQuADR, 11), (MLQARLanguageBias, MLQAR, 7)]
+)
+def test_there_is_a_subset_for_each_question_language_and_one_for_all(task, retrieval, n_languages: int) -> None:
+    assert task.metadata.is_filled()
+    assert task.metadata.main_score == "language_fairness"
+    assert task.metadata.revision == retrieval.metadata.revision
+    assert len(task.metadata.hf_subsets) == n_languages + 1
+    assert len(task.metadata.hf_subsets_to_langscripts["all"]) == n_languages
+    assert task.metadata.hf_subsets_to_langscripts["de"] == ["deu-Latn"]
+
+
+@pytest.mark.parametrize("names", [["XQuADR", "XQuADRLanguageBias"], ["XQuADRLanguageBias", "XQuADR"]])
+def test_together_with_the_retrieval_task_nothing_is_encoded_again(names: list[str], tmp_path: Path) -> None:
+    model = CountingEncoder()
+    results = mteb.evaluate(
+        model, mteb.get_tasks(names), cache=ResultCache(tmp_path), co2_tracker=False, show_progress_bar=False
+    )
+    assert [result.task_name for result in results.task_results] == names
+    assert len(model.texts) == N_QUESTIONS + N_PASSAGES
+    [table] = rank_tables(tmp_path / "home")
+    assert table.name == "XQuADR.parquet"
+
+
+def test_the_scores_are_those_of_the_rank_table(tmp_path: Path) -> None:
+    scores = evaluate(CountingEncoder(), XQuADRLanguageBias(), tmp_path)
+    [path] = rank_tables(tmp_path / "home")
+    table, info = rank_table.read(path)
+    figures = query_bias(table.to_pandas(), info.pool_sizes)
+    for subset, queries in (("all", figures), ("de", figures[figures["query_language"] == "de"])):
+        for name, value in mean_bias(queries).items():
+            assert scores[subset][name] == pytest.approx(value, abs=1e-5)
+    assert scores["all"]["main_score"] == scores["all"]["language_fairness"]
+
+
+def test_a_model_that_searches_has_the_same_bias(tmp_path: Path) -> None:
+    encoder = CountingEncoder()
+    scores = evaluate(encoder, XQuADRLanguageBias(), tmp_path)
+    found = evaluate(SearchThatEncodes(encoder), XQuADRLanguageBias(), tmp_path)
+    for subset in scores:
+        for name in BIAS_FIGURES:
+            assert found[subset][name] == pytest.approx(scores[subset][name], abs=1e-5), (subset, name)
+
+
+def test_a_language_filter_chooses_among_the_questions(tmp_path: Path) -> None:
+    task = mteb.get_task("XQuADRLanguageBias", languages=["deu", "eng"])
+    assert task.hf_subsets == ["de", "en"]
+    assert set(evaluate(CountingEncoder(), task, tmp_path)) == {"de", "en"}
+
+
+def test_other_weights_of_peer_are_other_scores() -> None:
+    task = XQuADRLanguageBias()
+    default = task.evaluate(CountingEncoder(), encode_kwargs={})["all"]["peer_at_20"]
+    task.peer_weights = {0: 0.0, 1: 1.0}
+    assert task.evaluate(CountingEncoder(), encode_kwargs={})["all"]["peer_at_20"] != default
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Evaluate two models and return the folder with their results and rank tables."""
+    for name in ("one", "two"):
+        evaluate(CountingEncoder(name=name), XQuADRLanguageBias(), tmp_path, prediction_folder=tmp_path / "out")
+    return tmp_path
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["bias", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_prints_models_side_by_side(results: Path) -> None:
+    printed = run(results / "out")
+    header, _, *rows = printed.strip().splitlines()
+    assert header.split() == ["XQuADR", "tests/one", "tests/two"]
+    assert [row.split()[0] for row in rows] == list(BIAS_FIGURES)
+    assert run(results / "cache").splitlines()[:3] == printed.splitlines()[:3]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_command_draws_the_one_target_matrix(suffix: str, results: Path) -> None:
+    plots = [results / f"{n}{suffix}" for n in range(2)]
+    for plot in plots:
+        assert f"Heat map: {plot}" in run(results / "out", "--plot", plot)
+    assert plots[0].stat().st_size > 1000
+    assert plots[0].read_bytes() == plots[1].read_bytes()
+
+
+def message(*arguments: object) -> str:
+    with pytest.raises(BeirHybridError) as caught:
+        run(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_bad_input_is_one_line(results: Path) -> None:
+    assert "there is no file" in message(results / "nothing")
+    (results / "empty").mkdir()
+    assert "neither a rank table nor" in message(results / "empty")
+    assert "needs a rank table" in message(results / "cache", "--plot", results / "x.png")
+    assert ".png, .svg, .pdf" in message(results / "out", "--plot", results / "x.gif")
+    assert "add up to 1.5" in message(results / "out", "--peer-weights", "0:0.5,1:1")
+    assert "write it like" in message(results / "out", "--peer-weights", "half")
+    broken = results / "broken.parquet"
+    broken.write_bytes(rank_tables(results / "out")[0].read_bytes()[:500])
+    assert "truncated or not a Parquet file" in message(broken)
+    broken_json = results / "XLanguageBias.json"
+    broken_json.write_text(json.dumps({"task_name": 3}))
+    assert "is not an MTEB result" in message(broken_json)
+
+
+def test_a_table_of_some_languages_says_what_it_lacks(tmp_path: Path) -> None:
+    mteb.get_task("XQuADR", languages=["eng", "deu"]).evaluate(CountingEncoder(), encode_kwargs={})
+    assert "needs ranks in the pool of all languages" in message(tmp_path / "home")
+
+
+def test_ranks_that_a_search_did_not_return_count_as_the_worst() -> None:
+    table = pd.DataFrame(
+        {
+            "query_id": ["en:q", "en:q"],
+            "question_id": ["q", "q"],
+            "query_language": ["en", "en"],
+            "passage_language": ["en", "de"],
+            "rank_in_pool": [1, None],
+            "outranked_by_query_language": [0, None],
+            "grade": [1, 1],
+            "top_languages": ["enen", "enen"],
+        }
+    )
+    figures = query_bias(table, {"en": 6, "de": 4})
+    assert figures["rank_distance"].tolist() == [9]
+    assert figures["strong_alignment"].tolist() == [0]

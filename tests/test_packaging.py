@@ -1,0 +1,163 @@
+"""The wheel: what is in it, and what it does to the environment it is installed into."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+
+import beir_hybrid
+from beir_hybrid.encoders import MODELS
+from beir_hybrid.tasks import TASKS
+
+REPOSITORY = Path(__file__).parents[1]
+NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
+# What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
+LIST = """
+import json, mteb, sys
+from mteb.models.model_implementations import MODEL_REGISTRY
+tasks = [task.metadata.name for task in sys.modules["mteb.get_tasks"].TASK_LIST]
+print()
+print(json.dumps({"tasks": tasks, "registry": list(sys.modules["mteb.get_tasks"]._TASKS_REGISTRY),
+                  "models": list(MODEL_REGISTRY)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the source distribution in a copy of the checkout, and the wheel from the source distribution."""
+    folder = tmp_path_factory.mktemp("build")
+    shutil.copytree(REPOSITORY, folder / "checkout", ignore=shutil.ignore_patterns(*NOT_PACKAGED))
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", folder / "checkout"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (folder / "dist").glob("*.whl")
+    return path
+
+
+class Environment:
+    """A virtual environment that sees the packages of this one, but not its .pth files."""
+
+    def __init__(self, folder: Path) -> None:
+        venv.create(folder, symlinks=os.name != "nt")
+        self.python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        (self.site_packages,) = folder.glob("**/site-packages")
+        outside = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        (self.site_packages / "outside.pth").write_text("\n".join(sorted(outside)), encoding="utf-8")
+        self.folder = folder
+
+    def files(self) -> set[str]:
+        """Return everything in the environment, relative to its folder."""
+        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
+
+    def pip(self, *arguments: str | Path) -> None:
+        command = [sys.executable, "-m", "pip", "--python", self.python, "--quiet", *arguments]
+        subprocess.run(command, check=True)
+
+    def run(self, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.python, "-c", code],
+            cwd=self.folder,
+            # Compiled modules may be written, so that uninstalling has to remove them.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    def offered(self, **environment: str) -> tuple[dict[str, list[str]], str]:
+        """Return what mteb offers in a process of its own, and what went to standard error."""
+        done = self.run(LIST, **environment)
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Return an environment with the wheel installed; in the end, check that uninstalling leaves nothing behind."""
+    environment = Environment(tmp_path_factory.mktemp("environment"))
+    before = environment.files()
+    environment.pip("install", "--no-deps", "--no-index", wheel)
+    yield environment
+    environment.pip("uninstall", "--yes", "beir-hybrid")
+    assert environment.files() == before
+
+
+def test_the_wheel_has_the_pth_file_and_pip_knows_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+        assert archive.read("beir_hybrid.pth") == b"import beir_hybrid.autoload\n"
+        (record,) = (name for name in archive.namelist() if name.endswith(".dist-info/RECORD"))
+        recorded = [line.rsplit(",", 2) for line in archive.read(record).decode().splitlines()]
+        assert sorted(name for name, _, _ in recorded) == sorted(archive.namelist())
+        assert dict((name, digest) for name, digest, _ in recorded)["beir_hybrid.pth"].startswith("sha256=")
+
+
+def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
+    expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "beir_hybrid").rglob("*.py")}
+    expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "tasks").rglob("*.py")}
+    expected |= {"beir_hybrid/py.typed", "beir_hybrid.pth"}
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert found == {name.replace(os.sep, "/") for name in expected}
+
+
+def test_the_metadata(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = {entry.split("/")[0] for entry in archive.namelist() if ".dist-info/" in entry}
+        distribution = PathDistribution(zipfile.Path(archive, f"{name}/"))
+        assert distribution.version == beir_hybrid.__version__
+        assert distribution.metadata["License-Expression"] == "Apache-2.0"
+        assert "mteb<3,>=2.26" in (distribution.requires or [])
+        (script,) = distribution.entry_points
+        assert (script.name, script.value) == ("beir-hybrid", "beir_hybrid.cli:main")
+
+
+def test_a_process_without_mteb_loads_the_hook_alone(environment: Environment) -> None:
+    code = "import sys; print(*sorted(name for name in sys.modules if name.startswith(('beir_hybrid', 'mteb'))))"
+    assert environment.run(code).stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
+    assert environment.run(code, BEIR_HYBRID_AUTOLOAD="0").stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
+
+
+def test_mteb_offers_the_same_as_before_and_ours(environment: Environment) -> None:
+    without, _ = environment.offered(BEIR_HYBRID_AUTOLOAD="0")
+    offered, errors = environment.offered()
+    assert "BEIR-Hybrid" not in errors
+    assert set(without["tasks"]) == set(without["registry"])
+    ours = [task.metadata.name for task in TASKS]
+    assert "XQuADR" in ours
+    assert offered["tasks"] == [*without["tasks"], *ours]
+    assert offered["registry"] == [*without["registry"], *ours]
+    assert offered["models"] == [*without["models"], *MODELS]
+    assert set(MODELS) == {"beir-hybrid/multilingual-e5-small-q4", "ours"}
+
+    registration = environment.site_packages / "beir_hybrid/registration.py"
+    whole = registration.read_text(encoding="utf-8")
+    registration.write_text("raise ImportError('broken')\n", encoding="utf-8")
+    broken, errors = environment.offered()
+    registration.write_text(whole, encoding="utf-8")
+    assert broken == without
+    assert errors.count("BEIR-Hybrid is not registered with mteb: ImportError: broken") == 1
+
+
+def test_an_editable_installation_registers_too_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(REPOSITORY, checkout, ignore=shutil.ignore_patterns(*NOT_PACKAGED))
+    environment = Environment(tmp_path / "environment")
+    before = environment.files()
+    environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", checkout)
+    code = "import sys; print(*sorted(name for name in sys.modules if name.startswith('beir_hybrid')))"
+    assert environment.run(code).stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
+    find_tasks = "from importlib.util import find_spec; print(find_spec('beir_hybrid.tasks').origin)"
+    assert environment.run(find_tasks).stdout.strip() == str(checkout / "tasks" / "__init__.py")
+    environment.pip("uninstall", "--yes", "beir-hybrid")
+    assert environment.files() == before

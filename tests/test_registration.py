@@ -1,0 +1,166 @@
+"""Registering with the real mteb; stand-ins for what is registered. Fails when mteb's private names move."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import mteb
+import pytest
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.benchmarks.benchmark import Benchmark
+from mteb.models.model_implementations import MODEL_REGISTRY
+from mteb.models.model_meta import ModelMeta
+
+import beir_hybrid.encoders
+import beir_hybrid.tasks
+from beir_hybrid import registration
+from beir_hybrid.registration import Registered, register
+
+# The package has a function of the same name.
+task_registry: Any = importlib.import_module("mteb.get_tasks")
+benchmark_registry: Any = importlib.import_module("mteb.benchmarks.get_benchmark")
+
+
+def make_task(name: str, **changes: Any) -> type[AbsTaskRetrieval]:
+    like = mteb.get_task("NFCorpus").metadata
+    metadata = like.model_copy(update={"name": name, "adapted_from": None, **changes})
+    return type(name, (AbsTaskRetrieval,), {"metadata": metadata})
+
+
+def make_model(name: str) -> ModelMeta:
+    return MODEL_REGISTRY["mteb/baseline-bm25s"].model_copy(update={"name": name})
+
+
+@pytest.fixture(autouse=True)
+def restored_registries() -> Iterator[None]:
+    """Take back what a test registers."""
+    tasks, models = dict(task_registry._TASKS_REGISTRY), dict(MODEL_REGISTRY)
+    task_list = task_registry.TASK_LIST
+    similar = {name: list(names) for name, names in task_registry._SIMILAR_TASKS.items()}
+    yield
+    for registry, before in (
+        (task_registry._TASKS_REGISTRY, tasks),
+        (MODEL_REGISTRY, models),
+        (task_registry._SIMILAR_TASKS, similar),
+    ):
+        registry.clear()
+        registry.update(before)
+    task_registry.TASK_LIST = task_list
+
+
+@pytest.fixture
+def offer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let the package offer nothing, until the test sets TASKS, MODELS or BENCHMARKS."""
+    monkeypatch.setattr(beir_hybrid.tasks, "TASKS", ())
+    monkeypatch.setattr(beir_hybrid.tasks, "BENCHMARKS", (), raising=False)
+    monkeypatch.setattr(beir_hybrid.encoders, "MODELS", {})
+    return monkeypatch
+
+
+def test_what_the_package_offers_is_registered_and_built_in_tasks_are_the_same_as_without_it() -> None:
+    assert register().failed == ()
+    ours = {task.metadata.name: task for task in beir_hybrid.tasks.TASKS}
+    built_in = task_registry._create_name_to_task_mapping(task_registry._gather_tasks())
+    assert {**built_in, **ours} == task_registry._TASKS_REGISTRY
+    assert not set(ours) & set(built_in)
+    assert (*built_in.values(), *ours.values()) == task_registry.TASK_LIST
+    assert {key: MODEL_REGISTRY[key] for key in beir_hybrid.encoders.MODELS} == beir_hybrid.encoders.MODELS
+
+
+@pytest.mark.parametrize("filters", [{"languages": ["eng"]}, {"languages": ["deu", "fra"]}, {"script": ["Cyrl"]}])
+def test_mtebs_filters_work_with_our_tasks_among_the_others(filters: dict[str, list[str]]) -> None:
+    assert len(mteb.get_tasks(**filters)) > 100
+
+
+def test_a_task_is_found_by_name_and_by_its_metadata(offer: pytest.MonkeyPatch) -> None:
+    task = make_task("StandInRetrieval", adapted_from=["XQuADRetrieval"])
+    offer.setattr(beir_hybrid.tasks, "TASKS", (task,))
+    assert register() == Registered(tasks=("StandInRetrieval",))
+    assert isinstance(mteb.get_task("StandInRetrieval"), task)
+    found = mteb.get_tasks(domains=task.metadata.domains, task_types=["Retrieval"])
+    assert "StandInRetrieval" in [one.metadata.name for one in found]
+    assert "StandInRetrieval" in task_registry._SIMILAR_TASKS["XQuADRetrieval"]
+
+
+def test_modules_of_mteb_that_have_imported_the_task_list_see_the_new_one(offer: pytest.MonkeyPatch) -> None:
+    importer = ModuleType("mteb.stand_in")
+    importer.TASK_LIST = task_registry.TASK_LIST  # type: ignore[attr-defined]
+    offer.setitem(sys.modules, "mteb.stand_in", importer)
+    task = make_task("StandInRetrieval")
+    offer.setattr(beir_hybrid.tasks, "TASKS", (task,))
+    register()
+    assert task_registry.TASK_LIST[-1] is task
+    assert importer.TASK_LIST is task_registry.TASK_LIST
+
+
+def test_registering_again_adds_nothing(offer: pytest.MonkeyPatch) -> None:
+    offer.setattr(beir_hybrid.tasks, "TASKS", (make_task("StandInRetrieval", adapted_from=["XQuADRetrieval"]),))
+    offer.setattr(beir_hybrid.encoders, "MODELS", {"stand-in": make_model("beir-hybrid/stand-in")})
+    assert register() == Registered(tasks=("StandInRetrieval",), models=("stand-in",))
+    length = len(task_registry.TASK_LIST)
+    assert register() == Registered()
+    assert len(task_registry.TASK_LIST) == length
+    assert task_registry._SIMILAR_TASKS["XQuADRetrieval"].count("StandInRetrieval") == 1
+
+
+def test_a_models_key_may_differ_from_its_name(offer: pytest.MonkeyPatch) -> None:
+    offer.setattr(beir_hybrid.encoders, "MODELS", {"stand-in": make_model("beir-hybrid/stand-in")})
+    assert register() == Registered(models=("stand-in",))
+    assert mteb.get_model_meta("stand-in").name == "beir-hybrid/stand-in"
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_benchmark_is_found_after_the_others_were_looked_up(lazily: bool, offer: pytest.MonkeyPatch) -> None:
+    before = set(benchmark_registry._build_registry())
+    benchmark = Benchmark(name="Stand-in (v1)", aliases=["stand-in"], tasks=mteb.get_tasks(["NFCorpus"]))
+    offer.setattr(beir_hybrid.tasks, "BENCHMARKS", (lambda: (benchmark,)) if lazily else (benchmark,))
+    try:
+        assert register() == Registered(benchmarks=("Stand-in (v1)",))
+        assert mteb.get_benchmark("Stand-in (v1)") is mteb.get_benchmark("stand-in") is benchmark
+        assert {one.name for one in mteb.get_benchmarks()} == before | {"Stand-in (v1)"}
+        assert register() == Registered()
+    finally:
+        del sys.modules["mteb.benchmarks.benchmarks"].Stand_in__v1_
+        benchmark_registry._build_registry.cache_clear()
+        benchmark_registry._build_aliases_registry.cache_clear()
+
+
+def test_what_mteb_has_under_the_same_name_is_kept(offer: pytest.MonkeyPatch) -> None:
+    built_in = task_registry._TASKS_REGISTRY["NFCorpus"]
+    offer.setattr(beir_hybrid.tasks, "TASKS", (make_task("NFCorpus"), make_task("StandInRetrieval")))
+    with pytest.warns(RuntimeWarning, match="mteb has a task of its own called 'NFCorpus'") as warned:
+        assert register() == Registered(tasks=("StandInRetrieval",))
+    assert len(warned) == 1
+    assert task_registry._TASKS_REGISTRY["NFCorpus"] is built_in
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "name"),
+    [
+        ("tasks", beir_hybrid.tasks, "TASKS"),
+        ("models", beir_hybrid.encoders, "MODELS"),
+        ("benchmarks", beir_hybrid.tasks, "BENCHMARKS"),
+    ],
+)
+def test_each_part_fails_on_its_own(part: str, module: ModuleType, name: str, offer: pytest.MonkeyPatch) -> None:
+    offer.setattr(beir_hybrid.tasks, "TASKS", (make_task("StandInRetrieval"),))
+    offer.setattr(beir_hybrid.encoders, "MODELS", {"stand-in": make_model("beir-hybrid/stand-in")})
+    offer.setattr(module, name, 1)
+    with pytest.warns(RuntimeWarning, match=f"its {part} are not registered: ") as warned:
+        registered = register()
+    assert len(warned) == 1
+    assert registered.failed == (part,)
+    assert registered.tasks == (() if part == "tasks" else ("StandInRetrieval",))
+    assert registered.models == (() if part == "models" else ("stand-in",))
+
+
+def test_a_moved_registry_is_a_warning_that_names_it(offer: pytest.MonkeyPatch) -> None:
+    offer.setattr(beir_hybrid.tasks, "TASKS", (make_task("StandInRetrieval"),))
+    offer.delattr(task_registry, "_TASKS_REGISTRY")
+    with pytest.warns(RuntimeWarning, match="_TASKS_REGISTRY"):
+        assert registration.register().failed == ("tasks",)
+    offer.undo()
