@@ -1,0 +1,46 @@
+# The commands of the README. Everything happens in a virtual environment, .venv unless VENV names another.
+
+PYTHON ?= python3
+VENV ?= .venv
+DIST ?= dist
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+# Real data beside the checkout is used where it is; otherwise it is downloaded when it is needed.
+export BEIR_HYBRID_DATA ?= $(wildcard ../shared/data)
+ifeq ($(CI),true)
+export BEIR_HYBRID_REQUIRE_DATA = 1
+endif
+
+.PHONY: help run test lint wheel clean
+
+help:
+	@echo "make run    evaluate the offline encoder on XQuAD-R and print the setting averages"
+	@echo "make test   lint, types and all tests"
+	@echo "make lint   lint and types only"
+	@echo "make wheel  build the source distribution and the wheel into $(DIST)/"
+	@echo "make clean  remove what these commands made, the results excepted"
+
+run: $(INSTALLED)
+	$(VENV)/bin/mteb run -m beir-hybrid/multilingual-e5-small-q4 --tasks XQuADR --output-folder results
+	$(VENV)/bin/beir-hybrid scores results
+
+test: lint
+	HF_HUB_OFFLINE=1 $(PY) -m pytest
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+wheel: $(INSTALLED)
+	$(PY) -m build --outdir $(DIST) .
+
+clean:
+	rm -rf $(VENV) $(DIST) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt _build/beir_hybrid_build.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --upgrade pip
+	$(PY) -m pip install -c constraints.txt -e ".[offline,dev]"
+	touch $@
