@@ -75,7 +75,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
             languages = miracl.languages_of(self.source)
             subsets = _subset_languages(languages, miracl.translated_subsets(self._translations, languages))
             self._revision = miracl.revision_of(self.source, self._translations)
-            self.metadata = self.metadata.model_copy(update={"eval_langs": subsets})
+            self.metadata = type(self).metadata.model_copy(update={"eval_langs": subsets})
         except DataError as error:
             # MTEB makes an instance of every task only to list them: what is wrong is said when the task is run.
             self._fault, self._revision = error, "unreadable"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.languages import check_language_code
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.timing import TimingStack
 
@@ -80,7 +81,13 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         ``languages`` means these languages and no others: ``-l eng deu`` keeps en-en, en-de, de-en and de-de. MTEB's
         tasks keep every pair that contains one of them, which here would need the data of all languages. A
         multilingual subset is kept if all its languages are asked for.
+
+        Raises:
+            DataError: A code names no language at all.
+            ValueError: No subset is left, as MTEB's tasks say it.
         """
+        for code in languages or ():
+            self._check_language(code)
         try:
             exclusive = exclusive_language_filter or bool(languages)
             super().filter_languages(languages, script, hf_subsets, exclusive_language_filter=exclusive)
@@ -88,6 +95,16 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             # MTEB filters all its tasks at once by the looser rule; one without subsets would end that for all.
             super().filter_languages(languages, script, hf_subsets, exclusive_language_filter)
         return self
+
+    def _check_language(self, code: str) -> None:
+        # MTEB skips a task whose filter raises a ValueError; a misspelt language must not go unnoticed that way.
+        try:
+            check_language_code(code)
+        except ValueError as error:
+            raise DataError(
+                f"{self.metadata.name}: unknown language {code!r}; MTEB names languages by ISO 639-3, here: "
+                f"{', '.join(self.metadata.languages)}"
+            ) from error
 
     def load_data(self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any) -> None:
         """Read the questions and passages of the languages that the task's subsets need.
