@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 
@@ -88,7 +89,24 @@ def _register_benchmarks() -> list[str]:
     benchmarks = {benchmark.name: benchmark for benchmark in (offered() if callable(offered) else offered)}
     if not benchmarks:
         return []
-    # Imported only when there is something to add: it takes mteb about half a second.
+    if "mteb.benchmarks.benchmarks" in sys.modules:
+        return _add_benchmarks(benchmarks)
+    # Importing mteb's benchmarks takes half a second, which everybody who imports mteb would pay. Ours are added when
+    # mteb first looks one up.
+    registry: Any = importlib.import_module("mteb.benchmarks.get_benchmark")
+    build = registry._build_registry
+
+    @cache
+    def add_ours_and_build() -> dict[str, Any]:
+        registry._build_registry = build
+        _add_benchmarks(benchmarks)
+        return build()
+
+    registry._build_registry = add_ours_and_build
+    return list(benchmarks)
+
+
+def _add_benchmarks(benchmarks: dict[str, Any]) -> list[str]:
     module = importlib.import_module("mteb.benchmarks.benchmarks")
     registry = importlib.import_module("mteb.benchmarks.get_benchmark")
     known = {**registry._build_registry(), **registry._build_aliases_registry()}

@@ -51,7 +51,7 @@ class LookupEncoder(AbsEncoder):
     def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
         """Return a row for each text, shape (n, 384)."""
         start = time.perf_counter()
-        found = np.stack([self.vectors[text] for batch in inputs for text in batch["text"]])
+        found = np.stack([self.vectors[text.strip()] for batch in inputs for text in batch["text"]])
         self.texts += len(found)
         self.seconds += time.perf_counter() - start
         return found
@@ -76,7 +76,7 @@ def random_vectors(corpus: ParallelCorpus) -> dict[str, np.ndarray]:
     texts = [text for part in corpus.languages.values() for text in (*part.questions, *part.passages)]
     matrix = np.random.default_rng(0).normal(size=(len(texts), DIMENSIONS)).astype(np.float32)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    return dict(zip(texts, matrix, strict=True))
+    return {text.strip(): vector for text, vector in zip(texts, matrix, strict=True)}  # MTEB strips texts, too
 
 
 def run(task: AbsTaskRetrieval, model: Any, subsets: list[str]) -> Measured:

@@ -1,10 +1,23 @@
-"""The tasks for MTEB. ``TASKS`` are entered in its registry by ``beir_hybrid.registration``."""
+"""The tasks for MTEB. ``TASKS`` and ``BENCHMARKS`` are entered in its registries by ``beir_hybrid.registration``."""
 
+from beir_hybrid.tasks.benchmark import BEIR_HYBRID
 from beir_hybrid.tasks.language_bias import MLQARLanguageBias, XQuADRLanguageBias
+from beir_hybrid.tasks.miracl import MIRACLCL, MIRACLCLFull
 from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 from beir_hybrid.tasks.xquad_r import XQuADR
 
-TASKS = (XQuADR, XQuADRLanguageBias, MLQAR, MLQARLanguageBias)
+TASKS = (XQuADR, XQuADRLanguageBias, MLQAR, MLQARLanguageBias, MIRACLCL, MIRACLCLFull)
+BENCHMARKS = (BEIR_HYBRID,)
 
-__all__ = ["MLQAR", "TASKS", "AbsTaskParallelRetrieval", "MLQARLanguageBias", "XQuADR", "XQuADRLanguageBias"]
+__all__ = [
+    "BENCHMARKS",
+    "MIRACLCL",
+    "MLQAR",
+    "TASKS",
+    "AbsTaskParallelRetrieval",
+    "MIRACLCLFull",
+    "MLQARLanguageBias",
+    "XQuADR",
+    "XQuADRLanguageBias",
+]

@@ -62,6 +62,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
         predicts: Whether predictions are written for callers who ask; they need all embeddings in memory.
     """
 
+    metadata: TaskMetadata
     source: ClassVar[HubSource]
     subset_data = _MIRACLSubsets
     chunk_size: int = CHUNK_SIZE

@@ -42,9 +42,10 @@ def document(language: str) -> dict:
 
 
 def write(folder: Path) -> Path:
-    """Write all languages as a BEIR_HYBRID_DATA folder and return it."""
-    for language in LANGUAGES:
-        path = DATA_SETS["xquad-r"].file(folder, language)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document(language)), encoding="utf-8")
+    """Write all languages of XQuAD-R, and of MLQA-R, as a BEIR_HYBRID_DATA folder and return it."""
+    for source in (DATA_SETS["xquad-r"], DATA_SETS["mlqa-r"]):
+        for language in source.languages:
+            path = source.file(folder, language)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(document(language)), encoding="utf-8")
     return folder

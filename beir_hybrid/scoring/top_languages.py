@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from beir_hybrid.corpora.columns import take
 from beir_hybrid.scoring.confidence import TopScores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+TILE_ELEMENTS = 1_000_000
+"""Scores looked at once where many are equal."""
 
 TOP_LANGUAGES = 100
 """Passages of each query whose language is kept: the largest cut-off of the bias figures."""
@@ -60,31 +64,29 @@ class TopLanguages:
             rows: Their rows in the language, or the first one where they are consecutive.
         """
         self._best.add(scores)
-        queries, columns = (scores >= self._limits()[:, None]).nonzero(as_tuple=True)
+        limits = self._limits()[:, None]
+        chosen = scores >= limits
+        # More than the top k only where many scores are equal, as those of a model that has collapsed.
+        crowded = (chosen.sum(1) > 2 * self._best.top_k).nonzero()[:, 0]
+        if len(crowded):
+            _keep_largest_ids(chosen, scores, limits, crowded, ids, self._best.top_k)
+        queries, columns = chosen.nonzero(as_tuple=True)
         found = scores[queries, columns].cpu().numpy()
         self._candidates.append(_Candidates(queries.cpu().numpy(), columns.cpu().numpy(), found))
         self._blocks.append(_Block(language, ids, rows))
 
     def state(self) -> dict[str, NDArray]:
-        """Return the candidates, and the scores that say which are candidates, as arrays.
+        """Return the best passages so far, best first: arrays of shape (Q, min(100, pool)).
 
-        Of the blocks only the rows of candidates are kept: the ids are the corpus's own.
+        Of a passage its language, row and score are kept; ids are the corpus's own.
         """
-        assert self._best.values is not None, "no block was added"
-        found, blocks = self._still_good()
+        found, blocks, best = self._ranking()
         rows = np.zeros(len(blocks), dtype=np.int32)
-        for number in np.unique(blocks):
+        for number in np.unique(blocks[best]):
             here = blocks == number
             rows[here] = self._blocks[number].rows_of(found.columns[here])
-        languages = np.array([block.language for block in self._blocks], dtype=np.int8)[blocks]
-        order = np.lexsort((rows, languages, found.queries))
-        return {
-            "values": np.sort(self._best.values.cpu().numpy()),
-            "queries": found.queries[order].astype(np.int32),
-            "languages": languages[order],
-            "rows": rows[order],
-            "scores": found.scores[order],
-        }
+        languages = np.array([block.language for block in self._blocks], dtype=np.int8)
+        return {"languages": languages[blocks[best]], "rows": rows[best], "scores": found.scores[best]}
 
     @classmethod
     def from_state(
@@ -92,30 +94,40 @@ class TopLanguages:
     ) -> TopLanguages:
         """Restore what ``state`` returned; ``ids`` are those of all passages of each language."""
         top = cls(top_k)
-        top._best.values = torch.from_numpy(state["values"])
+        top._best.values = torch.from_numpy(state["scores"])
         for language, of_language in enumerate(ids):
             here = state["languages"] == language
-            queries, rows = state["queries"][here].astype(np.int64), state["rows"][here].astype(np.int64)
-            top._candidates.append(_Candidates(queries, rows, state["scores"][here]))
+            rows = state["rows"][here].astype(np.int64)
+            top._candidates.append(_Candidates(np.nonzero(here)[0], rows, state["scores"][here]))
             top._blocks.append(_Block(language, of_language, 0))
         return top
 
     def languages(self) -> NDArray[np.int8]:
         """Return the numbers of the languages of the best passages, best first, shape (Q, min(100, pool))."""
+        _, blocks, best = self._ranking()
+        return np.array([block.language for block in self._blocks], dtype=np.int8)[blocks[best]]
+
+    def _ranking(self) -> tuple[_Candidates, NDArray[np.int64], NDArray[np.int64]]:
+        """The candidates, the block of each, and the places of the best of each query among them, best first."""
         assert self._best.values is not None, "no block was added"
         found, blocks = self._still_good()
         queries, scores = found.queries, found.scores
         order = np.lexsort((-scores, queries))
-        tied = _tied(queries[order], scores[order])
+        tied = order[_tied(queries[order], scores[order])]
         if len(tied):
             ids = np.zeros(len(order), dtype=np.int64)
-            names = [self._blocks[blocks[place]].ids[found.columns[place]] for place in order[tied]]
-            ids[order[tied]] = np.unique(names, return_inverse=True)[1]
+            ids[tied] = np.unique(self._names(blocks[tied], found.columns[tied]), return_inverse=True)[1]
             order = np.lexsort((-ids, -scores, queries))
         first = np.searchsorted(queries[order], np.arange(len(self._best.values)))
-        width = self._best.values.shape[1]
-        best = order[first[:, None] + np.arange(width)]
-        return np.array([block.language for block in self._blocks], dtype=np.int8)[blocks[best]]
+        return found, blocks, order[first[:, None] + np.arange(self._best.values.shape[1])]
+
+    def _names(self, blocks: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Ids of some passages, given by the numbers of their blocks and their columns."""
+        names = np.empty(len(blocks), dtype=object)
+        for number in np.unique(blocks):
+            here = blocks == number
+            names[here] = take(self._blocks[number].ids, columns[here])
+        return names.astype(np.str_)
 
     def _still_good(self) -> tuple[_Candidates, NDArray[np.int64]]:
         """The candidates that later blocks have not pushed out, and the number of the block of each."""
@@ -135,6 +147,27 @@ class TopLanguages:
         if values.shape[1] < self._best.top_k:
             return torch.full((len(values),), -torch.inf, device=values.device)
         return values.min(1).values
+
+
+def _keep_largest_ids(
+    chosen: torch.Tensor,
+    scores: torch.Tensor,
+    limits: torch.Tensor,
+    crowded: torch.Tensor,
+    ids: Sequence[str],
+    top_k: int,
+) -> None:
+    """Of the scores equal to the limit keep, in some rows of ``chosen``, the k with the largest ids: ties rank so."""
+    places = torch.empty(len(ids), dtype=torch.int32)
+    places[torch.from_numpy(np.argsort(np.asarray(ids)))] = torch.arange(len(ids), dtype=torch.int32)
+    places = places.to(scores.device)
+    step = max(1, TILE_ELEMENTS // len(ids))
+    for start in range(0, len(crowded), step):
+        rows = crowded[start : start + step]
+        tied = scores[rows] == limits[rows]
+        ranked = torch.where(tied, places, -1)
+        least = torch.topk(ranked, top_k, dim=1).values[:, -1:]
+        chosen[rows] &= ~tied | (ranked >= least)
 
 
 def _tied(queries: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -1,0 +1,424 @@
+"""Reads MIRACL as mteb's own tasks do: the same repositories, the same pinned revisions, mteb's own loader.
+
+MIRACL judges a question in its own language only. A user may add translations of its questions; the judgments stay
+those of the original. Source: MIRACL, https://doi.org/10.1162/tacl_a_00595.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beir_hybrid.corpora.columns import TextColumn
+from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.errors import DataError
+from beir_hybrid.settings import MULTI
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
+
+LANGUAGES = tuple("ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split())
+"""ISO 639-1 codes of MIRACL's languages, in the order of mteb's tasks."""
+
+# Seconds until the hub must answer: without a network the answer is an error, and an error must come at once. The
+# hub's own client tries for half a minute.
+CONNECT_TIMEOUT = 3
+
+_DATA = "BEIR_HYBRID_MIRACL"
+_QUERIES = "BEIR_HYBRID_MIRACL_QUERIES"
+_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A data set of the hub in mteb's layout.
+
+    Attributes:
+        name: Name of the corpus, e.g. ``miracl``.
+        path: Name of the repository.
+        revision: Pinned commit.
+        split: Split that is read.
+    """
+
+    name: str
+    path: str
+    revision: str
+    split: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The user's own copy: BEIR_HYBRID_MIRACL, or the folder in it that is named like the repository; or None."""
+        configured = os.environ.get(_DATA)
+        if not configured:
+            return None
+        root = Path(configured).expanduser()
+        inside = root / self.path.rpartition("/")[2]
+        return inside if inside.is_dir() else root
+
+
+def languages_of(source: HubSource) -> tuple[str, ...]:
+    """Return the languages that a data set has: all 18, but a user's own copy may have fewer.
+
+    Raises:
+        DataError: The user's own copy is missing or not in the hub's layout.
+    """
+    if source.folder is None:
+        return LANGUAGES
+    configs = _configs(source.folder, _fingerprint(source.folder))
+    found = tuple(language for language in LANGUAGES if f"{language}-corpus" in configs)
+    if not found:
+        raise DataError(
+            f"{source.folder}: holds no data set in the hub's layout; MIRACL has the configurations "
+            f"<language>-corpus, <language>-queries and <language>-qrels: check {_DATA}"
+        )
+    return found
+
+
+def translation_folder(folder: Path | str | None = None) -> Path | None:
+    """Return the folder of translated questions: the given one, else BEIR_HYBRID_MIRACL_QUERIES, else None."""
+    configured = folder or os.environ.get(_QUERIES)
+    return Path(configured).expanduser() if configured else None
+
+
+def translated_subsets(folder: Path | None, languages: Sequence[str]) -> list[str]:
+    """Return the subsets that a folder of translated questions makes, ``xx-yy``: those of the names of its files.
+
+    Args:
+        folder: Its files are ``<xx>-<yy>.jsonl``: the questions of language yy, translated into xx.
+        languages: Languages of the data set.
+
+    Raises:
+        DataError: The folder is missing or holds no such file, or a file is named otherwise.
+    """
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder of translated questions; check {_QUERIES}")
+    names = sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}"))
+    if not names:
+        raise DataError(
+            f"{folder}: holds no translated questions; a file is named like its subset, e.g. en-de{_SUFFIX}"
+        )
+    for name in names:
+        translated, _, original = name.partition("-")
+        if translated not in languages or original not in languages or translated == original:
+            raise DataError(
+                f"{folder / name}{_SUFFIX}: the name must be that of its subset, <language of the translation>-"
+                f"<language of the judgments>, of the languages {' '.join(languages)}"
+            )
+    order = {language: place for place, language in enumerate(languages)}
+    return sorted(names, key=lambda name: [order[language] for language in name.split("-")])
+
+
+def revision_of(source: HubSource, translations: Path | None = None) -> str:
+    """Return what names the exact texts that are read: the pinned commit, or a hash of the user's own files.
+
+    Raises:
+        DataError: A folder or file cannot be read.
+    """
+    folder = source.folder
+    revision = source.revision if folder is None else f"local-{_content_hash(folder, _files(folder))}"
+    if translations is None:
+        return revision
+    return f"{revision}-queries-{_content_hash(translations, sorted(translations.glob(f'*{_SUFFIX}')))}"
+
+
+def check_available(source: HubSource) -> None:
+    """Make sure that a data set can be had, quickly: from the user's own copy, or from the hub or its client's cache.
+
+    Raises:
+        DataError: It cannot.
+    """
+    from huggingface_hub import constants
+
+    if source.folder is not None:
+        languages_of(source)
+    elif not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT, int(time.monotonic() // 60)):
+        raise DataError(f"{source.path}: {constants.ENDPOINT} does not answer; {_ways_out(source)}")
+    elif constants.HF_HUB_OFFLINE:
+        from datasets import get_dataset_config_names
+
+        try:
+            get_dataset_config_names(source.path, source.revision)
+        except Exception as error:
+            raise DataError(f"{source.path}: not on this machine ({_one_line(error)}); {_ways_out(source)}") from error
+
+
+def read(
+    source: HubSource, subsets: Sequence[str], translations: Path | None = None, num_proc: int | None = None
+) -> ParallelCorpus:
+    """Read the questions and passages that some subsets need.
+
+    Args:
+        source: The data set.
+        subsets: Such as ``de-de``, ``de-multi``, and ``en-de`` for German questions translated into English.
+        translations: Folder of the translated questions.
+        num_proc: Processes that prepare downloaded files.
+
+    Returns:
+        The corpus. A question id is ``<language it was asked in>-<id in MIRACL>``, a passage id
+        ``<language>:<id in MIRACL>``: unique across languages. Passages are read from disk when they are used.
+
+    Raises:
+        DataError: The data cannot be had or is malformed; a translation does not fit it.
+    """
+    check_available(source)
+    available = languages_of(source)
+    pairs = [tuple(subset.split("-")) for subset in subsets]
+    whole = any(pool == MULTI for _, pool in pairs)
+    originals: dict[str, LanguageCorpus] = {}
+    for language in available:
+        if whole or any(pool == language for _, pool in pairs):
+            originals[language] = _read_language(source, language, num_proc)
+    parts: dict[str, LanguageCorpus] = {}
+    for language in available:
+        asked = [pool for question, pool in pairs if question == language]
+        if language not in originals and not asked:
+            continue
+        own = originals.get(language)
+        foreign = [pool for pool in available if pool in asked and pool != language]
+        translated = {pool: _read_translation(translations, language, originals[pool]) for pool in foreign}
+        parts[language] = _with_questions(language, own, translated, keep_own=language in asked or MULTI in asked)
+    return ParallelCorpus(source.name, revision_of(source, translations), parts)
+
+
+def _with_questions(
+    language: str, original: LanguageCorpus | None, translated: Mapping[str, Mapping[str, str]], keep_own: bool
+) -> LanguageCorpus:
+    """Put the passages of a language and the questions that are asked in it together."""
+    questions: dict[str, str] = {}
+    if original is not None and keep_own:
+        questions.update(zip(original.question_ids, original.questions, strict=True))
+    for some in translated.values():
+        questions.update(some)
+    return LanguageCorpus(
+        language=language,
+        question_ids=tuple(questions),
+        questions=tuple(questions.values()),
+        articles=tuple(questions),  # every question is a cluster of its own
+        passage_ids=original.passage_ids if original else (),
+        passages=original.passages if original else (),
+        relevance=original.relevance if original else {},
+        titles=original.titles if original else None,
+    )
+
+
+def _read_language(source: HubSource, language: str, num_proc: int | None) -> LanguageCorpus:
+    """Read one language: its passages, and its questions that have a relevant passage."""
+    where = f"{source.folder or source.path} {language}"
+    data = _load(source, language, num_proc, where)
+    passages: Dataset = data["corpus"]
+    questions = dict(zip(map(str, data["queries"]["id"]), map(str, data["queries"]["text"]), strict=True))
+    judgments = {
+        question: {passage: grade for passage, grade in grades.items() if grade > 0}
+        for question, grades in data["relevant_docs"].items()
+    }
+    judgments = {question: grades for question, grades in judgments.items() if grades}
+    unknown = sorted(judgments.keys() - questions.keys())
+    if unknown:
+        raise DataError(f"{where}: the qrels name the question {unknown[0]!r}, which is not among the queries")
+    if not judgments:
+        raise DataError(f"{where}: no question has a relevant passage; check the qrels")
+    rows = _rows_of({passage for grades in judgments.values() for passage in grades}, passages)
+    relevance: dict[str, dict[int, int]] = {}
+    for question, grades in judgments.items():
+        for passage in grades:
+            if passage not in rows:
+                raise DataError(f"{where}: the qrels name the passage {passage!r}, which is not in the corpus")
+        relevance[f"{language}-{question}"] = {rows[passage]: int(grade) for passage, grade in grades.items()}
+    judged = {f"{language}-{name}": text for name, text in questions.items() if name in judgments}
+    return LanguageCorpus(
+        language=language,
+        question_ids=tuple(judged),
+        questions=tuple(judged.values()),
+        articles=tuple(judged),
+        passage_ids=TextColumn(passages, "id", prefix=f"{language}:"),
+        passages=TextColumn(passages, "text"),
+        relevance=relevance,
+        titles=TextColumn(passages, "title") if "title" in passages.column_names else None,
+    )
+
+
+def _rows_of(ids: Iterable[str], passages: Dataset) -> dict[str, int]:
+    """Find the rows of some passages without a copy of all ids."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = passages.data.column("id")
+    found = np.flatnonzero(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(ids), pa.string())).to_numpy())
+    names = column.take(pa.array(found)).to_pylist()
+    return {str(name): int(row) for name, row in zip(names, found, strict=True)}
+
+
+def _load(source: HubSource, language: str, num_proc: int | None, where: str) -> RetrievalSplitData:
+    """Read one language by mteb's loader; whatever it raises becomes one line."""
+    from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
+
+    try:
+        data = RetrievalDatasetLoader(
+            hf_repo=str(source.folder or source.path), revision=source.revision, split=source.split, config=language
+        ).load(num_proc=num_proc)
+        missing = {"id", "text"} - set(data["corpus"].column_names) or {"id", "text"} - set(
+            data["queries"].column_names
+        )
+    except IndexError as error:
+        raise DataError(f"{where}: the corpus or the queries are empty") from error
+    except Exception as error:  # of the hub's client, pyarrow, polars, the file system
+        empty = _empty_file(source.folder, language)
+        if empty is not None:
+            raise DataError(f"{where}: {empty} is empty") from error
+        raise DataError(f"{where}: cannot be read ({_one_line(_root(error))}); {_ways_out(source)}") from error
+    if missing:
+        raise DataError(f"{where}: the corpus or the queries lack the column {min(missing)!r}")
+    return data
+
+
+def _empty_file(folder: Path | None, language: str) -> Path | None:
+    """Find the Parquet file without a row that a language could not be read for; its reader's words say nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in _files(folder) if folder is not None else []:
+        if path.suffix == ".parquet" and path.relative_to(folder or path).parts[0].startswith(f"{language}-"):
+            try:
+                if pq.read_metadata(path).num_rows == 0:
+                    return path
+            except (OSError, pa.ArrowException):
+                continue
+    return None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error was raised from in the first place."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+@lru_cache(maxsize=1)
+def _answers(address: str, minute: int) -> bool:
+    """Whether the hub answers; asked once a minute."""
+    import requests
+
+    try:
+        requests.head(address, timeout=CONNECT_TIMEOUT)
+    except requests.RequestException:
+        return False
+    return True
+
+
+def _ways_out(source: HubSource) -> str:
+    if source.folder is not None:
+        return f"{_DATA} must name a copy of the hub's repository {source.path}, or several under their names"
+    return (
+        f"set {_DATA} to a copy of the hub's repository {source.path}, or HF_HUB_OFFLINE=1 to use what the hub's "
+        "client has downloaded before, or try again where there is a network"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _read_translation(folder: Path | None, language: str, original: LanguageCorpus) -> dict[str, str]:
+    """Return question id -> text of the questions of ``original``, translated into a language."""
+    assert folder is not None, "a cross-lingual subset comes from this folder"
+    path = folder / f"{language}-{original.language}{_SUFFIX}"
+    texts: dict[str, str] = {}
+    known = set(original.question_ids)
+    for number, line in _lines(path):
+        where = f"{path}, line {number}"
+        name, text = _translated_question(line, where)
+        question_id = f"{original.language}-{name}"
+        if question_id not in known:
+            raise DataError(f"{where}: no judged {original.language} question has the id {name!r}")
+        if question_id in texts:
+            raise DataError(f"{where}: the question {name!r} stands twice")
+        texts[question_id] = text
+    missing = [question_id for question_id in original.question_ids if question_id not in texts]
+    if missing:
+        name = missing[0].partition("-")[2]
+        raise DataError(
+            f"{path}: translates {len(texts)} of the {len(known)} {original.language} questions; {name!r} is missing"
+        )
+    return {question_id: texts[question_id] for question_id in original.question_ids}
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not UTF-8; restore the file") from error
+    # Not splitlines, which also splits at characters that may stand in a text.
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def _translated_question(line: str, where: str) -> tuple[str, str]:
+    try:
+        entry: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{where}: not JSON ({error}); a line is {{"_id": ..., "text": ...}}') from error
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: not a JSON object with the fields '_id' and 'text'")
+    name, text = entry.get("_id"), entry.get("text")
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: the field '_id' is missing or not a text")
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{where}: the field 'text' is missing, empty or not a text")
+    return name, text
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a user's own copy; hidden ones, such as a repository's own, do not count."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; check {_DATA}")
+    found = (path for path in folder.rglob("*") if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+    return sorted(path for path in found if path.is_file())
+
+
+def _fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Tell quickly whether the files are those of a moment ago."""
+    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(folder))
+
+
+def _content_hash(folder: Path, paths: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            digest = _file_hash(path, path.stat().st_size, path.stat().st_mtime_ns)
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest()[:16]
+
+
+@lru_cache(maxsize=10_000)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file; computed again when its size or date has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _configs(folder: Path, fingerprint: tuple[tuple[str, int, int], ...]) -> frozenset[str]:
+    """Names of the configurations that the hub's client finds in a folder."""
+    from datasets import get_dataset_config_names
+
+    try:
+        return frozenset(get_dataset_config_names(str(folder)))
+    except Exception as error:
+        raise DataError(f"{folder}: cannot be read ({_one_line(error)}); check {_DATA}") from error

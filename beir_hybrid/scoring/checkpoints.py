@@ -1,0 +1,140 @@
+"""What a long run has done so far, on disk, so that a killed one goes on where it was.
+
+Files are safetensors: nothing that is loaded can run code, and each says in its header what run it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import atomic_path, home, make_folder
+from beir_hybrid.scoring.matrices import is_sparse
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+FORMAT_VERSION = 1
+
+_KEY = "beir_hybrid"
+_FACTS = "facts"
+
+
+class Checkpoint:
+    """The files of one unfinished run: ``checkpoints/<model>/<revision>/<task>/<hash of what the run depends on>/``.
+
+    A run that depends on anything else has another folder, so nothing of it is ever taken for this one's.
+
+    Args:
+        key: All that the outcome depends on, as JSON: task, model and data with their revisions, chunk size and so
+            on. ``model``, ``model_revision`` and ``task`` must be there.
+        folder: The folder above ``checkpoints``; BEIR_HYBRID_HOME by default.
+    """
+
+    def __init__(self, key: Mapping[str, Any], folder: Path | None = None) -> None:
+        self._key = json.dumps({**key, "format_version": FORMAT_VERSION}, sort_keys=True, default=repr)
+        names = [str(key[name]).replace("/", "__").replace(" ", "_") for name in ("model", "model_revision", "task")]
+        digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
+        self.folder = (folder or home()).joinpath("checkpoints", *names, digest)
+
+    def save(self, name: str, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
+        """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
+
+        Raises:
+            BeirHybridError: It cannot be written.
+        """
+        make_folder(self.folder)
+        # A process that was killed while it wrote has left its temporary file; nobody else writes to this folder.
+        for leftover in self.folder.glob(f".{name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        described = {_KEY: self._key, _FACTS: json.dumps(facts)}
+        with atomic_path(self._path(name)) as temporary:
+            try:
+                save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary, described)
+            except SafetensorError as error:  # the disk is full
+                raise BeirHybridError(f"cannot write {self._path(name)}: {error}") from error
+
+    def load(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """Return the tensors and facts of a file; None where there is none, or none that can be used."""
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                described = file.metadata() or {}
+                if described.get(_KEY) != self._key:
+                    return None
+                # Copied, since the file is replaced while the tensors are in use.
+                return {key: file.get_tensor(key).clone() for key in file.keys()}, json.loads(described[_FACTS])  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            logger.warning(f"Checkpoint {path} cannot be read ({_first_line(error)}); what it held is done again.")
+            return None
+
+    def embeddings(self, name: str, encode: Callable[[], Any]) -> Any:
+        """Return saved embeddings as the encoder gave them, or those it gives now, saving them."""
+        saved = self.load(name)
+        if saved is not None:
+            return _unpack(*saved)
+        embeddings = encode()
+        tensors, facts = _pack(embeddings)
+        self.save(name, tensors, **facts)
+        return embeddings
+
+    def save_arrays(self, name: str, arrays: Mapping[str, NDArray], **facts: Any) -> None:
+        """Like ``save``, of numpy arrays."""
+        self.save(name, {key: torch.from_numpy(array) for key, array in arrays.items()}, **facts)
+
+    def load_arrays(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]] | None:
+        """Like ``load``, of numpy arrays."""
+        saved = self.load(name)
+        return None if saved is None else ({key: tensor.numpy() for key, tensor in saved[0].items()}, saved[1])
+
+    def remove(self) -> None:
+        """Delete the files, and the folders that are empty then; nothing is left of a run that succeeded."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in self.folder.parents[:4]:
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # another run's files are there
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Take a matrix of embeddings apart: its tensors, and what it takes to make the same matrix again."""
+    if not isinstance(embeddings, torch.Tensor):
+        return {"dense": torch.from_numpy(np.array(embeddings))}, {"kind": "numpy"}
+    tensor = embeddings.detach()
+    facts = {"kind": "torch", "device": str(tensor.device), "shape": list(tensor.shape)}
+    if not is_sparse(tensor):
+        return {"dense": tensor.cpu()}, facts
+    tensor = tensor.coalesce()
+    return {"indices": tensor.indices().cpu(), "values": tensor.values().cpu()}, facts
+
+
+def _unpack(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Any:
+    if facts["kind"] == "numpy":
+        return tensors["dense"].numpy()
+    tensor = tensors.get("dense")
+    if tensor is None:
+        parts = (tensors["indices"], tensors["values"], facts["shape"])
+        tensor = torch.sparse_coo_tensor(*parts, check_invariants=True).coalesce()
+    device = torch.device(facts["device"])
+    return tensor if device.type == "cuda" and not torch.cuda.is_available() else tensor.to(device)

@@ -1,0 +1,259 @@
+"""A pass over a pool that does not fit into memory: encoded and counted chunk by chunk, with a checkpoint after each.
+
+Counts add up, so a chunk of passages is encoded, counted for the questions of all languages, and forgotten. The
+relevant passages of all languages come first, as chunks of their own: everything else is compared with their scores,
+and so no text is encoded twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from mteb.types import PromptType
+from tqdm.auto import tqdm
+
+from beir_hybrid.corpora.columns import take
+from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.scoring.checkpoints import Checkpoint
+from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, own_scores_in, scores_of
+from beir_hybrid.scoring.encode import encode_texts
+from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.run import passages_at, question_dataset
+from beir_hybrid.scoring.targets import Targets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from mteb import EncoderProtocol, TaskMetadata
+    from mteb.timing import TimingStack
+    from mteb.types import EncodeKwargs
+    from numpy.typing import NDArray
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+CHUNK_SIZE = 50_000
+"""Passages encoded between two checkpoints."""
+
+TILE = 2048
+"""Passages scored at once, always: a matrix product of another shape rounds differently, and then the chunk size, which
+only decides what is in memory, would decide ties."""
+
+_COUNTS = "counts"
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Encoded passages of one language.
+
+    Attributes:
+        language: Its number in the pool.
+        rows: Rows of the passages, ascending, shape (n,).
+        ids: Their ids.
+        embeddings: What the encoder returned, shape (n, D).
+    """
+
+    language: int
+    rows: NDArray[np.int64]
+    ids: list[str]
+    embeddings: Any
+
+
+@dataclass(frozen=True)
+class ChunkedRun:
+    """One pass of a model over a corpus.
+
+    Attributes:
+        model: The encoder.
+        corpus: The questions, passages and judgments.
+        query_languages: Languages of the questions.
+        passage_languages: Languages of the pool.
+        chunk_size: Passages encoded at once; it decides memory and how often a checkpoint is written.
+        checkpoint: Where the state goes after each chunk; the caller removes it when the result is safe.
+        task_metadata: Metadata of the task, from which encoders choose their prompt.
+        hf_split: Split, e.g. ``dev``.
+        encode_kwargs: Batch size and the like, passed to the encoder.
+        timer: Records the phases.
+        num_proc: Processes for the data loader.
+    """
+
+    model: EncoderProtocol
+    corpus: ParallelCorpus
+    query_languages: Sequence[str]
+    passage_languages: Sequence[str]
+    chunk_size: int
+    checkpoint: Checkpoint
+    task_metadata: TaskMetadata
+    hf_split: str
+    encode_kwargs: EncodeKwargs
+    timer: TimingStack
+    num_proc: int | None = None
+
+    @torch.no_grad()
+    def count(self) -> dict[str, CountedRanks]:
+        """Encode every text once and count all ranks, going on where a killed run was.
+
+        Returns:
+            Query language -> its counted ranks.
+
+        Raises:
+            ModelError: The model's embeddings or similarities cannot be ranked by.
+            BeirHybridError: A checkpoint cannot be written.
+        """
+        with self.timer("Encoding questions", split=self.hf_split):
+            questions = {language: self._questions(language) for language in self.query_languages}
+        with self.timer("Encoding and counting passages", split=self.hf_split):
+            counters, done = self._restore() or (self._start(questions), 0)
+            for chunk in self._remaining(done):
+                self._count(counters, questions, self._chunk(*chunk))
+                done += 1
+                counters = self._save(counters, done)
+        return {language: counter.result() for language, counter in counters.items()}
+
+    @cached_property
+    def _targets(self) -> dict[str, Targets]:
+        return {
+            language: Targets.of(self.corpus, language, self.passage_languages) for language in self.query_languages
+        }
+
+    @cached_property
+    def _relevant(self) -> list[NDArray[np.int64]]:
+        """Rows of the passages of each language that are relevant to any question, ascending."""
+        return [
+            np.unique(
+                np.concatenate([targets.passages[targets.languages == number] for targets in self._targets.values()])
+            )
+            for number in range(len(self.passage_languages))
+        ]
+
+    @cached_property
+    def _chunks(self) -> list[tuple[int, int, int]]:
+        """The chunks after the relevant passages: language, and first and last + 1 of its other passages."""
+        chunks = []
+        for number, language in enumerate(self.passage_languages):
+            n_others = len(self.corpus.languages[language].passages) - len(self._relevant[number])
+            for first in range(0, n_others, self.chunk_size):
+                chunks.append((number, first, min(first + self.chunk_size, n_others)))
+        return chunks
+
+    def _remaining(self, done: int) -> Iterator[tuple[int, int, int]]:
+        progress = bool(self.encode_kwargs.get("show_progress_bar", True))
+        with tqdm(
+            desc=f"{self.task_metadata.name}: passages",
+            total=sum(last - first for _, first, last in self._chunks),
+            initial=sum(last - first for _, first, last in self._chunks[:done]),
+            unit=" passages",
+            disable=None if progress else True,
+        ) as bar:
+            for chunk in self._chunks[done:]:
+                yield chunk
+                bar.update(chunk[2] - chunk[1])
+
+    def _restore(self) -> tuple[dict[str, RankCounter], int] | None:
+        """Return the counters of a run that was killed, and the number of chunks they have seen."""
+        saved = self.checkpoint.load_arrays(_COUNTS)
+        if saved is None:
+            return None
+        arrays, facts = saved
+        logger.info(
+            f"{self.task_metadata.name} goes on after {facts['done']} of {len(self._chunks)} chunks: "
+            f"{self.checkpoint.folder}"
+        )
+        states: dict[str, dict[str, NDArray]] = {language: {} for language in self.query_languages}
+        for name, array in arrays.items():
+            language, _, kind = name.partition("/")
+            states[language][kind] = array
+        return self._counters(states), facts["done"]
+
+    def _save(self, counters: dict[str, RankCounter], done: int) -> dict[str, RankCounter]:
+        """Write a checkpoint and return the counters that a run that starts from it would have."""
+        states = {language: counter.state() for language, counter in counters.items()}
+        arrays = {f"{language}/{name}": array for language, state in states.items() for name, array in state.items()}
+        self.checkpoint.save_arrays(_COUNTS, arrays, done=done)
+        return self._counters(states)
+
+    def _counters(self, states: dict[str, dict[str, NDArray]]) -> dict[str, RankCounter]:
+        ids = [self.corpus.languages[language].passage_ids for language in self.passage_languages]
+        return {
+            language: RankCounter.from_state(self._targets[language], state, ids) for language, state in states.items()
+        }
+
+    def _start(self, questions: dict[str, Any]) -> dict[str, RankCounter]:
+        """Encode the relevant passages, look up their scores, and count them."""
+        chunks = [
+            self._relevant_chunk(number, relevant[first : first + self.chunk_size], first)
+            for number, relevant in enumerate(self._relevant)
+            for first in range(0, len(relevant), self.chunk_size)
+        ]
+        counters = {}
+        for language, targets in self._targets.items():
+            own_languages = set(targets.languages.tolist())
+            tiles = (
+                tile
+                for chunk in chunks
+                if chunk.language in own_languages
+                for tile in self._tiles(questions[language], chunk)
+            )
+            counters[language] = RankCounter(targets, own_scores_in(targets, tiles))
+        for chunk in chunks:
+            self._count(counters, questions, chunk)
+        return self._save(counters, 0) if chunks else counters
+
+    def _count(self, counters: dict[str, RankCounter], questions: dict[str, Any], chunk: _Chunk) -> None:
+        for language, counter in counters.items():
+            for block, scores in self._tiles(questions[language], chunk):
+                counter.add(block, scores)
+
+    def _tiles(self, questions: Any, chunk: _Chunk) -> Iterator[tuple[PassageBlock, torch.Tensor]]:
+        """Score a chunk, TILE passages at a time, the last tile filled up with repeated passages."""
+        for first in range(0, len(chunk.rows), TILE):
+            n = min(TILE, len(chunk.rows) - first)
+            here = slice(first, first + n)
+            tile = select_rows(chunk.embeddings, here if n == TILE else first + np.arange(TILE) % n)
+            scores = scores_of(self.model.similarity, questions, tile)[:, :n].contiguous()
+            rows = chunk.rows[here]
+            yield PassageBlock(chunk.language, int(rows[0]), chunk.ids[here], tile, rows), scores
+
+    def _chunk(self, number: int, first: int, last: int) -> _Chunk:
+        """Encode some of the passages of a language that are relevant to no question, given by their places."""
+        relevant, places = self._relevant[number], np.arange(first, last)
+        # A passage's place among these is its row less the relevant passages before it.
+        rows = places + np.searchsorted(relevant - np.arange(len(relevant)), places, side="right")
+        return _Chunk(number, rows, self._ids(number, rows), self._passages(number, rows))
+
+    def _relevant_chunk(self, number: int, rows: NDArray[np.int64], first: int) -> _Chunk:
+        """Encode some of the relevant passages of a language, or read what a killed run has encoded."""
+        embeddings = self.checkpoint.embeddings(
+            f"relevant-{self.passage_languages[number]}-{first}", lambda: self._passages(number, rows)
+        )
+        return _Chunk(number, rows, self._ids(number, rows), embeddings)
+
+    def _ids(self, number: int, rows: NDArray[np.int64]) -> list[str]:
+        return take(self.corpus.languages[self.passage_languages[number]].passage_ids, rows)
+
+    def _passages(self, number: int, rows: NDArray[np.int64]) -> Any:
+        language = self.passage_languages[number]
+        return self._encode(passages_at(self.corpus, language, rows), language, PromptType.document)
+
+    def _questions(self, language: str) -> Any:
+        texts = question_dataset(self.corpus, language)
+        return self.checkpoint.embeddings(
+            f"questions-{language}", lambda: self._encode(texts, language, PromptType.query)
+        )
+
+    def _encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
+        logger.info(f"Encoding {len(texts)} {language} {'questions' if prompt_type == 'query' else 'passages'}...")
+        return encode_texts(
+            self.model,
+            texts,
+            task_metadata=self.task_metadata,
+            prompt_type=prompt_type,
+            language=language,
+            hf_split=self.hf_split,
+            encode_kwargs=self.encode_kwargs,
+            num_proc=self.num_proc,
+        )

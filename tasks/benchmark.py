@@ -1,0 +1,77 @@
+"""The benchmark ``BEIR-Hybrid``: all tasks that a model can be expected to run through."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, overload
+
+from mteb.benchmarks.benchmark import Benchmark
+
+from beir_hybrid.corpora import miracl
+from beir_hybrid.errors import DataError
+from beir_hybrid.tasks.language_bias import MLQARLanguageBias, XQuADRLanguageBias
+from beir_hybrid.tasks.miracl import MIRACLCL
+from beir_hybrid.tasks.mlqa_r import MLQAR
+from beir_hybrid.tasks.subsets import LAREQA_CITATION
+from beir_hybrid.tasks.xquad_r import XQuADR
+
+if TYPE_CHECKING:
+    from mteb.abstasks import AbsTask
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+
+class AvailableTasks(Sequence["AbsTask"]):
+    """The tasks of the benchmark whose data can be had, looked up when the benchmark is run.
+
+    MIRACL is on the Hugging Face hub and several gigabytes large: without a network the others go on without it.
+    """
+
+    def __init__(self, tasks: Sequence[type[AbsTask]]) -> None:
+        self._classes = tuple(tasks)
+        self._said: set[str] = set()  # mteb goes over the tasks of a benchmark several times
+
+    def __len__(self) -> int:
+        return len(self._available())
+
+    @overload
+    def __getitem__(self, place: int) -> AbsTask: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[AbsTask]: ...
+
+    def __getitem__(self, place: int | slice) -> AbsTask | Sequence[AbsTask]:
+        return self._available()[place]
+
+    def __iter__(self) -> Iterator[AbsTask]:
+        return iter(self._available())
+
+    def _available(self) -> tuple[AbsTask, ...]:
+        return tuple(task() for task in self._classes if self._has_data(task))
+
+    def _has_data(self, task: type[AbsTask]) -> bool:
+        source = getattr(task, "source", None)
+        if source is None:
+            return True
+        try:
+            miracl.check_available(source)
+        except DataError as error:
+            line = f"{task.metadata.name} is skipped: {error}"
+            if line not in self._said:
+                logger.warning(line)
+                self._said.add(line)
+            return False
+        return True
+
+
+BEIR_HYBRID = Benchmark(
+    name="BEIR-Hybrid",
+    tasks=AvailableTasks((XQuADR, XQuADRLanguageBias, MLQAR, MLQARLanguageBias, MIRACLCL)),
+    description=(
+        "Retrieval in the monolingual, cross-lingual and multilingual setting, and language bias: how good is a model "
+        "when questions and passages come in many languages, and does it prefer those in the question's own?"
+    ),
+    reference="https://arxiv.org/abs/2408.10536",
+    citation=LAREQA_CITATION,
+)
