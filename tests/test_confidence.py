@@ -107,7 +107,7 @@ def test_abstention_areas_equal_mteb_to_the_last_bit(data: st.DataObject, metric
         "the metric": np.array(metric),
     }
     metrics = np.array([metric, metric[::-1], rng.permutation(metric).tolist(), [1 / 3] * n, [0.001] * n, [1.0] * n])
-    for values in confidences.values():
-        found = abstention_areas(values, metrics)
+    areas = abstention_areas(list(confidences.values()), metrics)
+    for values, found in zip(confidences.values(), areas, strict=True):
         expected = [nauc(values, one) for one in metrics]
         assert np.array_equal(found, expected, equal_nan=True)

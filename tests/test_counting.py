@@ -15,7 +15,7 @@ from sentence_transformers.util import dot_score
 
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import ModelError
-from beir_hybrid.scoring import counting, evaluation
+from beir_hybrid.scoring import counting, evaluation, rank_table
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.metrics import K_VALUES, NOT_RETRIEVED, query_metrics
@@ -142,14 +142,15 @@ def test_the_columns_of_the_rank_table(table: ScoreTable) -> None:
     languages = list(table.corpus.languages)
     for counted in count_corpus(table.corpus, table.embeddings, table.similarity):
         language = counted.targets.query_language
-        rows = rank_rows(counted, table.corpus, whole_pool=True)
+        rows = rank_table.build("task", [rank_rows(counted, table.corpus, whole_pool=True)]).drop_columns("task")
         run = table.run(language, languages)
         part = table.corpus.languages[language]
-        for n, (query_id, passage_id) in enumerate(zip(rows["query_id"], rows["passage_id"], strict=True)):
+        for row in rows.to_pylist():
+            query_id, passage_id = row["query_id"], row["passage_id"]
             order = ranking(run[query_id])
             before = [other for other in order if order[other] < order[passage_id]]
             question = part.query_ids.index(query_id)
-            assert {name: values[n] for name, values in rows.items()} == {
+            assert row == {
                 "query_id": query_id,
                 "question_id": part.question_ids[question],
                 "query_language": language,
@@ -164,6 +165,22 @@ def test_the_columns_of_the_rank_table(table: ScoreTable) -> None:
                 ],
                 "top_languages": "".join(other[:2] for other in list(order)[:100]),
             }
+
+
+@property_test(40)
+@given(score_tables())
+def test_sorting_blocks_and_comparing_them_is_the_same(table: ScoreTable) -> None:
+    found = []
+    for limit in (0, 99):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counting, "SORT_FROM", limit)
+            found.append(list(count_corpus(table.corpus, table.embeddings, table.similarity)))
+    for by_sorting, by_comparing in zip(*found, strict=True):
+        assert np.array_equal(by_sorting.outranked, by_comparing.outranked)
+        assert np.array_equal(by_sorting.top_languages, by_comparing.top_languages)
+        for pool, confidence in by_comparing.confidence.items():
+            for kind, values in confidence.by_name().items():
+                np.testing.assert_allclose(by_sorting.confidence[pool].by_name()[kind], values, atol=1e-12)
 
 
 def test_ranks_that_the_pool_does_not_tell_are_masked() -> None:

@@ -122,7 +122,9 @@ def test_counted_ranks_of_a_whole_corpus(
     found = {(one["query_id"], one["passage_id"]): one for one in rows_of(read(path)[0])}
     in_language = [int(rank) for one in counted for rank in one.rank_in_language]
     in_pool = [int(rank) if whole else None for one in counted for rank in one.rank_in_pool]
-    keys = [key for one in chunks for key in zip(one["query_id"], one["passage_id"].tolist(), strict=True)]
+    keys = [
+        key for one in chunks for key in zip(one["query_id"].to_pylist(), one["passage_id"].to_pylist(), strict=True)
+    ]
     assert set(found) == set(keys)
     assert [found[key]["rank_in_language"] for key in keys] == in_language
     assert [found[key]["rank_in_pool"] for key in keys] == in_pool

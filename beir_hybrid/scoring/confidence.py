@@ -6,6 +6,7 @@ of the best two. These are the only figures that need scores and not just ranks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,15 @@ class TopScores:
             values = torch.topk(values, self.top_k, dim=1, sorted=False).values
         self.values = values.clone() if values is scores else values
 
+    @classmethod
+    def of_all(cls, parts: Sequence[TopScores]) -> TopScores:
+        """Return the top scores of all blocks that any of ``parts`` has seen."""
+        values = [part.values for part in parts if part.values is not None]
+        top = cls()
+        if values:
+            top.add(torch.cat([one.to(values[0].device) for one in values], dim=1))
+        return top
+
     def confidence(self) -> Confidence:
         """Compute the confidence of each query from its top scores."""
         assert self.values is not None, "no block was added"
@@ -84,25 +94,33 @@ def _above(scores: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
     return kept
 
 
-def abstention_areas(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+def abstention_areas(
+    confidences: Sequence[NDArray[np.float64]], metrics: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
     """Compute the normalized area under the abstention curve (nAUC) of several metrics, as MTEB does.
 
     Args:
-        confidence: One confidence score of each query, shape (Q,).
+        confidences: Confidence scores of each query, each of shape (Q,).
         metrics: Each metric of each query, shape (M, Q).
 
     Returns:
-        nAUC of each metric, shape (M,); NaN where all queries score the same.
+        For each kind of confidence, nAUC of each metric, shape (M,); NaN where all queries score the same.
 
     Source: arXiv 2402.12997. The order of the floating-point operations is MTEB's, because a metric that is equal
     for all queries divides one rounding error by another there.
     """
-    curves = _abstention_curves(confidence, metrics)
-    oracles = np.stack([_abstention_curves(metric, metric[None])[0] for metric in metrics])
-    area, best = _area(curves), _area(oracles)
-    flat = oracles[:, 0] * (ABSTENTION_RATES[-1] - ABSTENTION_RATES[0])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(best == flat, np.nan, (area - flat) / (best - flat))
+    # With one relevant passage, many metrics are the same numbers; and what is best does not depend on confidence.
+    oracles = {metric.tobytes(): metric for metric in metrics}
+    curves = {key: _abstention_curves(metric, metric[None])[0] for key, metric in oracles.items()}
+    best_curves = np.stack([curves[metric.tobytes()] for metric in metrics])
+    best = _area(best_curves)
+    flat = best_curves[:, 0] * (ABSTENTION_RATES[-1] - ABSTENTION_RATES[0])
+    areas = []
+    for confidence in confidences:
+        area = _area(_abstention_curves(confidence, metrics))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            areas.append(np.where(best == flat, np.nan, (area - flat) / (best - flat)))
+    return areas
 
 
 def _abstention_curves(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:

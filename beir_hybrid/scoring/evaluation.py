@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -145,22 +146,27 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
         if own
         else np.zeros(len(targets.queries), dtype=np.int64)
     )
+    n_rows = len(targets.queries)
+
+    def of_query(values: Sequence[str]) -> pa.Array:
+        return pa.array(values, pa.string()).take(pa.array(targets.queries))
+
     return {
-        "query_id": [part.query_ids[row] for row in targets.queries],
-        "question_id": [part.question_ids[row] for row in targets.queries],
-        "query_language": [targets.query_language] * len(targets.queries),
-        "passage_id": targets.passage_ids,
-        "passage_language": [targets.passage_languages[number] for number in targets.languages],
+        "query_id": of_query(part.query_ids),
+        "question_id": of_query(part.question_ids),
+        "query_language": pa.repeat(targets.query_language, n_rows),
+        "passage_id": pa.array(targets.passage_ids),
+        "passage_language": pa.array(targets.passage_languages, pa.string()).take(pa.array(targets.languages)),
         "rank_in_language": counted.rank_in_language,
         "rank_in_pool": np.ma.masked_array(counted.rank_in_pool, mask=not whole_pool),
         "outranked_by_query_language": np.ma.masked_array(by_query_language, mask=not own),
-        "cluster_id": [part.articles[row] for row in targets.queries],
+        "cluster_id": of_query(part.articles),
         "grade": targets.grades,
-        "top_languages": _language_strings(counted)[targets.queries] if whole_pool else [None] * len(targets.queries),
+        "top_languages": of_query(_language_strings(counted)) if whole_pool else pa.nulls(n_rows, pa.string()),
     }
 
 
-def _language_strings(counted: CountedRanks) -> NDArray[np.str_]:
-    """Write each query's top languages as one string of their two-letter codes, shape (Q,)."""
+def _language_strings(counted: CountedRanks) -> list[str]:
+    """Write each query's top languages as one string of their two-letter codes, Q of them."""
     codes = np.array(counted.targets.passage_languages, dtype="U2")[counted.top_languages]
-    return np.ascontiguousarray(codes).view(f"U{2 * codes.shape[1]}")[:, 0]
+    return np.ascontiguousarray(codes).view(f"U{2 * codes.shape[1]}")[:, 0].tolist()

@@ -85,8 +85,8 @@ def subset_scores(
     scores["accuracy"] = scores[f"recall_at_{k_values[0]}"]
     abstaining = [name for name in metrics if name != "map" and not name.startswith("hit_rate")]
     table = np.stack([metrics[name] for name in abstaining])
-    for kind, values in confidence.by_name().items():
-        areas = abstention_areas(values, table)
+    kinds = confidence.by_name()
+    for kind, areas in zip(kinds, abstention_areas(list(kinds.values()), table), strict=True):
         scores.update({f"nauc_{name}_{kind}": float(area) for name, area in zip(abstaining, areas, strict=True)})
     return scores
 

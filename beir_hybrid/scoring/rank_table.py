@@ -194,11 +194,12 @@ def build(task: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
     columns: dict[str, list[pa.Array]] = {name: [] for name in SCHEMA.names if name != "task"}
     for chunk in rows:
         for name, values in columns.items():
-            values.append(pa.array(chunk[name], SCHEMA.field(name).type))
+            column = chunk[name]
+            values.append(column if isinstance(column, pa.Array) else pa.array(column, SCHEMA.field(name).type))
     arrays = {
         name: pa.concat_arrays(chunks) if chunks else pa.array([], SCHEMA.field(name).type)
         for name, chunks in columns.items()
     }
     length = len(arrays["query_id"])
-    arrays["task"] = pa.array([task] * length, pa.string())
+    arrays["task"] = pa.repeat(task, length)
     return pa.table({name: arrays[name] for name in SCHEMA.names}, schema=SCHEMA)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
 
+_NOTHING: dict[int, int] = {}
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -48,12 +50,15 @@ class Targets:
         pairs: list[tuple[int, int, int, int, int]] = []
         ids: list[str] = []
         question_ids = corpus.languages[query_language].question_ids
+        pool = [
+            (n, corpus.languages[x].relevance, corpus.languages[x].passage_ids) for n, x in enumerate(passage_languages)
+        ]
         for query, question_id in enumerate(question_ids):
             slot = 0
-            for number, language in enumerate(passage_languages):
-                for row, grade in sorted(corpus.relevant(question_id, language).items()):
+            for number, relevance, passage_ids in pool:
+                for row, grade in sorted(relevance.get(question_id, _NOTHING).items()):
                     pairs.append((query, number, row, grade, slot))
-                    ids.append(corpus.languages[language].passage_ids[row])
+                    ids.append(passage_ids[row])
                     slot += 1
         table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 5)
         queries, languages, passages, grades, slots = np.ascontiguousarray(table.T)

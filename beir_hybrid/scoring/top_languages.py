@@ -54,7 +54,14 @@ class TopLanguages:
         self._candidates: list[_Candidates] = []
         self._blocks: list[_Block] = []
 
-    def add(self, scores: torch.Tensor, language: int, ids: Sequence[str], rows: int | NDArray[np.int64] = 0) -> None:
+    def add(
+        self,
+        scores: torch.Tensor,
+        language: int,
+        ids: Sequence[str],
+        rows: int | NDArray[np.int64] = 0,
+        highest: torch.Tensor | None = None,
+    ) -> None:
         """Take in the scores of a block.
 
         Args:
@@ -62,8 +69,9 @@ class TopLanguages:
             language: Number of the language of its passages.
             ids: Their ids, n of them.
             rows: Their rows in the language, or the first one where they are consecutive.
+            highest: The highest of the scores, lowest first, where they have been sorted.
         """
-        self._best.add(scores)
+        self._best.add(scores if highest is None else highest[:, -self._best.top_k :])
         limits = self._limits()[:, None]
         chosen = scores >= limits
         # More than the top k only where many scores are equal, as those of a model that has collapsed.
@@ -112,7 +120,7 @@ class TopLanguages:
         assert self._best.values is not None, "no block was added"
         found, blocks = self._still_good()
         queries, scores = found.queries, found.scores
-        order = np.lexsort((-scores, queries))
+        order = np.argsort(_sort_keys(queries, scores))
         tied = order[_tied(queries[order], scores[order])]
         if len(tied):
             ids = np.zeros(len(order), dtype=np.int64)
@@ -168,6 +176,13 @@ def _keep_largest_ids(
         ranked = torch.where(tied, places, -1)
         least = torch.topk(ranked, top_k, dim=1).values[:, -1:]
         chosen[rows] &= ~tied | (ranked >= least)
+
+
+def _sort_keys(queries: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Integers that sort by query, then by falling score: one fast sort in place of two."""
+    bits = (scores + 0.0).view(np.int32).astype(np.int64)  # -0.0 is 0.0
+    rising = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)  # the bits of a float rise with it but for the sign
+    return queries * 2**33 - rising
 
 
 def _tied(queries: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
