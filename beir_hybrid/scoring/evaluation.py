@@ -112,21 +112,21 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
         are not part of a subset; a subset without queries is left out.
     """
     targets = counted.targets
+    rank_in_language = counted.rank_in_language
     scores = {}
     for pool in passage_pools:
         if pool == MULTI:
-            chosen, ranks = np.ones(len(targets.queries), dtype=bool), counted.rank_in_pool
+            judged, ranks = targets, counted.rank_in_pool
         else:
-            chosen = targets.languages == targets.passage_languages.index(pool)
-            ranks = counted.rank_in_language
-        if not chosen.any():
-            continue
-        rank_matrix = targets.padded(np.where(chosen, ranks, NOT_RETRIEVED), NOT_RETRIEVED)
-        grades = targets.padded(np.where(chosen, targets.grades, 0), 0)
-        judged = np.flatnonzero(grades.any(1))
-        scores[f"{targets.query_language}-{pool}"] = subset_scores(
-            rank_matrix[judged], grades[judged], counted.confidence[pool].of(judged)
-        )
+            inside = targets.languages == targets.passage_languages.index(pool)
+            judged, ranks = targets.only(inside), rank_in_language[inside]
+        queries = np.unique(judged.queries)
+        if len(queries):
+            scores[f"{targets.query_language}-{pool}"] = subset_scores(
+                judged.padded(ranks, NOT_RETRIEVED)[queries],
+                judged.padded(judged.grades, 0)[queries],
+                counted.confidence[pool].of(queries),
+            )
     return scores
 
 

@@ -82,7 +82,7 @@ class Targets:
             languages=self.languages[chosen],
             passages=self.passages[chosen],
             grades=self.grades[chosen],
-            slots=self.slots[chosen],
+            slots=_running_numbers(self.queries[chosen]),
             passage_ids=self.passage_ids[chosen],
         )
 
@@ -91,3 +91,11 @@ class Targets:
         matrix = np.full((self.n_queries, max(self.width, 1)), fill, dtype=values.dtype)
         matrix[self.queries, self.slots] = values
         return matrix
+
+
+def _running_numbers(queries: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the pairs of each query from 0, where the pairs are ordered by query."""
+    places = np.arange(len(queries))
+    first = np.ones(len(queries), dtype=bool)
+    first[1:] = queries[1:] != queries[:-1]
+    return places - np.maximum.accumulate(np.where(first, places, 0)) if len(queries) else places
