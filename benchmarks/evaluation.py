@@ -1,8 +1,8 @@
 """What evaluation costs beside encoding: ours, a plain MTEB task, and MTEB with cached embeddings, in one run.
 
-`python -m benchmarks.evaluation` prints, on the same precomputed embeddings of XQuAD-R, the time of all 132 subsets,
-the texts encoded and the peak memory; then the counting pass over a synthetic pool of 1,000,000 passages against the
-bare matrix products. BEIR_HYBRID_DATA names the folder with the data, else it is downloaded.
+`python -m benchmarks.evaluation` prints, on the same precomputed embeddings of XQuAD-R and of MLQA-R, the time of all
+subsets, the texts encoded and the peak memory; then the counting pass over a synthetic pool of 1,000,000 passages
+against the bare matrix products. BEIR_HYBRID_DATA names the folder with the data, else it is downloaded.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ from tabulate import tabulate
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
 from beir_hybrid.settings import setting_of
-from beir_hybrid.tasks import XQuADR
+from beir_hybrid.tasks import MLQAR, AbsTaskParallelRetrieval, XQuADR
 from benchmarks.measure import Measured, measured
 
 DIMENSIONS = 384
-SAMPLE = ("en-en", "zh-zh", "en-de", "ru-th", "de-ar", "en-multi", "th-multi")
+SAMPLES: dict[type[AbsTaskParallelRetrieval], list[str]] = {
+    XQuADR: ["en-en", "zh-zh", "en-de", "ru-th", "de-ar", "en-multi", "th-multi"],
+    MLQAR: ["en-en", "hi-hi", "en-de", "vi-zh", "es-ar", "en-multi", "de-multi"],
+}
 """Subsets that the plain task is timed on; each setting counts by the number of its subsets."""
 
 
@@ -86,31 +89,32 @@ def run(task: AbsTaskRetrieval, model: Any, subsets: list[str]) -> Measured:
     return result
 
 
-def plain(task: XQuADR, subsets: list[str]) -> AbsTaskRetrieval:
+def plain(task: AbsTaskParallelRetrieval, subsets: list[str]) -> AbsTaskRetrieval:
     """Return MTEB's own retrieval task on the same data."""
 
-    class PlainXQuADR(AbsTaskRetrieval):
-        metadata = XQuADR.metadata.model_copy(update={"name": "PlainXQuADR", "main_score": "map_at_1000"})
+    class Plain(AbsTaskRetrieval):
+        metadata = task.metadata.model_copy(update={"name": f"Plain{task.metadata.name}", "main_score": "map_at_1000"})
 
-    same = PlainXQuADR()
+    same = Plain()
     same.hf_subsets = subsets
     same.dataset = {subset: task.dataset[subset] for subset in subsets}
     same.data_loaded = True
     return same
 
 
-def texts_of_all_subsets(task: XQuADR) -> int:
+def texts_of_all_subsets(task: AbsTaskParallelRetrieval) -> int:
     """Add up the questions and passages of every subset: what is encoded where each subset is encoded by itself."""
     data = [task.dataset[subset]["test"] for subset in task.hf_subsets]
     return sum(len(one["queries"]) + len(one["corpus"]) for one in data)
 
 
-def cost_of_plain(name: str, task: XQuADR, model: Any, encoder: LookupEncoder) -> Cost:
+def cost_of_plain(name: str, task: AbsTaskParallelRetrieval, model: Any, encoder: LookupEncoder) -> Cost:
     """Time MTEB's task on the sample and scale each setting up to its number of subsets."""
-    same = plain(task, list(SAMPLE))
+    sample = SAMPLES[type(task)]
+    same = plain(task, sample)
     seconds = defaultdict(list)
     encoded, megabytes = 0, 0.0
-    for subset in SAMPLE:
+    for subset in sample:
         encoder.texts, encoder.seconds = 0, 0.0
         result = run(same, model, [subset])
         seconds[setting_of(subset)].append(result.seconds - encoder.seconds)
@@ -118,7 +122,7 @@ def cost_of_plain(name: str, task: XQuADR, model: Any, encoder: LookupEncoder) -
         megabytes = max(megabytes, result.megabytes)
         print(f"  {name}, {subset}: {result.seconds:.2f} s", flush=True)
     count: dict[str, int] = defaultdict(int)
-    for subset in XQuADR.metadata.hf_subsets:
+    for subset in task.hf_subsets:
         count[setting_of(subset)] += 1
     return Cost(
         name,
@@ -128,9 +132,8 @@ def cost_of_plain(name: str, task: XQuADR, model: Any, encoder: LookupEncoder) -
     )
 
 
-def compare_on_xquad_r() -> list[Cost]:
-    """Measure the three ways on XQuAD-R."""
-    task = XQuADR()
+def compare(task: AbsTaskParallelRetrieval) -> list[Cost]:
+    """Measure the three ways on the data of a task."""
     task.load_data()
     assert task.parallel_corpus is not None
     encoder = LookupEncoder(random_vectors(task.parallel_corpus))
@@ -138,8 +141,9 @@ def compare_on_xquad_r() -> list[Cost]:
     costs = [Cost("BEIR-Hybrid", result.seconds - encoder.seconds, encoder.texts, result.megabytes)]
     costs.append(cost_of_plain("plain MTEB task", task, encoder, encoder))
     with tempfile.TemporaryDirectory() as folder:
-        cached = CachedEmbeddingWrapper(encoder, folder)  # type: ignore[arg-type]  # AbsEncoder's meta may be None
-        run(plain(task, list(SAMPLE)), cached, list(SAMPLE))  # fills the cache: its best case is every later subset
+        cached = CachedEmbeddingWrapper(encoder, folder)  # type: ignore[arg-type]
+        sample = SAMPLES[type(task)]
+        run(plain(task, sample), cached, sample)  # fills the cache: its best case is every later subset
         costs.append(cost_of_plain("plain MTEB task, cached embeddings", task, cached, encoder))
     return costs
 
@@ -189,22 +193,27 @@ def blocks_of(passages: np.ndarray, rows: int = 8000) -> Iterator[np.ndarray]:
         yield passages[start : start + rows]
 
 
+def print_costs(name: str, costs: list[Cost]) -> None:
+    """Print the ways as a table, ours first."""
+    ours = costs[0].seconds
+    ways = [
+        (one.name, f"{one.seconds:.1f}", f"{one.seconds / ours:.1f}", f"{one.texts:,}", f"{one.megabytes:.0f}")
+        for one in costs
+    ]
+    print(f"\n{name}, all subsets, {torch.get_num_threads()} threads, without encoding")
+    print(tabulate(ways, ["", "seconds", "x ours", "texts encoded", "peak MB"], disable_numparse=True))
+
+
 def main() -> None:
     """Run the comparison and print its ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--passages", type=int, default=1_000_000, help="passages of the synthetic pool; 0: skip it")
     parser.add_argument("--questions", type=int, default=2_000, help="questions of the synthetic pool")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["BEIR_HYBRID_HOME"] = str(Path(folder))
-        costs = compare_on_xquad_r()
-    ours = costs[0].seconds
-    ways = [
-        (one.name, f"{one.seconds:.1f}", f"{one.seconds / ours:.1f}", f"{one.texts:,}", f"{one.megabytes:.0f}")
-        for one in costs
-    ]
-    print(f"\nXQuAD-R, 132 subsets, {torch.get_num_threads()} threads, without encoding")
-    print(tabulate(ways, ["", "seconds", "x ours", "texts encoded", "peak MB"], disable_numparse=True))
+    for task in SAMPLES:
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["BEIR_HYBRID_HOME"] = str(Path(folder))
+            print_costs(task.metadata.name, compare(task()))
     if arguments.passages:
         bare, counting = compare_with_products(arguments.passages, arguments.questions)
         print(f"\n{arguments.questions:,} questions x {arguments.passages:,} passages x {DIMENSIONS} dimensions")

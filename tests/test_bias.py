@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_measure import PEER, PEEREvaluator
+from sklearn.feature_extraction.text import HashingVectorizer
 
-from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import BIAS_FIGURES, mean_bias, one_target_map, query_bias
@@ -228,3 +231,38 @@ def test_a_table_without_ranks_in_the_whole_pool_is_refused(parallel: ParallelCo
     table.loc[table["query_language"] == "de", "top_languages"] = None
     with pytest.raises(RankTableError, match="the de questions lack"):
         query_bias(table, sizes)
+
+
+@pytest.mark.real_data
+def test_every_figure_equals_brute_force_on_two_real_languages(data_folder: Path) -> None:
+    whole = load("xquad-r", ["en", "th"])
+    some = set(whole.languages["en"].question_ids[::12])
+    corpus = ParallelCorpus(
+        "xquad-r",
+        "1",
+        {
+            language: replace(
+                part,
+                question_ids=tuple(question for question in part.question_ids if question in some),
+                questions=("",) * len(some),
+                articles=("0",) * len(some),
+            )
+            for language, part in whole.languages.items()
+        },
+    )
+    hashing = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 3), n_features=256, norm=None)
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return hashing.transform(texts).toarray()  # whole numbers: scores are exact, and many are equal
+
+    texts = {
+        language: [text for name, text in zip(part.question_ids, part.questions, strict=True) if name in some]
+        for language, part in whole.languages.items()
+    }
+    questions = {language: embed(some_texts) for language, some_texts in texts.items()}
+    passages = {language: embed(part.passages) for language, part in corpus.languages.items()}
+    table, sizes = bias_table(corpus, questions, passages)
+    figures = query_bias(table, sizes)
+    expected = brute_force(corpus, all_scores(corpus, questions, passages))
+    for name in BIAS_FIGURES:
+        np.testing.assert_allclose(figures[name], expected[name].loc[figures.index], atol=1e-9, err_msg=name)

@@ -73,7 +73,7 @@ def query_bias(
         in_pool = figures["query_language"].map(lambda language: pool_sizes.get(language, 0) / n_passages)
         figures[f"same_language_preference_at_{k}"] = share / in_pool
     for k in PEER_K:
-        figures[f"peer_at_{k}"] = _peer(ranks, tops, k, peer_weights)
+        figures[f"peer_at_{k}"] = _peer(ranks, tops, k, peer_weights, n_passages)
     return figures
 
 
@@ -201,7 +201,9 @@ class _Samples(NamedTuple):
     ranked: NDArray[np.bool_]
 
 
-def _peer(ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, float]) -> NDArray[np.float64]:
+def _peer(
+    ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, float], n_passages: int
+) -> NDArray[np.float64]:
     """PEER at k of each query: over the grades, the weighted p value of a test that the languages rank alike."""
     letters = _letters(tops, k)
     languages = sorted({*np.unique(letters[letters != ""]), *ranks["passage_language"]})
@@ -214,7 +216,9 @@ def _peer(ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, fl
     queries, columns = np.nonzero(wrong)
     numbers = np.searchsorted(languages, letters[queries, columns])
     others = _Samples(queries, numbers, columns + 1.0, np.ones(len(queries), dtype=bool))
-    total = weights.get(0, 0.0) * _equal_rank_probability(others, len(tops), len(languages))
+    has_others = np.bincount(row, minlength=len(tops)) < n_passages
+    equal = _equal_rank_probability(others, len(tops), len(languages))
+    total = weights.get(0, 0.0) * np.where(has_others, equal, 0.0)
     for level in np.unique(grade):
         chosen = _Samples(*(values[grade == level] for values in right))
         judged = np.bincount(chosen.queries, minlength=len(tops)) > 0
