@@ -1,4 +1,7 @@
-"""The tasks for MTEB. ``TASKS`` and ``BENCHMARKS`` are entered in its registries by ``beir_hybrid.registration``."""
+"""The tasks for MTEB. ``TASKS`` and ``BENCHMARKS`` are entered in its registries by ``beir_hybrid.registration``.
+
+Whoever imports mteb loads these modules, so they import what needs torch inside the methods that use it.
+"""
 
 from beir_hybrid.tasks.benchmark import BEIR_HYBRID
 from beir_hybrid.tasks.language_bias import MLQARLanguageBias, XQuADRLanguageBias

@@ -17,9 +17,6 @@ from beir_hybrid.corpora import ParallelCorpus, miracl
 from beir_hybrid.corpora.miracl import HubSource
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.scoring.bias import same_language_scores
-from beir_hybrid.scoring.checkpoints import Checkpoint
-from beir_hybrid.scoring.chunked import CHUNK_SIZE, ChunkedRun
-from beir_hybrid.scoring.evaluation import scores_by_subset
 from beir_hybrid.settings import MULTI
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 from beir_hybrid.tasks.subsets import SubsetData, subset_languages
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from mteb.timing import TimingStack
     from mteb.types import EncodeKwargs, ScoresDict
 
+    from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.scoring.counting import CountedRanks
     from beir_hybrid.scoring.run import EncodedRun
 
@@ -65,7 +63,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
     metadata: TaskMetadata
     source: ClassVar[HubSource]
     subset_data = _MIRACLSubsets
-    chunk_size: int = CHUNK_SIZE
+    chunk_size: int = 50_000
     predicts: ClassVar[bool] = True
 
     def __init__(self, *args: Any, translated_questions: Path | str | None = None, **kwargs: Any) -> None:
@@ -117,6 +115,8 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
                 f"{self.metadata.name} writes no predictions, which would need all passages' embeddings in memory; "
                 "scores and the rank table are complete."
             )
+        from beir_hybrid.scoring.chunked import ChunkedRun
+
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None
         questions, passages = self._languages()
@@ -148,6 +148,8 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
         self, model: EncoderProtocol, split: str, encode_kwargs: EncodeKwargs, chunk_size: int
     ) -> Checkpoint:
         """Name the checkpoint by everything that the counts depend on."""
+        from beir_hybrid.scoring.checkpoints import Checkpoint
+
         assert self.parallel_corpus is not None
         meta = model.mteb_model_meta
         questions, passages = self._languages()
@@ -177,6 +179,8 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
         scores = super()._scores_of(ranks, [pool for pool in pools if pool != MULTI])
         if MULTI not in pools:
             return scores
+        from beir_hybrid.scoring.evaluation import scores_by_subset
+
         targets = ranks.targets
         own = ranks.only(targets.languages == targets.passage_languages.index(targets.query_language))
         codes = np.array(targets.passage_languages)

@@ -17,10 +17,6 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.evaluation import rank_rows, scores_by_subset
-from beir_hybrid.scoring.predictions import predict, write_predictions
-from beir_hybrid.scoring.run import SHARED_RUNS, EncodedRun, run_encoder
-from beir_hybrid.scoring.search import ranks_in_results, search_rows
 from beir_hybrid.settings import SETTINGS, setting_of
 from beir_hybrid.tasks.subsets import SubsetData, languages_of
 
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from mteb.types import EncodeKwargs, HFSubset, ScoresDict
 
     from beir_hybrid.scoring.counting import CountedRanks
+    from beir_hybrid.scoring.run import EncodedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -234,6 +231,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             scores = self._score(counted)
         self._store_rows(self._rows(counted), model.mteb_model_meta, prediction_folder, cut=None)
         if prediction_folder is not None and run is not None:
+            from beir_hybrid.scoring.predictions import predict, write_predictions
+
             with timer("Predictions", split=split, log_message="Writing predictions..."):
                 write_predictions(
                     self._predictions_path(prediction_folder),
@@ -268,6 +267,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         Returns:
             Query language -> counted ranks, and the pass with its embeddings if one was made.
         """
+        from beir_hybrid.scoring.run import SHARED_RUNS, run_encoder
+
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None
         questions, passages = self._languages()
@@ -350,6 +351,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _scores_of(self, ranks: CountedRanks, pools: Sequence[str]) -> dict[str, ScoresDict]:
         """Compute the scores of the subsets of one query language, given by the names of their pools."""
+        from beir_hybrid.scoring.evaluation import scores_by_subset
+
         return dict(scores_by_subset(ranks, pools))
 
     def _log_averages(self, scores: Mapping[str, ScoresDict]) -> None:
@@ -365,6 +368,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
                 )
 
     def _rows(self, counted: Mapping[str, CountedRanks]) -> list[dict[str, Any]]:
+        from beir_hybrid.scoring.evaluation import rank_rows
+
         assert self.parallel_corpus is not None
         whole = set(self._languages()[1]) == set(self._all_languages())
         return [rank_rows(ranks, self.parallel_corpus, whole_pool=whole) for ranks in counted.values()]
@@ -396,6 +401,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
         Called by MTEB's own retrieval path; a relevant passage that was not returned has no rank.
         """
+        from beir_hybrid.scoring.search import ranks_in_results, search_rows
+
         assert self.parallel_corpus is not None and self._search is not None
         ranks = ranks_in_results(results, qrels)
         rows = search_rows(ranks, self.parallel_corpus, hf_subset)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.scoring.run import passage_dataset, question_dataset
 from beir_hybrid.settings import MULTI
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class SubsetData(Mapping[str, dict[str, Any]]):
         return any(data["top_ranked"] is not None for data in made)
 
     def _make(self, subset: str) -> dict[str, Any]:
+        from beir_hybrid.scoring.run import passage_dataset, question_dataset
+
         query_language, pool = subset.split("-")
         languages = list(self.corpus.languages) if pool == MULTI else [pool]
         if ("passages", pool) not in self._datasets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -164,3 +165,17 @@ def test_a_moved_registry_is_a_warning_that_names_it(offer: pytest.MonkeyPatch) 
     with pytest.warns(RuntimeWarning, match="_TASKS_REGISTRY"):
         assert registration.register().failed == ("tasks",)
     offer.undo()
+
+
+def test_importing_mteb_with_everything_registered_loads_no_torch() -> None:
+    heavy = ["torch", "transformers", "sentence_transformers", "faiss", "matplotlib", "beir", "accelerate"]
+    code = f"""
+import mteb, sys
+from beir_hybrid.registration import register
+register()
+assert mteb.get_task("XQuADR").metadata.name == "XQuADR"
+print([name for name in {heavy} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
-CHUNK_SIZE = 50_000
-"""Passages encoded between two checkpoints."""
-
 TILE = 2048
 """Passages scored at once, always: a matrix product of another shape rounds differently, and then the chunk size, which
 only decides what is in memory, would decide ties."""
