@@ -104,7 +104,8 @@ def test_the_wheel_has_the_pth_file_and_pip_knows_it(wheel: Path) -> None:
 
 def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
     expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "beir_hybrid").rglob("*.py")}
-    expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "tasks").rglob("*.py")}
+    for folder in ("tasks", "leaderboard"):
+        expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / folder).rglob("*.py")}
     expected |= {"beir_hybrid/py.typed", "beir_hybrid.pth"}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

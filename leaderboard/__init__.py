@@ -1,0 +1,1 @@
+"""Leaderboard tables with paired significance tests; installs as beir_hybrid.leaderboard."""
