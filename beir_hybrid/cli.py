@@ -83,7 +83,7 @@ def list_data() -> None:
     from beir_hybrid.corpora.sources import DATA_SETS
 
     rows = [
-        (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.languages))
+        (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.parts))
         for data in DATA_SETS.values()
     ]
     print(_table(rows, ("data set", "languages", "licence", "revision", "files")))
@@ -115,13 +115,13 @@ def scores(
         print(_languages_table(results))
 
 
-def _whereabouts(name: str, languages: Sequence[str]) -> str:
+def _whereabouts(name: str, parts: Sequence[str]) -> str:
     from beir_hybrid.corpora.sources import locate
 
-    paths = [path for language in languages if (path := locate(name, language)) is not None]
+    paths = [path for part in parts if (path := locate(name, part)) is not None]
     if not paths:
         return f"not here; `beir-hybrid data fetch {name}` downloads them"
-    missing = len(languages) - len(paths)
+    missing = len(parts) - len(paths)
     return _folders(paths) + (f", {missing} missing" if missing else "")
 
 

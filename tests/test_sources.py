@@ -335,11 +335,56 @@ def test_a_changed_pivot_file_changes_the_revision_of_every_language(
     assert sources.revision_of("xquad-r", ["de"]).startswith("local-")
 
 
+@pytest.fixture
+def with_a_shared_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Serve a data set whose languages share a file, and whose files have other names where they are published."""
+    host.bodies = {"en-us": b"in English", "de-de": b"in German", "list": b"of documents"}
+    names = {"en": "texts/en-us.txt", "de": "texts/de-de.txt"}
+    sha256 = {name: hashlib.sha256(body).hexdigest() for name, body in host.bodies.items()}
+    small = replace(
+        DATA_SETS["ntrex"],
+        url=host.address + "/{revision}/{language}",
+        sha256={"de": sha256["de-de"], "en": sha256["en-us"]},
+        names=names,
+        shared={"list.tsv": sha256["list"]},
+    )
+    monkeypatch.setitem(DATA_SETS, "ntrex", small)
+    return sources.home() / "data" / "ntrex"
+
+
+def test_a_shared_file_comes_with_any_language(host: Host, with_a_shared_file: Path) -> None:
+    assert sources.locate("ntrex", "list.tsv") is None
+    assert sources.fetch("ntrex", ["en"]) == [with_a_shared_file / "en.txt", with_a_shared_file / "list.tsv"]
+    commit = DATA_SETS["ntrex"].revision
+    assert host.requests == [f"/{commit}/texts/en-us.txt", f"/{commit}/list.tsv"]
+    assert sources.locate("ntrex", "list.tsv") == with_a_shared_file / "list.tsv"
+    assert (with_a_shared_file / "list.tsv").read_bytes() == b"of documents"
+    assert sources.fetch("ntrex")[-1] == with_a_shared_file / "list.tsv"
+    with pytest.raises(DataError, match=r"unknown language 'list'; it has de, en$"):
+        sources.path_of("ntrex", "list")
+
+
+def test_a_shared_file_is_verified_and_part_of_the_revision(
+    with_a_shared_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own" / "ntrex"
+    folder.mkdir(parents=True)
+    (folder / "list.tsv").write_bytes(b"changed")
+    monkeypatch.setenv("BEIR_HYBRID_DATA", str(tmp_path / "own"))
+    with pytest.raises(DataError, match=r"list\.tsv: its SHA-256 is "):
+        sources.path_of("ntrex", "list.tsv")
+    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
+    assert sources.path_of("ntrex", "list.tsv") == folder / "list.tsv"
+    assert sources.revision_of("ntrex", ["en"]).startswith("local-")
+
+
 def test_the_registry_is_complete() -> None:
     for name, source in DATA_SETS.items():
         assert source.name == name
         assert source.pivot in source.languages
         assert len(source.revision) == 40
-        assert all(len(digest) == 64 for digest in source.sha256.values())
+        assert source.parts == (*source.languages, *source.shared)
+        assert all(len(source.published(part)) == 64 for part in source.parts)
         assert source.address("en").startswith("https://") and source.revision in source.address("en")
-        assert len({source.address(language) for language in source.languages}) == len(source.languages)
+        assert len({source.address(part) for part in source.parts}) == len(source.parts)
+        assert len({source.file(Path(), part) for part in source.parts}) == len(source.parts)

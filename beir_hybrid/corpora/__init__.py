@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beir_hybrid.corpora import lareqa
+from beir_hybrid.corpora import lareqa, ntrex
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.sources import DATA_SETS, DataSet, revision_of
+from beir_hybrid.errors import DataError
 
 __all__ = ["DATA_SETS", "DataSet", "LanguageCorpus", "ParallelCorpus", "load", "revision_of"]
 
 
 def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
-    """Load a data set by name, downloading its files if they are not on this machine.
+    """Load a retrieval corpus by name, downloading its files if they are not on this machine.
 
     Args:
-        name: A key of ``DATA_SETS``, e.g. ``xquad-r``.
+        name: ``xquad-r`` or ``mlqa-r``.
         languages: ISO 639-1 codes; None for all languages of the data set.
         progress: Show a progress bar for downloads, if standard error is a terminal.
 
@@ -23,7 +24,12 @@ def load(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
         The corpus, its languages in the order of the data set.
 
     Raises:
-        DataError: The name or a language is unknown, or a file is missing or malformed.
+        DataError: The name or a language is unknown, the data set is no retrieval corpus, or a file is missing or
+            malformed.
         BeirHybridError: The cache folder cannot be written to.
     """
+    if name == ntrex.NAME:
+        raise DataError(
+            f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
+        )
     return lareqa.read(name, languages, progress)

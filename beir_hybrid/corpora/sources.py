@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,52 @@ _LAREQA_CITATION = r"""
 }
 """
 
+_NTREX_CITATION = r"""
+@inproceedings{federmann-etal-2022-ntrex,
+  address = {Online},
+  author = {Federmann, Christian and Kocmi, Tom and Xin, Ying},
+  booktitle = {Proceedings of the First Workshop on Scaling Up Multilingual Evaluation},
+  pages = {21--24},
+  publisher = {Association for Computational Linguistics},
+  title = {{NTREX}-128 {--} News Test References for {MT} Evaluation of 128 Languages},
+  url = {https://aclanthology.org/2022.sumeval-1.4},
+  year = {2022},
+}
+"""
+
+_NTREX_CODES = {
+    "ar": "arb",
+    "bn": "ben",
+    "de": "deu",
+    "el": "ell",
+    "es": "spa",
+    "fa": "fas",
+    "fi": "fin",
+    "fr": "fra",
+    "hi": "hin",
+    "id": "ind",
+    "ja": "jpn",
+    "ko": "kor",
+    "ru": "rus",
+    "sw": "swa",
+    "te": "tel",
+    "th": "tha",
+    "tr": "tur",
+    "vi": "vie",
+    "yo": "yor",
+    "zh": "zho-CN",
+}
+"""ISO 639-1 code -> NTREX-128's code, of the translations."""
+
+_NTREX_NAMES = {
+    "en": "NTREX-128/newstest2019-src.eng.txt",
+    **{language: f"NTREX-128/newstest2019-ref.{code}.txt" for language, code in _NTREX_CODES.items()},
+}
+
 
 @dataclass(frozen=True)
 class DataSet:
-    """The published files of a data set, one a language.
+    """The published files of a data set: one a language, and those that belong to all languages.
 
     Attributes:
         name: Name that users type, e.g. ``xquad-r``.
@@ -44,9 +86,15 @@ class DataSet:
         citation: BibTeX entry.
         revision: Commit that the files are pinned to.
         url: Address of a file, a template with ``{revision}`` and ``{language}``.
+        names: Part -> what stands for ``{language}`` in its address, where that is not the part itself.
         folder: Subfolder of BEIR_HYBRID_DATA, and of the cache folder, that holds the files.
         sha256: ISO 639-1 code -> SHA-256 of the language's file, in the order of the data set.
-        pivot: Language whose file knows every question and names its article; needed whatever is read.
+        shared: File name -> SHA-256 of the files that belong to all languages; needed whatever is read.
+        suffix: End of the name of a language's file.
+        pivot: Language whose file is fetched with any other: LAReQA's knows every question and names its article,
+            NTREX-128's is the original of the translations.
+
+    A *part* of a data set is a language or the name of a shared file: what has a file, a checksum and an address.
     """
 
     name: str
@@ -56,12 +104,20 @@ class DataSet:
     url: str
     folder: str
     sha256: Mapping[str, str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ".json"
     pivot: str = "en"
 
     @property
     def languages(self) -> tuple[str, ...]:
         """ISO 639-1 codes of the data set's languages."""
         return tuple(self.sha256)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Everything that has a file: the languages, then the shared files."""
+        return (*self.sha256, *self.shared)
 
     def choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
         """Return the languages asked for, each once and in the order of the data set; all of them for None.
@@ -79,16 +135,27 @@ class DataSet:
         return tuple(language for language in self.languages if language in asked)
 
     def needed(self, languages: Iterable[str] | None) -> tuple[str, ...]:
-        """Return the languages whose files must be there to read ``languages``: those, and the pivot."""
-        return self.choose({*self.choose(languages), self.pivot})
+        """Return the parts whose files must be there to read ``languages``: those, the pivot and the shared files."""
+        return (*self.choose({*self.choose(languages), self.pivot}), *self.shared)
 
-    def file(self, root: Path, language: str) -> Path:
-        """Return the place of a language's file below ``root``."""
-        return root / self.folder / f"{language}.json"
+    def published(self, part: str) -> str:
+        """Return the SHA-256 of a part's file.
 
-    def address(self, language: str) -> str:
-        """Return the address that a language's file is downloaded from."""
-        return self.url.format(revision=self.revision, language=language)
+        Raises:
+            DataError: There is no such part.
+        """
+        if part in self.shared:
+            return self.shared[part]
+        (language,) = self.choose({part})
+        return self.sha256[language]
+
+    def file(self, root: Path, part: str) -> Path:
+        """Return the place of a part's file below ``root``."""
+        return root / self.folder / (part if part in self.shared else part + self.suffix)
+
+    def address(self, part: str) -> str:
+        """Return the address that a part's file is downloaded from."""
+        return self.url.format(revision=self.revision, language=self.names.get(part, part))
 
 
 DATA_SETS: dict[str, DataSet] = {
@@ -130,6 +197,40 @@ DATA_SETS: dict[str, DataSet] = {
             "zh": "57f01d2fff50cf3392805635b01445339f225ad5bf28ba8443b12f8dbd1e69dc",
         },
     ),
+    "ntrex": DataSet(
+        name="ntrex",
+        licence="cc-by-sa-4.0",
+        citation=_NTREX_CITATION,
+        revision="8561f6a622db9edad1217683e5c83daefd8bb2bf",
+        url="https://raw.githubusercontent.com/MicrosoftTranslator/NTREX/{revision}/{language}",
+        folder="ntrex",
+        sha256={
+            "ar": "d271c8645933421f760eba8ed8cc1ceaaa052f917d9c2839b8abb27e0ded71e6",
+            "bn": "7fae73a2d1d24fdcb47f68a0691253cda05fa55c5ca944bc3cdf8eb2945825f1",
+            "de": "259d7406a07b63e6b5b9c4a22fb76b85e2578a3fa0a4e541a50f4f7348e5c1b2",
+            "el": "cd9c8eda1b54f4b504b33769db7e56e26ba9ae768a64e13e0eef02a9ee9867fc",
+            "en": "389e8f5796c66db4f646dfad33e1ec622d74767af5ef112b42a1f2cd814df3cc",
+            "es": "0ad8129e5ce0bea86ba7e0ea0db0504d6626b8a4d2a7cf4c44b7791c70e99b84",
+            "fa": "17bca2217c74accf95fbdc47b7743402a05abc0d892ae6053477c7aec4a767c1",
+            "fi": "81582e84f53af18841fa9e36c22e9b47178aab5014ee063aa755594674e05195",
+            "fr": "1dd80d337f6a75c6ed579a95f09ca9b85d87d6e488d0a428c5f89cca99553136",
+            "hi": "10d612b3960dc1f90d297aff7e3c6d39e6eb7221b912cef0c053d9f510e41bbc",
+            "id": "a28ea049cc73a7042bbea75abd6ed02a24362d3cf8d1a1cc519a7efd8bf5ceb5",
+            "ja": "4debd275d04414b71c95bad5f68e7275174e32a4ed33ece1b9a43a227aea2fca",
+            "ko": "2b50fa9a121b595ac7d3b9e98d901e72bafe68dcd945109ceb1fbbe782193638",
+            "ru": "a7e3601298b0368659a5c006c52809cf6792e02eb94bde9b9693333278d85732",
+            "sw": "076cec7296ec0d458d4762ddcffcd1d79ce2e7d8ee641467977d0b9f4ec95e8d",
+            "te": "c719e216f47b4497c6afa3c1af8819e0c45c07dd87500b0ed327b7ebcc06d1bc",
+            "th": "45a57c4f9fdbae282eb2c94821535ae3c88b09186a23c5506eb0907ba429d6a5",
+            "tr": "bd0c3978cb7d283ee5f8834d90a32fe2ffd0c71e4b133c677cff259d07a70ea9",
+            "vi": "dd5d16cf246da57f5ccb7490ae13b8df428e7cb53e17fa04552406d657abfe3c",
+            "yo": "949526fa834746b6bf85e5014ccaae993b94d4d9ac1452350eb715e30ecd62f2",
+            "zh": "8bcd6f0868d33f26c8da12f55a82f66088a7b60a5f7b0b1a99dcec51daa8054a",
+        },
+        names=_NTREX_NAMES,
+        shared={"DOCUMENT_IDS.tsv": "88a8b0ff1eae47e83f60dcde01075b8c87d75ced59ca09e0af1eb539958e05d5"},
+        suffix=".txt",
+    ),
 }
 
 
@@ -145,26 +246,25 @@ def data_set(name: str) -> DataSet:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(DATA_SETS)}") from None
 
 
-def locate(name: str, language: str) -> Path | None:
-    """Return a language's file if it is on this machine, and None if it would have to come from elsewhere.
+def locate(name: str, part: str) -> Path | None:
+    """Return a part's file if it is on this machine, and None if it would have to come from elsewhere.
 
     Args:
         name: Name of the data set.
-        language: ISO 639-1 code.
+        part: ISO 639-1 code, or the name of a shared file.
 
     Returns:
         The file in the user's own folder if BEIR_HYBRID_DATA is set, else the one in the cache folder. A file in
         the cache that is not the published one counts as absent: a download replaces it.
 
     Raises:
-        DataError: The data set or the language is unknown, the file cannot be read, or the file in the user's own
+        DataError: The data set or the part is unknown, the file cannot be read, or the file in the user's own
             folder is not the published one and BEIR_HYBRID_DATA_UNVERIFIED is not set.
     """
     source = data_set(name)
-    (language,) = source.choose({language})
-    published = source.sha256[language]
+    published = source.published(part)
     own = _own_folder()
-    path = source.file(own or _cache_folder(), language)
+    path = source.file(own or _cache_folder(), part)
     if not os.path.isfile(path):
         return None
     if own and _unverified_allowed():
@@ -180,12 +280,12 @@ def locate(name: str, language: str) -> Path | None:
     )
 
 
-def path_of(name: str, language: str, progress: bool = True) -> Path:
-    """Return a language's file, downloading it if it is not on this machine.
+def path_of(name: str, part: str, progress: bool = True) -> Path:
+    """Return a part's file, downloading it if it is not on this machine.
 
     Args:
         name: Name of the data set.
-        language: ISO 639-1 code.
+        part: ISO 639-1 code, or the name of a shared file.
         progress: Show a progress bar while downloading, if standard error is a terminal.
 
     Returns:
@@ -195,18 +295,18 @@ def path_of(name: str, language: str, progress: bool = True) -> Path:
         DataError: As for ``locate``; or BEIR_HYBRID_DATA lacks the file, or the download failed.
         BeirHybridError: The cache folder cannot be written to.
     """
-    path = locate(name, language)
+    path = locate(name, part)
     if path is not None:
         return path
     source = data_set(name)
     own = _own_folder()
     if own is not None:
         raise DataError(
-            f"{source.file(own, language)} is missing; BEIR_HYBRID_DATA={own} is set, so nothing is downloaded: "
+            f"{source.file(own, part)} is missing; BEIR_HYBRID_DATA={own} is set, so nothing is downloaded: "
             "put the file there, or unset BEIR_HYBRID_DATA to download it"
         )
-    target = source.file(_cache_folder(), language)
-    _download(source, language, target, progress)
+    target = source.file(_cache_folder(), part)
+    _download(source, part, target, progress)
     return target
 
 
@@ -215,16 +315,16 @@ def fetch(name: str, languages: Iterable[str] | None = None, progress: bool = Tr
 
     Args:
         name: Name of the data set.
-        languages: ISO 639-1 codes; None for all. The pivot language's file comes with any of them.
+        languages: ISO 639-1 codes; None for all. The pivot language's file and the shared files come with any of them.
         progress: Show a progress bar for each download, if standard error is a terminal.
 
     Returns:
-        The files, in the order of the data set's languages.
+        The files, in the order of the data set's languages, then the shared ones.
 
     Raises:
         DataError, BeirHybridError: As for ``path_of``. Files fetched before the error stay.
     """
-    return [path_of(name, language, progress) for language in data_set(name).needed(languages)]
+    return [path_of(name, part, progress) for part in data_set(name).needed(languages)]
 
 
 def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
@@ -248,11 +348,11 @@ def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
     own = _own_folder()
     if own is None or not _unverified_allowed():
         return source.revision  # any other file is refused when it is read
-    paths = {language: source.file(own, language) for language in source.languages}
-    found = {language: _sha256(path) for language, path in paths.items() if os.path.isfile(path)}
-    if all(found.get(language, source.sha256[language]) == source.sha256[language] for language in needed):
+    paths = {part: source.file(own, part) for part in source.parts}
+    found = {part: _sha256(path) for part, path in paths.items() if os.path.isfile(path)}
+    if all(found.get(part, source.published(part)) == source.published(part) for part in needed):
         return source.revision
-    lines = "".join(f"{language} {digest}\n" for language, digest in sorted(found.items()))
+    lines = "".join(f"{part} {digest}\n" for part, digest in sorted(found.items()))
     return f"local-{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
@@ -276,29 +376,29 @@ def _sha256(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _download(source: DataSet, language: str, target: Path, progress: bool) -> None:
+def _download(source: DataSet, part: str, target: Path, progress: bool) -> None:
     """Download one file to ``target``, which appears whole and verified or not at all."""
     # pooch.retrieve would do, but leaves files that only their owner can read, which spoils a shared cache folder.
     with atomic_path(target) as temporary:
-        _transfer(source, language, target, temporary, progress)
-        found, published = _sha256(temporary), source.sha256[language]
+        _transfer(source, part, target, temporary, progress)
+        found, published = _sha256(temporary), source.published(part)
         if found != published:
             raise DataError(
-                f"{source.name} {language}: the download of {source.address(language)} has the SHA-256 {found} instead "
-                f"of {published} and was thrown away; {_ways_out(source, language, target)}"
+                f"{source.name} {part}: the download of {source.address(part)} has the SHA-256 {found} instead "
+                f"of {published} and was thrown away; {_ways_out(source, part, target)}"
             )
 
 
-def _transfer(source: DataSet, language: str, target: Path, temporary: Path, progress: bool) -> None:
+def _transfer(source: DataSet, part: str, target: Path, temporary: Path, progress: bool) -> None:
     """Bring the bytes of one file to ``temporary``; any fault of the network becomes a DataError."""
     from pooch import HTTPDownloader
     from requests import RequestException
     from tqdm.auto import tqdm
 
-    address = source.address(language)
+    address = source.address(part)
     # pooch asks for the truth value of the bar before it sets the total, and tqdm has none without a total.
     with tqdm(
-        desc=f"{source.name} {language}", total=1, unit="B", unit_scale=True, disable=None if progress else True
+        desc=f"{source.name} {part}", total=1, unit="B", unit_scale=True, disable=None if progress else True
     ) as bar:
         download = HTTPDownloader(
             progressbar=bar,
@@ -311,8 +411,8 @@ def _transfer(source: DataSet, language: str, target: Path, temporary: Path, pro
             download(address, str(temporary), None)
         except RequestException as error:
             raise DataError(
-                f"{source.name} {language}: no intact file on this machine, and the download of {address} failed "
-                f"({_reason(error)}); {_ways_out(source, language, target)}"
+                f"{source.name} {part}: no intact file on this machine, and the download of {address} failed "
+                f"({_reason(error)}); {_ways_out(source, part, target)}"
             ) from error
 
 
@@ -332,8 +432,8 @@ def _reason(error: RequestException) -> str:
     return next((text for kind, text in reasons if isinstance(error, kind)), type(error).__name__)
 
 
-def _ways_out(source: DataSet, language: str, target: Path) -> str:
+def _ways_out(source: DataSet, part: str, target: Path) -> str:
     return (
         f"run `beir-hybrid data fetch {source.name}` where there is a network, or set BEIR_HYBRID_DATA to a folder "
-        f"that holds {source.file(Path(), language).as_posix()}, or copy the file to {target}"
+        f"that holds {source.file(Path(), part).as_posix()}, or copy the file to {target}"
     )

@@ -1,0 +1,247 @@
+"""The user's own pairs: JSON Lines, Parquet, a folder of ``Dataset.save_to_disk``, or a data set of the hub.
+
+An entry has the texts ``id``, ``language``, ``question`` and ``answer``; entries of one id are translations of each
+other. The same entries in the same order give the same pairs and the same revision, however they are stored.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from beir_hybrid.errors import DataError
+from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LANGUAGES = frozenset(
+    """
+    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo es
+    et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki
+    kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no
+    nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te
+    tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+    """.split()
+)
+"""The codes of ISO 639-1."""
+
+_HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.]+))?")
+
+_AT_ONCE = 10_000
+"""Rows of a data set that are read at once."""
+
+Entries = Iterator[tuple[str, Any]]
+"""Where an entry stands, as error messages say it, and the entry."""
+
+
+class Entry(NamedTuple):
+    """A question and its answer in one language."""
+
+    id: str
+    language: str
+    question: str
+    answer: str
+
+
+def is_own(source: str) -> bool:
+    """Return whether a source is written like one of the user's own; it need not exist."""
+    return _reader(source) is not None
+
+
+def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPairs:
+    """Read the user's own pairs.
+
+    Args:
+        source: A path ending in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or
+            ``org/name`` or ``org/name:split`` on the Hugging Face hub.
+        languages: ISO 639-1 codes; None for all.
+
+    Returns:
+        One row an id, in the order in which the ids appear; so are the languages. The revision is the SHA-256 of
+        all entries.
+
+    Raises:
+        DataError: The source is missing or an entry malformed (the message says where), or a language is not in it.
+    """
+    reader = _reader(source)
+    if reader is None:
+        raise DataError(f"{source!r} is neither a file or folder of pairs nor a data set of the hub, org/name")
+    digest = hashlib.sha256()
+    row_of: dict[str, int] = {}
+    questions: dict[str, dict[int, str]] = {}
+    answers: dict[str, dict[int, str]] = {}
+    for where, fields in reader(source):
+        entry = _checked(fields, where)
+        digest.update(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+        row = row_of.setdefault(entry.id, len(row_of))
+        if row in questions.setdefault(entry.language, {}):
+            raise DataError(f"{where}: the id {entry.id!r} stands in {entry.language!r} for the second time")
+        questions[entry.language][row] = entry.question
+        answers.setdefault(entry.language, {})[row] = entry.answer
+    if not row_of:
+        raise DataError(f"{source}: holds no pair")
+    wanted = _choose(source, tuple(questions), languages)
+    right = ((row, code, text) for code in wanted for row, text in answers[code].items())
+    return ParallelPairs(
+        source=source,
+        revision=digest.hexdigest(),
+        training_datasets=frozenset(),
+        questions={code: text_column(questions[code], len(row_of)) for code in wanted},
+        answers={code: text_column(answers[code], len(row_of)) for code in wanted},
+        labels=same_answer_labels(len(row_of), right),
+        cross_lingual_only=np.zeros(len(row_of), dtype=np.bool_),
+    )
+
+
+def _reader(source: str) -> Callable[[str], Entries] | None:
+    """Return what reads a source, None if it is not written like one of the user's own."""
+    if source.endswith((".jsonl", ".jsonl.gz")):
+        return _json_lines
+    if source.endswith(".parquet"):
+        return _parquet
+    if source and Path(source).is_dir():
+        return _saved
+    return _of_the_hub if _HUB_ID.fullmatch(source) else None
+
+
+def _json_lines(source: str) -> Entries:
+    """Yield the objects of a JSON Lines file; blank lines are left out."""
+    opened: Callable[..., Any] = gzip.open if source.endswith(".gz") else open
+    try:
+        with opened(source, "rb") as file:
+            for number, line in enumerate(file, 1):
+                where = f"{source}, line {number}"
+                text = _decoded(line, where)
+                if text.strip():
+                    yield where, _parsed(text, where)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {source}: {reason}") from error
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: byte {error.start} of the line is not UTF-8") from error
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON at column {error.colno}: {error.msg}; write one object a line") from error
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond what Python reads
+        raise DataError(f"{where}: not JSON that can be read: {error}") from error
+
+
+def _parquet(source: str) -> Entries:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(source) as file:
+            _check_columns(source, file.schema_arrow.names)
+            rows = (
+                row for batch in file.iter_batches(_AT_ONCE, columns=list(Entry._fields)) for row in batch.to_pylist()
+            )
+            for number, row in enumerate(rows):
+                yield f"{source}, row {number}", row
+    except (OSError, ArrowException) as error:
+        reason = getattr(error, "strerror", None) or _first_line(error)
+        raise DataError(f"cannot read {source}: {reason}") from error
+
+
+def _saved(source: str) -> Entries:
+    """Yield the rows of a folder of save_to_disk; of one with several splits, those of ``train``."""
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        saved = load_from_disk(source)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{source}: not a whole folder of Dataset.save_to_disk: {_first_line(error)}") from error
+    if isinstance(saved, DatasetDict):
+        if "train" not in saved:
+            raise DataError(f"{source}: has no split 'train' but {', '.join(saved)}; name the folder of one of them")
+        saved = saved["train"]
+    return _rows(source, saved)
+
+
+def _of_the_hub(source: str) -> Entries:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    match = _HUB_ID.fullmatch(source)
+    assert match is not None, "the reader of sources that match"
+    name, split = match["name"], match["split"] or "train"
+    try:
+        dataset = load_dataset(name, split=split)
+    except (OSError, ValueError, DatasetsError, HfHubHTTPError) as error:
+        raise DataError(
+            f"{source}: no folder of this name here, and split {split!r} of {name} cannot be had from the hub: "
+            f"{_first_line(error)}"
+        ) from error
+    return _rows(source, dataset)
+
+
+def _rows(source: str, dataset: Dataset) -> Entries:
+    """Yield the rows of a data set."""
+    fields = list(Entry._fields)
+    _check_columns(source, dataset.column_names)
+    tables = dataset.select_columns(fields).with_format("arrow").iter(_AT_ONCE)
+    for number, row in enumerate(row for table in tables for row in table.to_pylist()):
+        yield f"{source}, row {number}", row
+
+
+def _check_columns(source: str, columns: list[str]) -> None:
+    missing = [field for field in Entry._fields if field not in columns]
+    if missing:
+        raise DataError(f"{source}: the column {missing[0]!r} is missing; it has {', '.join(columns)}")
+
+
+def _checked(fields: Any, where: str) -> Entry:
+    """Return an entry whose fields are all there, are texts that say something, and can be written as UTF-8."""
+    if not isinstance(fields, dict):
+        raise DataError(f"{where}: not an object with the fields {', '.join(Entry._fields)}")
+    for field in Entry._fields:
+        if field not in fields:
+            raise DataError(f"{where}: the field {field!r} is missing")
+        value = fields[field]
+        if not isinstance(value, str):
+            raise DataError(f"{where}: the field {field!r} is {json.dumps(value, default=str)[:40]}, not a text")
+        if not value.strip():
+            raise DataError(f"{where}: the field {field!r} is empty")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: the field {field!r} holds a lone surrogate, half a character") from error
+    entry = Entry(*(fields[field] for field in Entry._fields))
+    if entry.language not in LANGUAGES:
+        raise DataError(
+            f"{where}: the field 'language' is {entry.language!r}, not a code of ISO 639-1 (two small letters, as 'en')"
+        )
+    return entry
+
+
+def _choose(source: str, found: tuple[str, ...], languages: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the languages asked for, in the order of the source."""
+    asked = set(found if languages is None else languages)
+    unknown = asked - set(found)
+    if unknown or not asked:
+        what = f"no pair in {min(unknown)!r}" if unknown else "no language was asked for"
+        raise DataError(f"{source}: {what}; it has {', '.join(found)}")
+    return tuple(language for language in found if language in asked)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

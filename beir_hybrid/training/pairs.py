@@ -1,0 +1,142 @@
+"""From parallel corpora to what Sentence Transformers trains on: one data set a language pair, ``en-en``, ``en-de``.
+
+A pair has the columns ``question``, ``answer`` and ``label``; the label is the same for the same answer in every
+language, so that a loss can tell a second right answer from a wrong one. No text is copied for a pair.
+
+    from beir_hybrid.training.pairs import load_pairs
+
+    train_dataset = load_pairs("xquad-r", "ntrex-next", languages=["en", "de", "tr"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Literal, get_args
+
+from beir_hybrid.errors import DataError
+from beir_hybrid.training import pair_files, pair_sources
+from beir_hybrid.training.parallel_pairs import ParallelPairs
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+__all__ = ["Batching", "ParallelPairs", "load_pairs", "pair_datasets", "read_source"]
+
+Batching = Literal["hybrid", "monolingual", "cross-lingual"]
+"""Which pairs batches are made of: x-x and x-y, only x-x, only x-y."""
+
+
+def read_source(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
+    """Read question-answer pairs.
+
+    Args:
+        source: ``xquad-r``, ``mlqa-r``; ``ntrex-translation`` (a sentence and its translation), ``ntrex-next`` (a
+            sentence and the one after it), ``ntrex`` (both); or the user's own pairs, with the texts ``id``,
+            ``language``, ``question`` and ``answer`` (entries of one id are translations of each other): a file
+            ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or a data set of the
+            Hugging Face hub, ``org/name`` or ``org/name:split`` (``train`` by default).
+        languages: ISO 639-1 codes; None for all languages of the source.
+        progress: Show progress bars for downloads, if standard error is a terminal.
+
+    Returns:
+        The pairs, the languages in the order of the source.
+
+    Raises:
+        DataError: The source or a language is unknown, missing or malformed.
+        BeirHybridError: The cache folder cannot be written to.
+    """
+    if source in pair_sources.CORPORA:
+        return pair_sources.read_corpus(source, languages, progress)
+    if source in pair_sources.NTREX:
+        return pair_sources.read_ntrex(source, languages, progress)
+    if pair_files.is_own(source):
+        return pair_files.read_own(source, languages)
+    known = ", ".join((*pair_sources.CORPORA, *pair_sources.NTREX))
+    raise DataError(
+        f"unknown pairs {source!r}; known: {known}, a .jsonl, .jsonl.gz or .parquet file, a folder of "
+        "Dataset.save_to_disk, or a data set of the hub, org/name"
+    )
+
+
+def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid") -> DatasetDict:
+    """Make one data set a language pair; the rows of several sources follow each other.
+
+    Args:
+        parts: The sources. Their labels are counted on, so that those of two sources are never equal: the same texts
+            must not come from two of them, e.g. as ``ntrex`` and ``ntrex-next``.
+        batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+
+    Returns:
+        Pair, question language first, -> its data set, see ``ParallelPairs.dataset``; pairs without rows are left out.
+
+    Raises:
+        DataError: No pair has any row, or there is no such batching.
+    """
+    from datasets import DatasetDict
+
+    if batching not in get_args(Batching):
+        raise DataError(f"unknown batching {batching!r}; known: {', '.join(get_args(Batching))}")
+    parts = _with_labels_of_their_own(parts)
+    languages = tuple(dict.fromkeys(language for part in parts for language in part.languages))
+    pairs = {}
+    for question_language, answer_language in product(languages, repeat=2):
+        if batching == "hybrid" or (batching == "monolingual") == (question_language == answer_language):
+            dataset = _dataset(parts, question_language, answer_language)
+            if dataset is not None:
+                pairs[f"{question_language}-{answer_language}"] = dataset
+    if not pairs:
+        names = ", ".join(part.source for part in parts) or "no source"
+        kind = "pair" if batching == "hybrid" else f"{batching} pair"
+        raise DataError(
+            f"{names}: no {kind} in {', '.join(languages) or 'any language'}; "
+            "choose more languages, other sources or another batching"
+        )
+    return DatasetDict(pairs)
+
+
+def load_pairs(
+    *sources: str, languages: Iterable[str] | None = None, batching: Batching = "hybrid", progress: bool = True
+) -> DatasetDict:
+    """Read sources and make one data set a language pair, as ``read_source`` and ``pair_datasets`` do.
+
+    Args:
+        sources: Names or paths of sources.
+        languages: ISO 639-1 codes, which every source must have; None for all languages of each.
+        batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+        progress: Show progress bars for downloads, if standard error is a terminal.
+
+    Returns:
+        Pair, question language first, -> columns ``question``, ``answer``, ``label``.
+
+    Raises:
+        DataError: As for ``read_source`` and ``pair_datasets``.
+        BeirHybridError: The cache folder cannot be written to.
+    """
+    asked = None if languages is None else list(languages)
+    return pair_datasets([read_source(source, asked, progress) for source in sources], batching)
+
+
+def _with_labels_of_their_own(parts: Sequence[ParallelPairs]) -> list[ParallelPairs]:
+    """Return the parts with labels that follow on those of the parts before."""
+    renumbered, first = [], 0
+    for part in parts:
+        renumbered.append(part.with_labels_from(first) if first else part)
+        first += int(part.labels.max(initial=-1)) + 1
+    return renumbered
+
+
+def _dataset(parts: Sequence[ParallelPairs], question_language: str, answer_language: str) -> Dataset | None:
+    """Return the rows of one pair in all sources, None if there are none."""
+    from datasets import DatasetInfo, concatenate_datasets
+
+    shares = [
+        dataset
+        for part in parts
+        if {question_language, answer_language} <= set(part.languages)
+        and len(dataset := part.dataset(question_language, answer_language))
+    ]
+    if len(shares) <= 1:
+        return shares[0] if shares else None
+    # The info that datasets would merge from the parts has lost the name of the pair.
+    return concatenate_datasets(shares, info=DatasetInfo(config_name=shares[0].info.config_name))
