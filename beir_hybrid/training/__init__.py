@@ -1,1 +1,55 @@
-"""Hybrid batches for Sentence Transformers: pairs, the batch sampler, the loss, and a trainer (arXiv 2408.10536)."""
+"""Hybrid batches for Sentence Transformers: pairs, the batch sampler, the loss, and a trainer (arXiv 2408.10536).
+
+The names below are imported when they are first used: each needs torch, datasets or Sentence Transformers, which the
+command line must not load at its start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+    from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
+    from beir_hybrid.training.pairs import ParallelPairs, load_pairs, pair_datasets, read_source
+    from beir_hybrid.training.sampler import HybridBatchSampler
+    from beir_hybrid.training.trainer import HybridTrainer
+
+__all__ = [
+    "CachedHybridContrastiveLoss",
+    "HybridBatchSampler",
+    "HybridContrastiveLoss",
+    "HybridTrainer",
+    "MultilingualRetrievalEvaluator",
+    "ParallelPairs",
+    "load_pairs",
+    "pair_datasets",
+    "read_source",
+]
+
+_MODULES = {
+    "CachedHybridContrastiveLoss": "loss",
+    "HybridBatchSampler": "sampler",
+    "HybridContrastiveLoss": "loss",
+    "HybridTrainer": "trainer",
+    "MultilingualRetrievalEvaluator": "evaluator",
+    "ParallelPairs": "pairs",
+    "load_pairs": "pairs",
+    "pair_datasets": "pairs",
+    "read_source": "pairs",
+}
+"""Public name -> the module of this package that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,300 @@
+"""An evaluator for Sentence Transformers: a model's mAP in the three settings, and its language bias."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.evaluation import BaseEvaluator
+from torch import Tensor
+
+from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
+from beir_hybrid.corpora.sources import data_set
+from beir_hybrid.errors import DataError
+from beir_hybrid.scoring import rank_table
+from beir_hybrid.scoring.bias import mean_bias, query_bias
+from beir_hybrid.scoring.counting import CountedRanks
+from beir_hybrid.scoring.encode import check_embeddings
+from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
+from beir_hybrid.settings import MULTI, SETTINGS, setting_of
+
+logger = logging.getLogger(__name__)
+
+_MAP = {setting: f"{setting.replace('-', '_')}_map" for setting in SETTINGS}
+_BIAS = ("rank_distance", "language_fairness")
+_METRICS = (*_MAP.values(), *_BIAS)
+
+
+class MultilingualRetrievalEvaluator(BaseEvaluator):
+    """Evaluates a model on a parallel corpus: mAP in the three settings, and language bias.
+
+    A call gives, each with the prefix ``{name}_``:
+
+    - ``monolingual_map``, ``cross_lingual_map``, ``multilingual_map``: the mean over the subsets of the setting
+      (en-en, en-de, and en questions on the pool of all languages) of the mean average precision over the full ranking.
+    - ``rank_distance``: mean distance between the best ranks that a question's right answers of each language have in
+      the pool of all languages; lower is better. Source: arXiv 2408.10536.
+    - ``language_fairness``: 1 less the rank distance divided by the size of the pool less 1; higher is better.
+
+    They are those of the MTEB tasks, XQuADR and XQuADRLanguageBias for ``xquad-r``. Every text is encoded once, by
+    ``encode_query`` and ``encode_document``, so that a model's own prompts apply. With one language there is
+    ``monolingual_map`` alone.
+
+    Args:
+        corpus: A parallel corpus, or the name of one, e.g. ``xquad-r``, which is read at the first call.
+        name: Prefix of the metrics; the name of the corpus by default, "" for none.
+        languages: ISO 639-1 codes of the languages to evaluate on; all by default.
+        max_questions: Evaluate on this many questions, drawn at random; the same ones in every language. The pool is
+            kept whole.
+        seed: Seed of that draw.
+        batch_size: Texts that are encoded at once.
+        show_progress_bar: Show progress bars for encoding and counting.
+        write_csv: Append the metrics to a CSV file in the ``output_path`` of a call.
+        truncate_dim: Use the first dimensions of the embeddings only.
+        primary_metric: The metric that is the evaluator's one score, without prefix; ``multilingual_map`` by default,
+            ``monolingual_map`` for one language.
+
+    Raises:
+        DataError: There is no such data set, language or metric.
+
+    Example:
+        ::
+
+            from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+
+            from beir_hybrid.training import HybridTrainer, MultilingualRetrievalEvaluator, load_pairs
+
+            evaluator = MultilingualRetrievalEvaluator("xquad-r", max_questions=200)
+            args = SentenceTransformerTrainingArguments(
+                "output",
+                eval_strategy="steps",
+                load_best_model_at_end=True,
+                metric_for_best_model="eval_xquad-r_multilingual_map",
+            )
+            trainer = HybridTrainer(
+                model=SentenceTransformer("intfloat/multilingual-e5-small"),
+                args=args,
+                train_dataset=load_pairs("ntrex"),
+                evaluator=evaluator,
+            )
+            trainer.train()
+    """
+
+    def __init__(
+        self,
+        corpus: ParallelCorpus | str,
+        name: str | None = None,
+        languages: Iterable[str] | None = None,
+        max_questions: int | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+        show_progress_bar: bool = False,
+        write_csv: bool = True,
+        truncate_dim: int | None = None,
+        primary_metric: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = (corpus if isinstance(corpus, str) else corpus.name) if name is None else name
+        self.languages = _chosen(corpus, languages)
+        self.max_questions = max_questions
+        self.seed = seed
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self._source = corpus
+        self._corpus: ParallelCorpus | None = None
+        self.metrics = _METRICS if len(self.languages) > 1 else (_MAP["monolingual"],)
+        metric = primary_metric or (_MAP["multilingual"] if len(self.languages) > 1 else self.metrics[0])
+        if max_questions is not None and max_questions < 1:
+            raise DataError(f"{self.name}: max_questions is 1 or more, not {max_questions}")
+        if metric not in self.metrics:
+            raise DataError(
+                f"{self.name}: no metric {metric!r} on {len(self.languages)} language(s); there is "
+                f"{', '.join(self.metrics)}"
+            )
+        self.greater_is_better = metric != "rank_distance"
+        self.primary_metric: str = f"{self.name}_{metric}" if self.name else metric
+        self.csv_file = "_".join(filter(None, ["Multilingual-Retrieval_evaluation", self.name, "results.csv"]))
+
+    @property
+    def corpus(self) -> ParallelCorpus:
+        """The questions and passages of an evaluation, read when they are first asked for.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+        """
+        if self._corpus is None:
+            whole = load(self._source, self.languages) if isinstance(self._source, str) else self._source
+            part = whole.restricted(self.languages)
+            self._corpus = part if self.max_questions is None else _sample(part, self.max_questions, self.seed)
+        return self._corpus
+
+    def __call__(  # type: ignore[override]  # as Sentence Transformers' own: dense models only
+        self,
+        model: SentenceTransformer,
+        output_path: str | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Evaluate a model.
+
+        Args:
+            model: The model.
+            output_path: Folder of the CSV file.
+            epoch: Epoch of the evaluation, for the log and the CSV file; -1 outside a training.
+            steps: Steps of the training so far; -1 outside a training.
+
+        Returns:
+            Metric, with prefix -> value.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+            ModelError: The model's embeddings cannot be ranked by: NaN, infinite or all zeros.
+        """
+        values = self._measure(model)
+        when = f" in epoch {epoch} after {steps} steps" if epoch != -1 else ""
+        found = ", ".join(f"{metric} {value:.4f}" for metric, value in values.items())
+        logger.info(f"Multilingual retrieval on the {self.name} dataset{when}: {found}")
+        if output_path is not None and self.write_csv:
+            self._append_csv(Path(output_path), [epoch, steps, *values.values()])
+        metrics = self.prefix_name_to_metrics(values, self.name)
+        self.store_metrics_in_model_card_data(model, metrics, epoch, steps)
+        return metrics
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Return what the model card says of the evaluation."""
+        config: dict[str, Any] = {"languages": list(self.languages)}
+        if self.max_questions is not None:
+            config |= {"max_questions": self.max_questions, "seed": self.seed}
+        if self.truncate_dim is not None:
+            config["truncate_dim"] = self.truncate_dim
+        return config
+
+    def _measure(self, model: SentenceTransformer) -> dict[str, float]:
+        """Return metric, without prefix -> value, in the order of ``metrics``."""
+        counted = self._count(model)
+        values = _setting_maps(counted, self.languages)
+        if len(self.languages) > 1:
+            values |= _bias_of(counted, self.corpus)
+        missing = [metric for metric in self.metrics if metric not in values]
+        if missing:
+            raise DataError(
+                f"{self.name}: none of the questions has a relevant passage that {missing[0]} needs; "
+                "evaluate on more questions or other languages"
+            )
+        return {metric: values[metric] for metric in self.metrics}
+
+    def _count(self, model: SentenceTransformer) -> list[CountedRanks]:
+        """Encode every text once and count all ranks, query language by query language."""
+        parts = self.corpus.languages
+        questions = {code: (part.query_ids, part.questions) for code, part in parts.items()}
+        passages = {code: (part.passage_ids, _passage_texts(part)) for code, part in parts.items()}
+        embeddings = Embeddings(
+            self._encode(model.encode_query, questions, "questions"),
+            self._encode(model.encode_document, passages, "passages"),
+        )
+        asking = [code for code, part in parts.items() if part.questions]
+        return list(count_corpus(self.corpus, embeddings, model.similarity, asking, progress=self.show_progress_bar))
+
+    def _encode(
+        self, encode: Callable[..., Tensor], texts: Mapping[str, tuple[Sequence[str], Sequence[str]]], kind: str
+    ) -> dict[str, Tensor]:
+        """Encode texts of all languages.
+
+        Args:
+            encode: ``encode_query`` or ``encode_document`` of the model.
+            texts: Language -> ids and texts.
+            kind: What the texts are, for messages.
+
+        Returns:
+            Language -> embeddings, in float32 at least.
+        """
+        embeddings = encode(
+            [text for _, some in texts.values() for text in some],
+            batch_size=self.batch_size,
+            show_progress_bar=self.show_progress_bar,
+            convert_to_tensor=True,
+            truncate_dim=self.truncate_dim,
+        )
+        if embeddings.element_size() < 4:
+            embeddings = embeddings.float()  # as an encoder returns them to MTEB
+        parts = embeddings.split([len(ids) for ids, _ in texts.values()])
+        by_language = dict(zip(texts, parts, strict=True))
+        for language, (ids, _) in texts.items():
+            check_embeddings(by_language[language], ids, f"the {language} {kind} of {self.name}")
+        return by_language
+
+    def _append_csv(self, folder: Path, row: list[Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.csv_file
+        new = not path.exists()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["epoch", "steps", *self.metrics])
+            writer.writerow(row)
+
+
+def _chosen(corpus: ParallelCorpus | str, languages: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the languages asked for, in the order of the data set."""
+    if isinstance(corpus, str):
+        return data_set(corpus).choose(languages)
+    asked = set(corpus.languages if languages is None else languages)
+    unknown = asked - set(corpus.languages)
+    if unknown or not asked:
+        what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
+        raise DataError(f"{corpus.name}: {what}; it has {', '.join(corpus.languages)}")
+    return tuple(language for language in corpus.languages if language in asked)
+
+
+def _sample(corpus: ParallelCorpus, size: int, seed: int) -> ParallelCorpus:
+    """Return the corpus with some of its questions, the same ones in every language, and all of its passages."""
+    known = list(dict.fromkeys(question for part in corpus.languages.values() for question in part.question_ids))
+    if size >= len(known):
+        return corpus
+    chosen = {known[i] for i in np.random.default_rng(seed).choice(len(known), size, replace=False)}
+
+    def only_chosen(part: LanguageCorpus) -> LanguageCorpus:
+        keep = [question in chosen for question in part.question_ids]
+        return replace(
+            part,
+            question_ids=tuple(compress(part.question_ids, keep)),
+            questions=tuple(compress(part.questions, keep)),
+            articles=tuple(compress(part.articles, keep)),
+        )
+
+    return replace(corpus, languages={code: only_chosen(part) for code, part in corpus.languages.items()})
+
+
+def _passage_texts(part: LanguageCorpus) -> Sequence[str]:
+    """Return the texts of passages with their titles in front, joined as MTEB joins them."""
+    if part.titles is None:
+        return part.passages
+    return [
+        f"{title} {text}".strip() if title else text for title, text in zip(part.titles, part.passages, strict=True)
+    ]
+
+
+def _setting_maps(counted: Sequence[CountedRanks], languages: Sequence[str]) -> dict[str, float]:
+    """Average mAP over the subsets of each setting; those of a single language are all monolingual."""
+    pools = [*languages, MULTI] if len(languages) > 1 else list(languages)
+    by_setting: dict[str, list[float]] = {setting: [] for setting in SETTINGS}
+    for ranks in counted:
+        for subset, scores in scores_by_subset(ranks, pools).items():
+            by_setting[setting_of(subset)].append(scores["map"])
+    return {_MAP[setting]: float(np.mean(values)) for setting, values in by_setting.items() if values}
+
+
+def _bias_of(counted: Sequence[CountedRanks], corpus: ParallelCorpus) -> dict[str, float]:
+    """Average the language-bias figures of all questions."""
+    table = rank_table.build(corpus.name, [rank_rows(ranks, corpus, whole_pool=True) for ranks in counted])
+    pool_sizes = {language: len(part.passages) for language, part in corpus.languages.items()}
+    return mean_bias(query_bias(table.to_pandas(), pool_sizes))
