@@ -1,0 +1,206 @@
+"""From a rank table to the figure of a column, and to the scores of the units that significance tests pair.
+
+The unit is the question: the same question in eleven languages is one observation, not eleven. The stricter choice is
+the article, whose questions are about the same text; the looser one, for comparison, the query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from beir_hybrid.errors import RankTableError
+from beir_hybrid.leaderboard.columns import BIAS_METRICS, Column
+from beir_hybrid.scoring.bias import query_bias
+from beir_hybrid.scoring.metrics import NOT_RETRIEVED, query_metrics
+from beir_hybrid.settings import MULTI
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from beir_hybrid.scoring.rank_table import TableInfo
+
+Unit = Literal["question", "article", "query"]
+
+JUDGED_IN_OWN_LANGUAGE = ("MIRACLCL", "MIRACLCLFull")
+"""Tasks whose multilingual subsets count the right answers in the language of the question only."""
+
+UNIT_COLUMNS = {"question": "question_id", "article": "cluster_id", "query": "query_id"}
+_RETRIEVAL_METRIC = re.compile(r"map|(map|ndcg|recall|precision|mrr|hit_rate)_at_(?P<k>[1-9]\d*)")
+_IDS = ["query_id", "question_id", "cluster_id", "subset"]
+
+
+@dataclass(frozen=True)
+class ColumnScores:
+    """The scores of one model in one column, query by query.
+
+    Attributes:
+        name: Model, revision and column, for messages.
+        data_revision: Revision of the data set.
+        queries: One row a (query, subset) with the columns ``query_id``, ``question_id``, ``cluster_id``, ``subset``
+            and ``score``.
+        pooled: Whether the figure is the mean over all queries, as those of language bias are, and not the plain mean
+            over the subsets of the means over their queries.
+    """
+
+    name: str
+    data_revision: str
+    queries: pd.DataFrame
+    pooled: bool
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """The subsets that the figure is computed from, in the order of their names."""
+        return tuple(sorted(self.queries["subset"].unique()))
+
+    @property
+    def average(self) -> float:
+        """The figure of the column, equal to what MTEB's result files give."""
+        if self.pooled:
+            return float(self.queries["score"].mean())
+        return float(self.queries.groupby("subset")["score"].mean().mean())
+
+    def by_unit(self, unit: Unit = "question") -> pd.Series:
+        """Average the scores of each unit.
+
+        A question's score is the mean over the subsets it is part of; an article's, the mean over its questions.
+
+        Returns:
+            Unit id -> score, sorted by id. ``attrs`` hold ``data_revision`` and ``subsets``, which scores must share
+            to be compared.
+        """
+        if unit == "article":
+            of_question = self.queries.groupby("question_id").agg({"cluster_id": "first", "score": "mean"})
+            scores = of_question.groupby("cluster_id")["score"].mean()
+        else:
+            scores = self.queries.groupby(UNIT_COLUMNS[unit])["score"].mean()
+        scores = scores.sort_index().rename(self.name).rename_axis(unit)
+        scores.attrs = {"data_revision": self.data_revision, "subsets": self.subsets}
+        return scores
+
+
+def unit_scores(table: pa.Table, info: TableInfo, column: Column, unit: Unit = "question") -> pd.Series:
+    """Compute the scores of the units that tests pair.
+
+    Their mean is the figure of the column where every question is part of every subset (XQuAD-R). Where questions are
+    missing in some subsets (MLQA-R, MIRACL) the figure weighs the questions of small subsets more, and the two differ:
+    tests are about the mean over the units.
+
+    Args:
+        table: A rank table.
+        info: What holds for all of it.
+        column: Which figure.
+        unit: What is paired.
+
+    Returns:
+        Unit id -> score, sorted by id; see ``ColumnScores.by_unit``.
+
+    Raises:
+        RankTableError: The table is of another task, or lacks the subsets of the setting.
+    """
+    return _one(table, info, column).by_unit(unit)
+
+
+def setting_average(table: pa.Table, info: TableInfo, column: Column) -> float:
+    """Compute the figure of a column: the plain mean over the subsets of the setting; of bias, over the queries.
+
+    Raises:
+        RankTableError: The table is of another task, or lacks the subsets of the setting.
+    """
+    return _one(table, info, column).average
+
+
+def _one(table: pa.Table, info: TableInfo, column: Column) -> ColumnScores:
+    scores = column_scores(table, info, [column])
+    if column.key not in scores:
+        raise RankTableError(
+            f"{column.key} does not follow from the rank table of {info.model} on {info.task}; evaluate the "
+            f"{column.setting} subsets of {column.task}"
+        )
+    return scores[column.key]
+
+
+def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -> dict[str, ColumnScores]:
+    """Compute the scores of several columns from one rank table.
+
+    Args:
+        table: A rank table.
+        info: What holds for all of it.
+        columns: Those that the table knows nothing of are left out: of other tasks, of subsets that were not
+            evaluated, and of metrics that do not follow from ranks.
+
+    Returns:
+        Key of the column -> its scores.
+
+    Raises:
+        RankTableError: A score cannot be computed.
+    """
+    asked = [column for column in columns if column.task == info.task and _is_known(column)]
+    frame = table.to_pandas() if asked else pd.DataFrame()
+    found: dict[str, ColumnScores] = {}
+    for setting in dict.fromkeys(column.setting for column in asked):
+        ranks = _ranks_of(setting, frame, info.task)
+        if ranks.empty:
+            continue
+        of_setting = [column for column in asked if column.setting == setting]
+        scores = _retrieval_scores(ranks, [column.metric for column in of_setting if not column.is_bias])
+        if any(column.is_bias for column in of_setting):
+            scores |= _bias_scores(frame, ranks, info.pool_sizes)
+        for column in of_setting:
+            name = f"{info.model} ({info.model_revision}), {column.key}"
+            found[column.key] = ColumnScores(name, info.dataset_revision, scores[column.metric], column.is_bias)
+    return found
+
+
+def _is_known(column: Column) -> bool:
+    return column.is_bias or _RETRIEVAL_METRIC.fullmatch(column.metric) is not None
+
+
+def _ranks_of(setting: str, frame: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Give the ranks that the subsets of a setting look at: the rows of ``frame`` with their ``subset`` and ``rank``.
+
+    A subset counts as evaluated if ranks are known in it, or, in the pool of all languages, the top passages are:
+    a search that does not return a relevant passage leaves a null, too.
+    """
+    if setting == "multilingual":
+        rows = frame[frame["top_languages"].notna()]
+        if task in JUDGED_IN_OWN_LANGUAGE:
+            rows = rows[rows["passage_language"] == rows["query_language"]]
+        return rows.assign(subset=rows["query_language"] + f"-{MULTI}", rank=rows["rank_in_pool"])
+    same = frame["query_language"] == frame["passage_language"]
+    rows = frame[same if setting == "monolingual" else ~same]
+    subset = rows["query_language"] + "-" + rows["passage_language"]
+    evaluated = rows["rank_in_language"].notna().groupby(subset).transform("any")
+    return rows.assign(subset=subset, rank=rows["rank_in_language"])[evaluated]
+
+
+def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Compute retrieval metrics of every query in every subset, in the layout of ``ColumnScores.queries``."""
+    if not metrics:
+        return {}
+    by_query = ranks.groupby(["subset", "query_id"], sort=False)
+    row, slot = by_query.ngroup().to_numpy(), by_query.cumcount().to_numpy()
+    shape = (row.max() + 1, slot.max() + 1)
+    places, grades = np.full(shape, NOT_RETRIEVED), np.zeros(shape, dtype=np.int64)
+    known = ranks["rank"].notna().to_numpy()
+    places[row[known], slot[known]] = ranks["rank"].to_numpy()[known].astype(np.int64)
+    grades[row, slot] = ranks["grade"].to_numpy()
+    matches = [_RETRIEVAL_METRIC.fullmatch(metric) for metric in metrics]
+    cut_offs = {int(match["k"]) for match in matches if match and match["k"]}
+    values = query_metrics(places, grades, sorted(cut_offs))
+    queries = ranks.loc[slot == 0, _IDS].reset_index(drop=True)
+    return {metric: queries.assign(score=values[metric]) for metric in metrics}
+
+
+def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> dict[str, pd.DataFrame]:
+    """Compute the bias figures of every query; one that a query does not have is left out, as ``mean_bias`` does."""
+    figures = query_bias(frame.loc[ranks.index], pool_sizes)
+    queries = ranks.drop_duplicates("query_id")[_IDS].set_index("query_id")
+    return {
+        metric: queries.assign(score=figures[metric]).dropna(subset="score").reset_index() for metric in BIAS_METRICS
+    }
