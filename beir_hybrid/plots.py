@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import atomic_path
+from beir_hybrid.lettering import lettering
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg", ".pdf")
+# Without dates and versions in it, the same figures give the same file.
+_METADATA: Mapping[str, Mapping[str, None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+FORMATS = tuple(_METADATA)
+
+_MAPS_IN_A_ROW = 4
 
 
 def plot_one_target_maps(maps: Mapping[str, pd.DataFrame], path: Path) -> None:
@@ -29,22 +40,43 @@ def plot_one_target_maps(maps: Mapping[str, pd.DataFrame], path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise BeirHybridError(f"{path}: a plot is written as {', '.join(FORMATS)}; choose a name that ends so")
-    from matplotlib import rc_context
+    with lettering(maps) as legible:
+        save_figure(draw_one_target_maps([(legible(title), matrix) for title, matrix in maps.items()]), path)
+
+
+def draw_one_target_maps(maps: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+    """Draw titled one-target matrices as heat maps on one colour scale, four in a row."""
     from matplotlib.figure import Figure
 
-    highest = max(float(matrix.max().max()) for matrix in maps.values())
-    size = 1.6 + 0.42 * max(len(matrix.columns) for matrix in maps.values())
-    figure = Figure(figsize=(size * len(maps) + 1, size + 0.4))  # not pyplot's, which a program may be using itself
-    axes = figure.subplots(1, len(maps), squeeze=False)[0]
-    for axis, (title, matrix) in zip(axes, maps.items(), strict=True):
+    highest = max(float(matrix.max().max()) for _, matrix in maps)
+    in_a_row = min(len(maps), _MAPS_IN_A_ROW)
+    rows = math.ceil(len(maps) / in_a_row)
+    size = 1.6 + 0.42 * max(len(matrix.columns) for _, matrix in maps)
+    # Not pyplot's figure, which a program may be using itself.
+    figure = Figure(figsize=(size * in_a_row + 1, (size + 0.4) * rows), layout="compressed")
+    axes = list(figure.subplots(rows, in_a_row, squeeze=False).flat)
+    for axis, (title, matrix) in zip(axes, maps, strict=False):
         image = _draw(axis, matrix, highest)
-        axis.set_title(title, fontsize=9)
-    figure.colorbar(image, ax=list(axes), label="mAP", shrink=0.8)
+        axis.set_title(
+            "\n".join(textwrap.fill(line, 12 + 6 * len(matrix.columns)) for line in title.split("\n")), fontsize=9
+        )
+    for axis in axes[len(maps) :]:
+        axis.set_axis_off()
+    figure.colorbar(image, ax=axes, label="mAP", shrink=0.8)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, SVG or PDF, the same bytes for the same figure.
+
+    Raises:
+        BeirHybridError: The file cannot be written.
+    """
+    from matplotlib import rc_context
+
     suffix = path.suffix.lower()
-    # Without dates and random names in it, the same figures give the same file.
-    undated = {".png": None, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[suffix]
     with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "beir-hybrid"}):
-        figure.savefig(temporary, format=suffix[1:], dpi=150, bbox_inches="tight", metadata=undated)
+        figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=dict(_METADATA[suffix]))
 
 
 def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
@@ -57,5 +89,7 @@ def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
         for column, value in enumerate(values):
             if not math.isnan(value):  # where no question has such an answer
                 colour = "white" if value < 0.6 * highest else "black"
-                axis.text(column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", color=colour, fontsize=7)
+                shown = f"{value:.2f}".lstrip("0")
+                text = axis.text(column, row, shown, ha="center", va="center", color=colour, fontsize=7)
+                text.set_in_layout(False)  # it is inside; measuring hundreds of them takes long
     return image
