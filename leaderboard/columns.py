@@ -70,8 +70,10 @@ COLUMNS: tuple[Column, ...] = (
     *_retrieval("MLQA-R", "MLQAR", "map"),
     *_retrieval("MIRACL", "MIRACLCL", "ndcg_at_10", "nDCG@10 "),
     *_retrieval("MIRACL", "MIRACLCL", "recall_at_100", "R@100 "),
+    *_retrieval("Atlas-R", "AtlasR", "map"),
     *_bias("XQuAD-R", "XQuADR"),
     *_bias("MLQA-R", "MLQAR"),
+    *_bias("Atlas-R", "AtlasR"),
 )
 """All columns, in the order in which they are shown. MIRACL has cross-lingual figures where a user translated its
 questions."""

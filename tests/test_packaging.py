@@ -22,6 +22,7 @@ from beir_hybrid.tasks import TASKS
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
+LEADERBOARD_DATA = (".css", ".html", ".js", ".json", ".toml")
 # What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
 LIST = """
 import json, mteb, sys
@@ -106,6 +107,8 @@ def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
     expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "beir_hybrid").rglob("*.py")}
     for folder in ("tasks", "leaderboard"):
         expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / folder).rglob("*.py")}
+    data = [path for path in (REPOSITORY / "leaderboard").iterdir() if path.suffix in LEADERBOARD_DATA]
+    expected |= {f"beir_hybrid/leaderboard/{path.name}" for path in data}
     expected |= {"beir_hybrid/py.typed", "beir_hybrid.pth"}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -1,0 +1,244 @@
+"""Rank tables from the predictions that ``mteb run --prediction-folder`` keeps, for any retrieval task of MTEB.
+
+Such a task knows no parallel questions: every query is a unit of its own, and a subset stands for a language.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.corpora.trec import Qrels, read_predictions
+from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.leaderboard.columns import COLUMNS
+from beir_hybrid.leaderboard.sources import RankSource, files_below, relative_to, sha256_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIX = "_predictions.json"
+DEFAULT_METRIC = "ndcg_at_10"
+"""Metric of a task that mteb does not know; MTEB's main score of most retrieval tasks."""
+
+
+@dataclass(frozen=True)
+class Judgments:
+    """The judgments of a task, and what it says of them.
+
+    Attributes:
+        revision: Revision of the data.
+        split: The split whose predictions are judged; None for the only one there is.
+        by_subset: Subset -> query id -> passage id -> grade.
+        of_all: The judgments of every other subset, if there are any.
+        metric: The task's main score.
+        ignore_identical_ids: Whether a passage whose id is the query's does not count, as the task says.
+    """
+
+    revision: str
+    split: str | None
+    by_subset: Mapping[str, Qrels]
+    of_all: Qrels | None = None
+    metric: str = DEFAULT_METRIC
+    ignore_identical_ids: bool = False
+
+    def of(self, subset: str) -> Qrels | None:
+        """Return the judgments of a subset, None if there are none."""
+        return self.by_subset.get(subset, self.of_all)
+
+
+def find_predictions(folder: Path, qrels: Sequence[str] = ()) -> list[RankSource]:
+    """Find predictions below a folder and rank the relevant passages in them.
+
+    Those of our own tasks are left out: they have rank tables.
+
+    Args:
+        folder: A prediction folder of ``mteb run``, or one that holds several.
+        qrels: ``PATH`` or ``TASK=PATH``: judgments in TREC's format, a folder of ``<subset>.qrels``, or a BEIR
+            folder. A task without any is loaded through mteb.
+
+    Raises:
+        DataError: Predictions or judgments are missing or malformed.
+        BeirHybridError: There is no such folder.
+    """
+    own = {column.task for column in COLUMNS}
+    found = files_below(folder, f"*{SUFFIX}")
+    paths = [path for path in found if _task_of(path) not in own]
+    if found and not paths:
+        raise DataError(
+            f"{found[0]}: {_task_of(found[0])} keeps a rank table, which holds more than predictions; "
+            "name its folder with --ranks"
+        )
+    tasks = list(dict.fromkeys(map(_task_of, paths)))
+    files = _files_of_judgments(tasks, qrels)
+    judgments = {task: read_judgments(files[task]) if task in files else _judgments_of_task(task) for task in tasks}
+    return [_source(path, folder, judgments[_task_of(path)]) for path in paths]
+
+
+def _task_of(path: Path) -> str:
+    return path.name.removesuffix(SUFFIX)
+
+
+def _files_of_judgments(tasks: Sequence[str], qrels: Sequence[str]) -> dict[str, Path]:
+    """Assign ``PATH`` and ``TASK=PATH`` to the tasks."""
+    files = {}
+    for argument in qrels:
+        name, separator, path = argument.partition("=")
+        if not separator:
+            if len(tasks) != 1:
+                raise BeirHybridError(
+                    f"--qrels {argument}: there are predictions of {len(tasks)} tasks; write TASK=PATH"
+                )
+            name, path = tasks[0], argument
+        if name not in tasks:
+            raise BeirHybridError(f"--qrels {argument}: there are predictions of {', '.join(tasks)}, not of {name}")
+        files[name] = Path(path)
+    return files
+
+
+def read_judgments(path: Path) -> Judgments:
+    """Read judgments from a TREC file, a folder of ``<subset>.qrels``, or a BEIR folder.
+
+    Raises:
+        DataError: There are none, or a line is malformed.
+    """
+    if not path.exists():
+        raise DataError(f"there is no file or folder of judgments {path}")
+    if not path.is_dir():
+        return Judgments(f"qrels-{sha256_of(path)[:12]}", None, {}, _read_qrels(path))
+    by_split = sorted((path / "qrels").glob("*.tsv"))
+    if by_split:
+        test = next((file for file in by_split if file.stem == "test"), by_split[0])
+        return Judgments(f"qrels-{sha256_of(test)[:12]}", test.stem, {}, _read_qrels(test))
+    by_subset = sorted(path.glob("*.qrels"))
+    if not by_subset:
+        raise DataError(f"{path} holds no judgments: neither qrels/<split>.tsv nor <subset>.qrels")
+    revision = "-".join(["qrels", *(sha256_of(file)[:12] for file in by_subset)])
+    return Judgments(revision, None, {file.stem: _read_qrels(file) for file in by_subset})
+
+
+def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Read ``query 0 passage grade`` (TREC) or ``query passage grade`` below a heading (BEIR)."""
+    qrels: dict[str, dict[str, int]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        words = line.split("\t") if "\t" in line else line.split()
+        if not line.strip() or (number == 1 and words[-1] == "score"):
+            continue
+        try:
+            query_id, passage_id, grade = (words[0], words[2], words[3]) if len(words) == 4 else words
+            qrels.setdefault(query_id, {})[passage_id] = int(grade)
+        except ValueError as error:
+            raise DataError(
+                f"{path}, line {number}: {line[:60]!r} is not a judgment (query 0 passage grade)"
+            ) from error
+    return qrels
+
+
+def _judgments_of_task(name: str) -> Judgments:
+    """Load the judgments of a task through mteb."""
+    import mteb
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+
+    try:
+        task = mteb.get_task(name)
+    except KeyError as error:
+        raise DataError(f"mteb knows no task {name}; name its judgments: --qrels {name}=PATH") from error
+    if not isinstance(task, AbsTaskRetrieval):
+        raise DataError(f"{name} is not a retrieval task: its predictions are no rankings")
+    try:
+        task.load_data()
+        task.convert_v1_dataset_format_to_v2(num_proc=None)
+    except Exception as error:  # whatever the network, the hub or the task's own code raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"cannot load the judgments of {name} ({reason}); name them: --qrels {name}=PATH") from error
+    split = task.metadata.eval_splits[0]
+    by_subset = {subset: splits[split]["relevant_docs"] for subset, splits in task.dataset.items() if split in splits}
+    metric, ignore = task.metadata.main_score, task.ignore_identical_ids
+    return Judgments(task.metadata.revision, split, by_subset, metric=metric, ignore_identical_ids=ignore)
+
+
+def _source(path: Path, folder: Path, judgments: Judgments) -> RankSource:
+    from beir_hybrid.scoring.rank_table import TableInfo, build
+
+    entries = read_predictions(path)
+    key, meta = next(entries, ("", None))
+    if key != "mteb_model_meta" or not isinstance(meta, dict):
+        raise DataError(f"{path} does not begin with its model; it is not a predictions file of MTEB")
+    chunks: list[dict[str, Any]] = []
+    depth = 0
+    for subset, results in _subsets(path, entries, judgments):
+        qrels = judgments.of(subset)
+        if qrels is None:
+            raise DataError(f"{path}: there are no judgments for the subset {subset}")
+        chunks.append(_rows(path, subset, results, qrels, judgments.ignore_identical_ids))
+        depth = max([depth, *map(len, results.values())])
+    table = build(_task_of(path), chunks)
+    info = TableInfo(
+        task=_task_of(path),
+        dataset_revision=judgments.revision,
+        model=str(meta.get("model_name")),
+        model_revision=str(meta.get("revision")),
+        pool_sizes={subset: 0 for subset in sorted(set(table["query_language"].to_pylist()))},  # nobody counted them
+        cut=depth,
+    )
+    return RankSource(relative_to(folder, path), sha256_of(path), info, lambda: table, judgments.metric)
+
+
+def _subsets(
+    path: Path, entries: Iterator[tuple[str, Any]], judgments: Judgments
+) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    """Yield each subset with the results of the judged split."""
+    for subset, splits in entries:
+        split = judgments.split
+        if split is None:
+            if len(splits) != 1:
+                raise DataError(f"{path}: {subset} has predictions of {len(splits)} splits; name a BEIR folder")
+            split = next(iter(splits))
+        if split not in splits:
+            raise DataError(f"{path}: {subset} has no predictions of the split {split!r}")
+        yield subset, splits[split]
+
+
+def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_ids: bool) -> dict[str, Any]:
+    """Rank the relevant passages of the queries that were answered, as columns of the rank table."""
+    import pyarrow as pa
+
+    from beir_hybrid.scoring.search import ranks_in_results
+
+    judged = {query_id: qrels[query_id] for query_id in results if query_id in qrels}
+    if not judged:
+        raise DataError(f"{path}: no query of the subset {subset} has a judgment; are they of another data set?")
+    if ignore_identical_ids:
+        results = {
+            query_id: {passage_id: score for passage_id, score in scores.items() if passage_id != query_id}
+            for query_id, scores in results.items()
+        }
+    try:
+        nowhere = [query_id for query_id in judged if any(map(math.isnan, results[query_id].values()))]
+        if nowhere:
+            raise DataError(f"{path}: {subset}: a score of query {nowhere[0]} is not a number, so it has no rank")
+        found = ranks_in_results(results, judged).found
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: {subset} is not query id -> passage id -> score; run the evaluation again") from error
+    passages = [passage for of_query in found.values() for passage in of_query]
+    unit = [f"{subset}:{passage.query_id}" for passage in passages]
+    unknown: pa.Array = pa.nulls(len(passages), pa.int32())
+    return {
+        "query_id": unit,
+        "question_id": unit,
+        "query_language": [subset] * len(passages),
+        "passage_id": [passage.passage_id for passage in passages],
+        "passage_language": [subset] * len(passages),
+        "rank_in_language": [passage.rank for passage in passages],
+        "rank_in_pool": unknown,
+        "outranked_by_query_language": unknown,
+        "cluster_id": unit,
+        "grade": [passage.grade for passage in passages],
+        "top_languages": pa.nulls(len(passages), pa.string()),
+    }

@@ -1,0 +1,195 @@
+"""Rebuild leaderboard/published/ from the rank tables stored in it: ``python leaderboard/regenerate.py``.
+
+``beir-hybrid leaderboard`` is the same for anybody's rank tables, results and predictions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.leaderboard.output import SUMS, check_replaceable, differences, replace_folder
+from beir_hybrid.leaderboard.settings import Settings, read_settings
+
+HERE = Path(__file__).parent
+SETTINGS_FILE = HERE / "leaderboard.toml"
+RANKS = HERE / "published" / "ranks"
+MANIFESTS = HERE / "published" / "manifests"
+TABLES = HERE / "published" / "tables"
+
+PLOTS = "plots"
+"""Folder of the plots, beside the tables."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where the figures of a leaderboard come from.
+
+    Attributes:
+        ranks: Folder of rank tables.
+        results: Folder of MTEB's results.
+        predictions: Folder of MTEB's predictions.
+        qrels: Judgments of the predictions: ``PATH`` or ``TASK=PATH``.
+        manifests: Folder of files that say what models were trained on.
+    """
+
+    ranks: Path | None = None
+    results: Path | None = None
+    predictions: Path | None = None
+    qrels: tuple[str, ...] = ()
+    manifests: Path | None = None
+
+
+def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> dict[str, Any]:
+    """Read everything and make the board.
+
+    Raises:
+        BeirHybridError: There is nothing to show, or something cannot be read or compared.
+    """
+    from beir_hybrid.leaderboard.board import build_board
+    from beir_hybrid.leaderboard.predictions import find_predictions
+    from beir_hybrid.leaderboard.published_figures import read_published_figures
+    from beir_hybrid.leaderboard.rows import make_rows, runs_of
+    from beir_hybrid.leaderboard.sources import MODEL_META, check_same_data, find_rank_tables, find_results
+    from beir_hybrid.leaderboard.training_data import TrainingFacts, find_training_data
+
+    ranks = find_rank_tables(inputs.ranks) if inputs.ranks else []
+    ranks += find_predictions(inputs.predictions, inputs.qrels) if inputs.predictions else []
+    results = find_results(inputs.results) if inputs.results else []
+    if not ranks and not results:
+        folders = [str(folder) for folder in (inputs.ranks, inputs.results, inputs.predictions) if folder]
+        raise BeirHybridError(
+            f"there are no rank tables or results below {', '.join(folders)}; `mteb run` says where it writes them"
+        )
+    rows = make_rows(settings, runs_of(ranks, results))
+    check_same_data(table for row in rows for run in row.runs for table in run.ranks.values())
+    found = find_training_data(inputs.results, MODEL_META) if inputs.results else []
+    found += find_training_data(inputs.manifests) if inputs.manifests else []
+    published = read_published_figures(settings.published_figures) if settings.published_figures else []
+    return build_board(settings, rows, TrainingFacts(found, settings.ask_mteb), published, progress)
+
+
+def write_files(board: Mapping[str, Any], folder: Path) -> None:
+    """Write a board in all formats into a folder."""
+    from beir_hybrid.leaderboard import tables_csv
+    from beir_hybrid.leaderboard.page import write_page
+    from beir_hybrid.leaderboard.plots import write_plots
+    from beir_hybrid.leaderboard.tables_latex import latex
+    from beir_hybrid.leaderboard.tables_markdown import markdown
+
+    texts = {
+        "leaderboard.json": json.dumps(board, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        "leaderboard.md": markdown(board),
+        "leaderboard.tex": latex(board),
+        "main.csv": tables_csv.main_csv(board),
+        "languages.csv": tables_csv.languages_csv(board),
+        "matrices.csv": tables_csv.matrices_csv(board),
+        "comparisons.csv": tables_csv.comparisons_csv(board),
+    }
+    for name, text in texts.items():
+        # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
+        (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
+    plots = write_plots(board, folder / PLOTS)
+    write_page(board, folder / "leaderboard.html", plots)
+
+
+def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> dict[str, Any]:
+    """Write a leaderboard into a folder and return its board; a process that is killed leaves the old one.
+
+    Raises:
+        BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
+    """
+    check_replaceable(out)  # before the work, not after it
+    board = make_board(inputs, settings, progress)
+    replace_folder(out, lambda folder: write_files(board, folder))
+    return board
+
+
+def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> list[str]:
+    """Return the names of the files in a folder that are not what ``regenerate`` would write now.
+
+    Plots are not compared: another version of matplotlib draws the same figures with other bytes.
+
+    Raises:
+        BeirHybridError: Something is wrong with the inputs.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        fresh = Path(name) / out.name
+        regenerate(inputs, settings, fresh, progress)
+        return [name for name in differences(out, fresh) if name != SUMS and not name.startswith(f"{PLOTS}/")]
+
+
+def run(inputs: Inputs, settings: Settings, out: Path, check: bool, quiet: bool) -> int:
+    """Regenerate a leaderboard, or check that it is up to date, and say so.
+
+    Returns:
+        The exit code: 1 if the check found differences, else 0.
+
+    Raises:
+        BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
+    """
+    if check:
+        names = outdated(inputs, settings, out, progress=not quiet)
+        for name in names:
+            print(f"{out / name} is out of date")
+        if not (names or quiet):
+            print(f"{out} is up to date")
+        return 1 if names else 0
+    board = regenerate(inputs, settings, out, progress=not quiet)
+    if not quiet:
+        measured = [row for row in board["rows"].values() if not row["published"]]
+        print(
+            f"{out}: {len(measured)} models, {len(board['columns'])} columns, {len(board['comparisons'])} comparisons; "
+            "open leaderboard.html or read leaderboard.md"
+        )
+        for note in board["notes"]:
+            print(note)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    manifests = options.manifests or (MANIFESTS if MANIFESTS.is_dir() else None)
+    ranks = options.ranks or (None if options.results or options.predictions else RANKS)
+    inputs = Inputs(ranks, options.results, options.predictions, tuple(options.qrels), manifests)
+    try:
+        settings = read_settings(options.settings)
+        settings = replace(
+            settings,
+            baselines=tuple(options.baseline),
+            common_questions=settings.common_questions or options.common_questions,
+        )
+        return run(inputs, settings, options.out, options.check, options.quiet)
+    except BeirHybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Rebuild the leaderboard's tables from stored rank tables.")
+    parser.add_argument("--settings", type=Path, default=SETTINGS_FILE, help="what is shown, default: %(default)s")
+    parser.add_argument("--ranks", type=Path, help=f"folder of rank tables, default: {RANKS}")
+    parser.add_argument("--results", type=Path, help="folder of MTEB's results, for models without rank tables")
+    parser.add_argument("--predictions", type=Path, help="folder of MTEB's predictions of other retrieval tasks")
+    parser.add_argument("--qrels", action="append", default=[], help="judgments of predictions: PATH or TASK=PATH")
+    parser.add_argument("--manifests", type=Path, help=f"what models were trained on, default: {MANIFESTS}")
+    parser.add_argument(
+        "--baseline", action="append", default=[], help="a model to compare all others with; repeatable"
+    )
+    parser.add_argument("--common-questions", action="store_true", help="compare on the questions that both models saw")
+    parser.add_argument("--out", type=Path, default=TABLES, help="folder to write to, default: %(default)s")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the tables are out of date")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bars and no summary")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
