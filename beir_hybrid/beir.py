@@ -35,7 +35,7 @@ Queries = dict[str, str]
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
 
-TASKS = {"xquad-r": "XQuADR", "mlqa-r": "MLQAR"}
+TASKS = {"xquad-r": "XQuADR", "mlqa-r": "MLQAR", "atlas-r": "AtlasR"}
 """Data set -> the MTEB task under whose name its rank tables are kept, so that both ways end in the same tables."""
 
 _K_VALUES = (1, 3, 5, 10, 100, 1000)  # BEIR's own

@@ -19,6 +19,9 @@ import typer
 from beir_hybrid import __version__
 from beir_hybrid.cli_bias import bias
 from beir_hybrid.cli_export import export
+from beir_hybrid.cli_leaderboard import leaderboard
+from beir_hybrid.cli_overlap import overlap
+from beir_hybrid.cli_train import train
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.settings import SETTINGS, setting_of
 
@@ -34,6 +37,9 @@ data_app = typer.Typer(help="The data sets: where they are, and how they get the
 app.add_typer(data_app, name="data")
 app.command()(bias)
 app.command()(export)
+app.command()(train)
+app.command()(leaderboard)
+app.command()(overlap)
 
 
 def main() -> None:
@@ -80,12 +86,13 @@ def run_mteb(context: typer.Context) -> None:
 @data_app.command("list")
 def list_data() -> None:
     """List the data sets and where their files are on this machine."""
-    from beir_hybrid.corpora.sources import DATA_SETS
+    from beir_hybrid.corpora import DATA_SETS, atlas
 
     rows = [
         (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.parts))
         for data in DATA_SETS.values()
     ]
+    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.revision()[:12], "none: generated"))
     print(_table(rows, ("data set", "languages", "licence", "revision", "files")))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 
 class BeirHybridError(Exception):
     """A mistake the user can mend. Its message is one line; the command line ends with exit code 2."""
@@ -17,3 +19,8 @@ class ModelError(BeirHybridError):
 
 class RankTableError(BeirHybridError):
     """A rank table is missing, truncated or does not fit its neighbours."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what another package's error says, shortened to go into a message of ours."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", width=240, placeholder=" ...")

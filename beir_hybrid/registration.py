@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 
@@ -78,7 +78,29 @@ def _register_models() -> list[str]:
 
     from beir_hybrid.encoders import MODELS
 
+    _let_folders_be_named()
     return _add_new("model", MODELS, MODEL_REGISTRY)
+
+
+def _let_folders_be_named() -> None:
+    """Let `mteb run -m <folder>` load the folder of a model; mteb itself looks for any name on the hub only."""
+    import mteb
+
+    module: Any = importlib.import_module("mteb.models.get_model_meta")
+    of_mteb = module.get_model_meta
+    if hasattr(of_mteb, "__wrapped__"):
+        return
+
+    @wraps(of_mteb)
+    def get_model_meta(model_name: str, *args: Any, **kwargs: Any) -> Any:
+        from beir_hybrid.encoders import ours
+
+        if model_name in module.MODEL_REGISTRY or not ours.is_model_folder(model_name):
+            return of_mteb(model_name, *args, **kwargs)
+        return ours.model_meta(model_name)
+
+    _rebind("get_model_meta", of_mteb, get_model_meta)
+    mteb.get_model_meta = get_model_meta
 
 
 def _register_benchmarks() -> list[str]:

@@ -99,7 +99,7 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         return scores
 
 
-def _bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
+def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
     """Describe the bias task of a retrieval task: a subset for the questions of each language, and one for all.
 
     The pool is that of all languages in every subset; a language filter chooses among the questions.
@@ -128,7 +128,7 @@ class XQuADRLanguageBias(AbsTaskLanguageBias):
 
     corpus_name = XQuADR.corpus_name
     retrieval_task = XQuADR
-    metadata = _bias_metadata(XQuADR)
+    metadata = bias_metadata(XQuADR)
 
 
 class MLQARLanguageBias(AbsTaskLanguageBias):
@@ -136,4 +136,4 @@ class MLQARLanguageBias(AbsTaskLanguageBias):
 
     corpus_name = MLQAR.corpus_name
     retrieval_task = MLQAR
-    metadata = _bias_metadata(MLQAR)
+    metadata = bias_metadata(MLQAR)

@@ -135,7 +135,7 @@ def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.Monkey
     code, out, _ = cli("data", "list")
     assert code == 0
     by_name = {row[0]: row for row in rows(out)}
-    assert set(by_name) == set(sources.DATA_SETS)
+    assert set(by_name) == {*sources.DATA_SETS, "atlas-r"}
     assert by_name["xquad-r"] == [
         "xquad-r",
         "ar de el en es hi ru th tr vi zh",
@@ -143,6 +143,7 @@ def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.Monkey
         "9bc8c7fb6dd8",
         f"10 files in {tmp_path}, 1 missing",
     ]
+    assert by_name["atlas-r"][-1] == "none: generated"
     assert by_name["mlqa-r"][-1] == "not here; `beir-hybrid data fetch mlqa-r` downloads them"
 
 

@@ -22,7 +22,7 @@ from mteb.mocks.mock_tasks import MockRetrievalTask
 from mteb.models import ModelMeta
 from mteb.types import PromptType
 
-from beir_hybrid.encoders import MODELS, ours
+from beir_hybrid.encoders import MODELS, heads, ours
 from beir_hybrid.errors import BeirHybridError, ModelError
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "query", "passage", ":"]
@@ -74,6 +74,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.delenv(ours.VARIABLE, raising=False)
+    monkeypatch.setattr(heads, "FOLDER", tmp_path / "no heads")
     ours._hub_commit.cache_clear()
     yield
     if ours._loaded:
@@ -103,7 +104,7 @@ def no_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> str:
         raise AssertionError("the checkpoint was hashed")
 
-    monkeypatch.setattr(ours, "_content_hash", fail)
+    monkeypatch.setattr(ours, "content_hash", fail)
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -291,7 +292,7 @@ def test_results_of_the_same_checkpoint_are_found_again(
     use(1)
     model = meta.load_model(device="cpu")
     done = mteb.evaluate(model, MockRetrievalTask(), cache=cache, show_progress_bar=False)
-    monkeypatch.setattr(ours, "_check", lambda *_: pytest.fail("loaded again"))
+    monkeypatch.setattr(ours, "check", lambda *_: pytest.fail("loaded again"))
     found = mteb.evaluate(meta, MockRetrievalTask(), cache=cache, show_progress_bar=False)
     assert found.task_results[0].get_score() == pytest.approx(done.task_results[0].get_score())
 
@@ -338,8 +339,8 @@ def test_a_checkpoint_that_changes_while_it_is_loaded_is_refused(
     meta: ModelMeta, use: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(1)
-    check = ours._check
-    monkeypatch.setattr(ours, "_check", lambda *args: (check(*args), use(2)))
+    check = ours.check
+    monkeypatch.setattr(ours, "check", lambda *args: (check(*args), use(2)))
     assert "changed while it was being loaded" in refusal(meta.load_model)
 
 

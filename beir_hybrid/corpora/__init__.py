@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from beir_hybrid.corpora import lareqa, ntrex
+from beir_hybrid.corpora import atlas, lareqa, ntrex, sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.corpora.sources import DATA_SETS, DataSet, revision_of
+from beir_hybrid.corpora.sources import DATA_SETS, DataSet
 from beir_hybrid.errors import DataError
 
 __all__ = ["DATA_SETS", "DataSet", "LanguageCorpus", "ParallelCorpus", "load", "revision_of"]
@@ -16,7 +16,7 @@ def load(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
     """Load a retrieval corpus by name, downloading its files if they are not on this machine.
 
     Args:
-        name: ``xquad-r`` or ``mlqa-r``.
+        name: ``xquad-r``, ``mlqa-r``, or ``atlas-r``, which is generated here: its test split.
         languages: ISO 639-1 codes; None for all languages of the data set.
         progress: Show a progress bar for downloads, if standard error is a terminal.
 
@@ -32,4 +32,22 @@ def load(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
         raise DataError(
             f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
         )
+    if name == atlas.NAME:
+        return atlas.read(languages)
     return lareqa.read(name, languages, progress)
+
+
+def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
+    """Return what names the exact texts that reading some languages of a data set gives; downloads nothing.
+
+    Args:
+        name: Name of the data set, also ``atlas-r``.
+        languages: ISO 639-1 codes; None for all.
+
+    Returns:
+        For Atlas-R its content hash, else see ``sources.revision_of``.
+
+    Raises:
+        DataError: The data set or a language is unknown, or a file cannot be read.
+    """
+    return atlas.revision() if name == atlas.NAME else sources.revision_of(name, languages)

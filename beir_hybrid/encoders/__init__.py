@@ -23,6 +23,10 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def _models() -> dict[str, ModelMeta]:
-    from beir_hybrid.encoders import e5_q4, ours
+    from beir_hybrid.encoders import e5_q4, heads, ours
 
-    return {e5_q4.NAME: e5_q4.model_meta(), "ours": ours.model_meta()}
+    return {
+        e5_q4.NAME: e5_q4.model_meta(),
+        heads.OURS: ours.model_meta(),
+        **{head.model_name: heads.model_meta(head) for head in heads.baselines()},
+    }

@@ -266,7 +266,7 @@ def bert_model(dimensions: Dimensions, tensors: Mapping[str, np.ndarray]) -> Ber
     )
     with torch.device("meta"):
         expected = {name: tensor.shape for name, tensor in BertModel(config).state_dict().items()}
-    with _no_progress_bars():
+    with no_progress_bars():
         # With weights and without a folder, transformers takes the tensors as they are.
         return BertModel.from_pretrained(None, config=config, state_dict=_state_dict(dimensions, tensors, expected))
 
@@ -293,7 +293,7 @@ def _state_dict(
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """Silence the bars that transformers shows while it loads a model: nothing here takes long enough for one."""
     from transformers.utils import logging
 
@@ -323,7 +323,7 @@ def _transformer(model: BertModel, tokenizer: Path) -> Transformer:
         intermediate_size=8,
         max_position_embeddings=model.config.max_position_embeddings,
     )
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder, _no_progress_bars():
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder, no_progress_bars():
         BertModel(stand_in).save_pretrained(folder)
         shutil.copyfile(tokenizer, Path(folder, "tokenizer.json"))
         Path(folder, "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(model.config)), encoding="utf-8")
@@ -401,9 +401,13 @@ def e5_q4_encoder(
     Returns:
         mteb's wrapper. It takes the prompts from the model itself.
     """
+    return wrapped(load(device))
+
+
+def wrapped(model: SentenceTransformer) -> SentenceTransformerEncoderWrapper:
+    """Return a model that is in memory as mteb calls it, with the model's own prompts."""
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    model = load(device)
     with warnings.catch_warnings():
         # The wrapper works out metadata by deprecated calls; mteb then puts ours in their place.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,9 +1,10 @@
-"""`ours`: whatever checkpoint the user points to, under one name in mteb, with a revision that follows its content.
+"""`ours`: the user's checkpoint or the shipped head, under one name in mteb, with a revision that follows its content.
 
-The checkpoint is the folder or the Hugging Face hub id in BEIR_HYBRID_OURS, else the folder ./ours. mteb files results
-under results/<model>/<revision>, and takes what it finds there for this model's results. So the revision is a hash of
-the checkpoint's files (a hub repository has its commit), and it is worked out when it is asked for: the variable may be
-set, or the checkpoint trained again, long after mteb was imported.
+The checkpoint is the folder or the Hugging Face hub id in BEIR_HYBRID_OURS, else the folder ./ours, else the head that
+comes with the package (heads.py). mteb files results under results/<model>/<revision>, and takes what it finds there
+for this model's results. So the revision is a hash of the checkpoint's files (a hub repository has its commit), and it
+is worked out when it is asked for: the variable may be set, or the checkpoint trained again, long after mteb was
+imported.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import json
 import logging
 import os
 import re
-import textwrap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,9 @@ from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-from beir_hybrid.errors import ModelError
+from beir_hybrid.encoders import e5_q4, heads
+from beir_hybrid.encoders.heads import Head
+from beir_hybrid.errors import BeirHybridError, ModelError, one_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -40,12 +42,15 @@ VARIABLE = "BEIR_HYBRID_OURS"
 DEFAULT_FOLDER = "ours"
 # The revision while there is nothing to load. Loading fails then, so no result is filed under it.
 NO_CHECKPOINT = "no_checkpoint"
+# Fields of the metadata that are the same for any checkpoint.
+_LOADING = ("loader", "loader_kwargs")
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 # What loading does not read: hidden files, the state and the logs of a training run, other formats, and texts. Whatever
 # is not listed here counts as content; at worst a model is then evaluated once more.
 _NOT_CONTENT = re.compile(
-    r"""\..* | checkpoint-\d+ | runs | eval | onnx | openvino
+    r"""\..* | checkpoint-\d+ | checkpoints | runs | eval | onnx | openvino
+    | training_(manifest|run)\.json | training_fingerprints\.parquet
     | README\.md | LICENSE.* | NOTICE.* | trainer_state\.json | training_args\.bin | events\.out\.tfevents.*
     | (optimizer|scheduler|scaler)\.(pt|bin) | rng_state.*\.pth""",
     re.VERBOSE,
@@ -81,7 +86,7 @@ class Checkpoint:
             if not (self.folder / "modules.json").is_file():
                 found = "it has no modules.json" if any(self.folder.iterdir()) else "it is empty"
                 raise ModelError(f"{self.source} is not a Sentence Transformers model: {found}")
-            return _content_hash(self.folder)
+            return content_hash(self.folder)
         except OSError as error:
             raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
 
@@ -99,29 +104,50 @@ class Checkpoint:
         try:
             return Path(snapshot_download(self.source, revision=commit, ignore_patterns=_NOT_DOWNLOADED))
         except Exception as error:  # the hub's client raises its own errors, the file system's and its HTTP library's
-            raise ModelError(f"cannot download {self.source} from the Hugging Face hub: {_line(error)}") from error
+            raise ModelError(f"cannot download {self.source} from the Hugging Face hub: {one_line(error)}") from error
 
 
-def find_checkpoint() -> Checkpoint:
-    """Find the checkpoint that `ours` stands for now.
+def find_checkpoint(folder: str | None = None) -> Checkpoint | Head:
+    """Find the checkpoint, or the head that comes with the package, that a name stands for now.
+
+    Args:
+        folder: The folder of the model; None for `ours`.
 
     Raises:
         ModelError: There is none.
     """
+    if folder is not None:
+        return locate(folder)
     configured = os.environ.get(VARIABLE)
-    folder = Path(os.path.expanduser(configured or DEFAULT_FOLDER)).absolute()
-    if folder.is_dir():
-        return Checkpoint(str(folder), folder)
-    if not configured:
+    if not configured and not Path(DEFAULT_FOLDER).is_dir():
+        head = heads.find_head(heads.OURS)
+        if head is not None:
+            return head
         raise ModelError(
             f"there is no checkpoint for the model `ours`: set {VARIABLE} to the folder or the Hugging Face hub id "
             f"of a Sentence Transformers model, or put such a folder at ./{DEFAULT_FOLDER}"
         )
+    return locate(configured or DEFAULT_FOLDER, f"{VARIABLE}=")
+
+
+def locate(name: str, asked_by: str = "") -> Checkpoint:
+    """Find the checkpoint of a name.
+
+    Args:
+        name: A folder, or a hub id.
+        asked_by: What stands before the name in messages.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    folder = Path(os.path.expanduser(name)).absolute()
+    if folder.is_dir():
+        return Checkpoint(str(folder), folder)
     if folder.exists():
-        raise ModelError(f"{VARIABLE}={configured} is a file, not the folder of a Sentence Transformers model")
-    if not _HUB_ID.fullmatch(configured):
-        raise ModelError(f"{VARIABLE}={configured}: there is no such folder")
-    return Checkpoint(configured, None)
+        raise ModelError(f"{asked_by}{name} is a file, not the folder of a Sentence Transformers model")
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(f"{asked_by}{name}: there is no such folder")
+    return Checkpoint(name, None)
 
 
 @cache
@@ -135,17 +161,22 @@ def _hub_commit(repository: str) -> str:
             return commit
         reason = "it has no commit"
     except Exception as error:  # offline mode, no network, no such repository, no access: the cache may have it
-        reason = _line(error)
+        reason = one_line(error)
     try:
         return Path(snapshot_download(repository, local_files_only=True)).name
     except Exception:
         raise ModelError(
-            f"{VARIABLE}={repository}: there is no such folder, and neither the Hugging Face hub nor its local cache "
+            f"{repository}: there is no such folder, and neither the Hugging Face hub nor its local cache "
             f"gives a model of that name: {reason}"
         ) from None
 
 
-def _content_hash(folder: Path) -> str:
+def content_hash(folder: Path) -> str:
+    """Return a hash of the files that loading reads: 40 hexadecimal digits.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
     state = tuple(_file_state(folder, name) for name in _content_files(folder))
     now = time.time_ns()
     if any(abs(now - stamp) < _CLOCK_GRAIN_NS for *_, modified, changed in state for stamp in (modified, changed)):
@@ -184,19 +215,17 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _check(folder: Path, source: str) -> None:
+def check(folder: Path, source: str) -> None:
     """Refuse what would run foreign code, or load without an error and be another model than the one that was saved.
 
     Args:
-        folder: The files.
+        folder: The files of a Sentence Transformers model.
         source: What the user calls them.
 
     Raises:
         ModelError: What is wrong, and in which file.
     """
-    files = [folder / name for name in _content_files(folder)]
-    _check_whole(files)
-    _check_weights(files, source)
+    check_files(folder, source)
     try:
         kinds = [str(module["type"]) for module in _read_json(folder / "modules.json")]
         settings = folder / "config_sentence_transformers.json"
@@ -215,6 +244,21 @@ def _check(folder: Path, source: str) -> None:
         raise _incomplete(source, FileNotFoundError("tokenizer_config.json is missing"))
 
 
+def check_files(folder: Path, source: str) -> None:
+    """Refuse files that are damaged, and weights that could run code when they are loaded.
+
+    Args:
+        folder: The files of a Sentence Transformers or transformers model.
+        source: What the user calls them.
+
+    Raises:
+        ModelError: What is wrong, and in which file.
+    """
+    files = [folder / name for name in _content_files(folder)]
+    _check_whole(files)
+    _check_weights(files, source)
+
+
 def _check_whole(files: list[Path]) -> None:
     """Refuse files that end too early: what is told of them later does not name the file."""
     from safetensors import SafetensorError, safe_open
@@ -227,7 +271,7 @@ def _check_whole(files: list[Path]) -> None:
             elif file.suffix == ".json":
                 _read_json(file)
         except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(f"{file} is damaged or not copied completely: {_line(error)}") from error
+            raise ModelError(f"{file} is damaged or not copied completely: {one_line(error)}") from error
 
 
 def _check_weights(files: list[Path], source: str) -> None:
@@ -247,15 +291,11 @@ def _read_json(file: Path) -> Any:
 
 
 def _incomplete(source: str, error: Exception) -> ModelError:
-    return ModelError(f"{source} is not a complete Sentence Transformers model: {_line(error)}")
-
-
-def _line(error: BaseException) -> str:
-    return textwrap.shorten(f"{type(error).__name__}: {error}", width=240, placeholder=" ...")
+    return ModelError(f"{source} is not a complete Sentence Transformers model: {one_line(error)}")
 
 
 # Models in memory -> the checkpoint they were loaded from, and its revision then.
-_loaded: WeakKeyDictionary[SentenceTransformerEncoderWrapper, tuple[Checkpoint, str]] = WeakKeyDictionary()
+_loaded: WeakKeyDictionary[SentenceTransformerEncoderWrapper, tuple[Checkpoint | Head, str]] = WeakKeyDictionary()
 
 
 def ours_encoder(
@@ -264,6 +304,7 @@ def ours_encoder(
     device: str | None = None,
     embed_dim: int | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
+    folder: str | None = None,
 ) -> SentenceTransformerEncoderWrapper:
     """Load the checkpoint for mteb, which calls this with the name and revision of its metadata.
 
@@ -273,6 +314,7 @@ def ours_encoder(
         device: Where to put the model.
         embed_dim: Number of dimensions to cut the embeddings to. Default: all.
         model_kwargs: Passed on to transformers' ``from_pretrained``, e.g. ``{"torch_dtype": "bfloat16"}``.
+        folder: The folder of the model; None for `ours`.
 
     Returns:
         mteb's wrapper, with the checkpoint's own prompts.
@@ -280,27 +322,38 @@ def ours_encoder(
     Raises:
         ModelError: There is no checkpoint, it cannot be loaded, or its content is not that of the revision.
     """
-    checkpoint = find_checkpoint()
+    checkpoint = find_checkpoint(folder)
     found = checkpoint.revision()
-    folder = checkpoint.fetch()
-    _check(folder, checkpoint.source)
     logger.info("Loading %s from %s, revision %s", NAME, checkpoint.source, found)
-    try:
-        encoder = SentenceTransformerEncoderWrapper(
-            str(folder),
-            device=device,
-            embed_dim=embed_dim,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={**(model_kwargs or {}), "use_safetensors": True},
-        )
-    except Exception as error:  # each module of a model, and each version of transformers, has its own errors
-        logger.debug("Loading %s failed", folder, exc_info=True)
-        raise _incomplete(checkpoint.source, error) from None
+    if isinstance(checkpoint, Head):
+        if model_kwargs:
+            raise ModelError(f"model_kwargs are for a checkpoint of your own, and {checkpoint.source} is to be loaded")
+        encoder = e5_q4.wrapped(checkpoint.load(device))
+    else:
+        encoder = _load_files(checkpoint, device, embed_dim, model_kwargs or {})
     if not found == revision == checkpoint.revision():
         raise ModelError(f"{checkpoint.source} changed while it was being loaded: load it again when it is complete")
     _loaded[encoder] = checkpoint, found
     return encoder
+
+
+def _load_files(
+    checkpoint: Checkpoint, device: str | None, embed_dim: int | None, model_kwargs: Mapping[str, Any]
+) -> SentenceTransformerEncoderWrapper:
+    files = checkpoint.fetch()
+    check(files, checkpoint.source)
+    try:
+        return SentenceTransformerEncoderWrapper(
+            str(files),
+            device=device,
+            embed_dim=embed_dim,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={**model_kwargs, "use_safetensors": True},
+        )
+    except Exception as error:  # each module of a model, and each version of transformers, has its own errors
+        logger.debug("Loading %s failed", files, exc_info=True)
+        raise _incomplete(checkpoint.source, error) from None
 
 
 class OursMeta(ModelMeta):
@@ -312,7 +365,7 @@ class OursMeta(ModelMeta):
 
     def __getattribute__(self, name: str) -> Any:
         if name == "revision":
-            return _revision_to_file_under()
+            return _revision_to_file_under(self.loader_kwargs.get("folder"))
         return super().__getattribute__(name)
 
     def load_model(
@@ -343,7 +396,9 @@ class OursMeta(ModelMeta):
             deep: Whether to copy the values, too.
         """
         fields = copy.deepcopy(self.__dict__) if deep else self.__dict__
-        return ModelMeta.model_construct(**{**fields, **_facts_of_checkpoint(), **(update or {})})
+        return ModelMeta.model_construct(
+            **{**fields, **_facts_of_checkpoint(fields["loader_kwargs"].get("folder")), **(update or {})}
+        )
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """Return the fields of the checkpoint as it is now."""
@@ -354,16 +409,40 @@ class OursMeta(ModelMeta):
         return self.model_copy().model_dump_json(**options)
 
 
-def _facts_of_checkpoint() -> dict[str, Any]:
+def _facts_of_checkpoint(folder: str | None) -> dict[str, Any]:
     """Return the fields that are known before loading. Never fails: mteb also lists models that nobody loads."""
     try:
-        checkpoint = find_checkpoint()
+        checkpoint = find_checkpoint(folder)
+        if isinstance(checkpoint, Head):
+            return {name: value for name, value in heads.model_meta(checkpoint) if name not in _LOADING}
         facts: dict[str, Any] = {"revision": checkpoint.revision()}
-    except ModelError:
+    except BeirHybridError:
         return {"revision": NO_CHECKPOINT}
     if checkpoint.folder is None:
-        facts["reference"] = f"https://huggingface.co/{checkpoint.source}"
-    return facts
+        return {**facts, "reference": f"https://huggingface.co/{checkpoint.source}"}
+    return {**facts, **_facts_of_training(checkpoint.folder)}
+
+
+def _facts_of_training(folder: Path) -> dict[str, Any]:
+    """Return what the manifest of `beir-hybrid train` says; nothing where there is none, or a damaged one.
+
+    Where the training data of the base are not known, the training datasets are those of our own training alone.
+    """
+    from beir_hybrid.tasks.subsets import MTEB_LANGUAGES
+    from beir_hybrid.training.manifest import read_manifest
+
+    try:
+        manifest = read_manifest(folder)
+    except BeirHybridError as error:
+        logger.warning("The training data of %s are unknown: %s", NAME, error)
+        return {}
+    if manifest is None:
+        return {}
+    return {
+        "training_datasets": set(manifest.known_training_datasets),
+        "languages": [MTEB_LANGUAGES[code] for code in manifest.languages if code in MTEB_LANGUAGES],
+        "adapted_from": manifest.base["name"] if "/" in manifest.base["name"] else None,
+    }
 
 
 def _facts_of_model(model: SentenceTransformer) -> dict[str, Any]:
@@ -378,16 +457,16 @@ def _facts_of_model(model: SentenceTransformer) -> dict[str, Any]:
     }
 
 
-def _revision_to_file_under() -> str:
+def _revision_to_file_under(folder: str | None) -> str:
     """Return the revision, unless that would file the results of a loaded model under another model's revision.
 
     `mteb.evaluate` with metadata asks twice: for results that are there already and, hours later, for where to put the
     new ones. If the checkpoint was overwritten in between, no answer is right.
     """
-    revision = _facts_of_checkpoint()["revision"]
+    revision = _facts_of_checkpoint(folder)["revision"]
     if revision == NO_CHECKPOINT:
         return revision
-    checkpoint = find_checkpoint()
+    checkpoint = find_checkpoint(folder)
     if revision not in _loaded_revisions(checkpoint):
         gc.collect()  # models are in reference cycles: one that nobody uses may still be there
         if _loaded_revisions(checkpoint):
@@ -398,17 +477,28 @@ def _revision_to_file_under() -> str:
     return revision
 
 
-def _loaded_revisions(checkpoint: Checkpoint) -> set[str]:
+def _loaded_revisions(checkpoint: Checkpoint | Head) -> set[str]:
     return {revision for loaded_from, revision in _loaded.values() if loaded_from == checkpoint}
 
 
-def model_meta() -> ModelMeta:
+def is_model_folder(name: str) -> bool:
+    """Whether a name is the folder of a Sentence Transformers model."""
+    return Path(os.path.expanduser(name), "modules.json").is_file()
+
+
+def model_meta(folder: str | None = None) -> ModelMeta:
     """Return the metadata for mteb. Nothing is read until somebody asks for the revision.
 
-    What is not known of a checkpoint as such (languages, licence, training data) is None, mteb's word for unknown.
+    What is not known of a checkpoint as such (licence, and without a training manifest languages and training data) is
+    None, mteb's word for unknown. A model given by its folder has the name of `ours`, too, so that the results of one
+    checkpoint are filed in one place.
+
+    Args:
+        folder: The folder of the model; None for `ours`.
     """
     return OursMeta(
         loader=ours_encoder,
+        loader_kwargs={} if folder is None else {"folder": str(Path(os.path.expanduser(folder)).absolute())},
         name=NAME,
         revision=NO_CHECKPOINT,
         release_date=None,

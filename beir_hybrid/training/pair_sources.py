@@ -1,15 +1,16 @@
-"""Pairs from the data sets that come by name: LAReQA's questions and answers, and NTREX-128's sentences."""
+"""Pairs from the data sets that come by name: LAReQA's and Atlas-R's questions, and NTREX-128's sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beir_hybrid.corpora import load, ntrex
+from beir_hybrid.corpora import atlas, load, ntrex
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
@@ -24,6 +25,12 @@ NTREX = {"ntrex": ("translation", "next"), "ntrex-translation": ("translation",)
 
 NTREX_TASKS = frozenset({"NTREXBitextMining"})
 """The MTEB tasks that are made of NTREX-128."""
+
+ATLAS = "atlas"
+"""Source: the train split of Atlas-R."""
+
+ATLAS_TASKS = frozenset({"AtlasR", "AtlasRLanguageBias"})
+"""The MTEB tasks whose train split Atlas-R's is; what they ask is of other entities."""
 
 
 def read_corpus(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
@@ -79,6 +86,21 @@ def pairs_of_corpus(corpus: ParallelCorpus, training_datasets: frozenset[str] = 
         labels=same_answer_labels(len(row_of), right),
         cross_lingual_only=np.zeros(len(row_of), dtype=np.bool_),
     )
+
+
+def read_atlas(languages: Iterable[str] | None = None) -> ParallelPairs:
+    """Read the pairs of Atlas-R's train split.
+
+    Args:
+        languages: ISO 639-1 codes; None for all.
+
+    Returns:
+        The pairs, see ``pairs_of_corpus``.
+
+    Raises:
+        DataError: As for ``atlas.read``.
+    """
+    return replace(pairs_of_corpus(atlas.read(languages, "train"), ATLAS_TASKS), source=ATLAS)
 
 
 def read_ntrex(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:

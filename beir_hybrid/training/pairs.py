@@ -32,7 +32,8 @@ def read_source(source: str, languages: Iterable[str] | None = None, progress: b
 
     Args:
         source: ``xquad-r``, ``mlqa-r``; ``ntrex-translation`` (a sentence and its translation), ``ntrex-next`` (a
-            sentence and the one after it), ``ntrex`` (both); or the user's own pairs, with the texts ``id``,
+            sentence and the one after it), ``ntrex`` (both); ``atlas`` (Atlas-R's train split, generated here, for
+            quick experiments); or the user's own pairs, with the texts ``id``,
             ``language``, ``question`` and ``answer`` (entries of one id are translations of each other): a file
             ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or a data set of the
             Hugging Face hub, ``org/name`` or ``org/name:split`` (``train`` by default).
@@ -50,9 +51,11 @@ def read_source(source: str, languages: Iterable[str] | None = None, progress: b
         return pair_sources.read_corpus(source, languages, progress)
     if source in pair_sources.NTREX:
         return pair_sources.read_ntrex(source, languages, progress)
+    if source == pair_sources.ATLAS:
+        return pair_sources.read_atlas(languages)
     if pair_files.is_own(source):
         return pair_files.read_own(source, languages)
-    known = ", ".join((*pair_sources.CORPORA, *pair_sources.NTREX))
+    known = ", ".join((*pair_sources.CORPORA, *pair_sources.NTREX, pair_sources.ATLAS))
     raise DataError(
         f"unknown pairs {source!r}; known: {known}, a .jsonl, .jsonl.gz or .parquet file, a folder of "
         "Dataset.save_to_disk, or a data set of the hub, org/name"

@@ -1,0 +1,122 @@
+"""Atlas-R: parallel questions and one-sentence passages in eleven languages, made of facts of Unicode CLDR.
+
+The data are generated when they are read: the facts come from the installed package babel, the sentences from the
+templates in ``atlas_templates``. Nothing is downloaded. It is meant for demonstrations, tests and quick experiments,
+and is not a benchmark of the literature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from typing import get_args
+
+from beir_hybrid.corpora.atlas_facts import Fact, Split, all_facts, split_of, stable_number
+from beir_hybrid.corpora.atlas_names import LANGUAGES
+from beir_hybrid.corpora.atlas_templates import TEMPLATES, Forms
+from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.errors import DataError
+
+NAME = "atlas-r"
+LICENCE = "unicode-3.0"
+
+PUBLISHED_BABEL = "2.18.0"
+PUBLISHED_REVISION = "815d6cd6fcbf1d687dce142a40dcdb8ac6a4b16756f263e61fcbe525752e9294"
+"""What ``content_hash`` gives with that version of babel, which constraints.txt pins; see ``revision``."""
+
+_SHARED_FORMS = {"weekday_word": "word", "month_word": "word"}
+"""Relation -> the name of its templates, where that is another."""
+
+
+def read(languages: Iterable[str] | None = None, split: Split = "test") -> ParallelCorpus:
+    """Generate a split of Atlas-R.
+
+    Args:
+        languages: ISO 639-1 codes; None for all.
+        split: ``test`` or ``train``. An entity, and all that is asked and stated of it, is in one of them.
+
+    Returns:
+        The corpus: a question and a passage for each fact, whose id is the question's. In each language the passage
+        that states the fact is relevant, and no other. ``articles`` are the entities, e.g. ``country-CH``.
+
+    Raises:
+        DataError: There is no such language or split, or the texts are not those of their revision.
+    """
+    if split not in get_args(Split):
+        raise DataError(f"{NAME}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
+    wanted = _choose(languages)
+    if content_hash() != revision():
+        raise DataError(
+            f"{NAME}: its texts are no longer those of revision {revision()[:12]}; restore the files "
+            f"beir_hybrid/corpora/atlas*, or enter {content_hash()} as PUBLISHED_REVISION in atlas.py"
+        )
+    facts = [fact for fact in all_facts() if split_of(fact.entity) == split]
+    return ParallelCorpus(NAME, revision(), {language: _language_corpus(language, facts) for language in wanted})
+
+
+def revision() -> str:
+    """Return what names the texts: their content hash.
+
+    For the published version of babel it is known without generating them, which takes seconds, and reading checks it.
+    Another version may have other facts or names, and then has another revision.
+    """
+    return PUBLISHED_REVISION if version("babel") == PUBLISHED_BABEL else content_hash()
+
+
+@cache
+def content_hash() -> str:
+    """Return the SHA-256 of all texts, and of what is relevant to what, in both splits and all languages."""
+    digest = sha256()
+    for fact in all_facts():
+        for language in LANGUAGES:
+            texts = question_text(fact, language), passage_text(fact, language)
+            record = (fact.id, split_of(fact.entity), language, *texts)
+            digest.update(json.dumps(record).encode())
+    return digest.hexdigest()
+
+
+def question_text(fact: Fact, language: str) -> str:
+    """Return the question for a fact: a paraphrase that fact and language choose."""
+    return _sentence(fact, language, "question", _forms(fact, language).questions)
+
+
+def passage_text(fact: Fact, language: str) -> str:
+    """Return the passage that states a fact: a paraphrase that fact and language choose."""
+    return _sentence(fact, language, "passage", _forms(fact, language).passages)
+
+
+def _choose(languages: Iterable[str] | None) -> list[str]:
+    asked = set(LANGUAGES) if languages is None else {languages} if isinstance(languages, str) else set(languages)
+    unknown = asked - set(LANGUAGES)
+    if unknown or not asked:
+        what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
+        raise DataError(f"{NAME}: {what}; it has {', '.join(LANGUAGES)}")
+    return [language for language in LANGUAGES if language in asked]
+
+
+def _language_corpus(language: str, facts: Sequence[Fact]) -> LanguageCorpus:
+    return LanguageCorpus(
+        language=language,
+        question_ids=tuple(fact.id for fact in facts),
+        questions=tuple(question_text(fact, language) for fact in facts),
+        articles=tuple(fact.entity for fact in facts),
+        passage_ids=tuple(f"{language}:{n}" for n in range(len(facts))),
+        passages=tuple(passage_text(fact, language) for fact in facts),
+        relevance={fact.id: {row: 1} for row, fact in enumerate(facts)},
+    )
+
+
+def _forms(fact: Fact, language: str) -> Forms:
+    return TEMPLATES[language][_SHARED_FORMS.get(fact.relation, fact.relation)]
+
+
+def _sentence(fact: Fact, language: str, kind: str, forms: Sequence[str]) -> str:
+    form = forms[stable_number(kind, fact.id, language, below=len(forms))]
+    text = form.format(entity=fact.name[language], value=fact.value[language], item=fact.item.get(language, ""))
+    if text.endswith(".."):  # an abbreviation at the end of the sentence
+        text = text[:-1]
+    first = "İ" if language == "tr" and text[0] == "i" else text[0].upper()
+    return first + text[1:]

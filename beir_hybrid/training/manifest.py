@@ -1,0 +1,119 @@
+"""The manifest of a training run: what the model was made of, as JSON beside its files.
+
+It holds no time and no path: equal runs write equal manifests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import atomic_path
+
+FILE_NAME = "training_manifest.json"
+SCHEMA_VERSION = 1
+_PACKAGES = ("accelerate", "beir-hybrid", "datasets", "numpy", "sentence-transformers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class TrainingManifest:
+    """What a model was made of.
+
+    Attributes:
+        base: ``name`` and ``revision`` of the model it started from, and ``training_datasets``: the MTEB tasks that the
+            base has seen, None if that is not known.
+        data: A source each: ``source``, ``revision``, ``languages``, ``rows`` and ``training_datasets``, the MTEB tasks
+            that a model trained on it has seen.
+        languages: Languages of all sources.
+        pairs: Language pair, question language first, -> number of training pairs.
+        settings: The recipe.
+        processes: Number of processes, each with a batch of its own.
+        steps_done: Number of optimiser steps.
+        losses: Name -> mean over the last logged steps.
+        fingerprints: ``file`` and ``sha256`` of the fingerprints of the texts.
+        versions: Package -> version.
+        schema_version: Version of this layout.
+    """
+
+    base: Mapping[str, Any]
+    data: list[dict[str, Any]]
+    languages: list[str]
+    pairs: Mapping[str, int]
+    settings: Mapping[str, Any]
+    processes: int
+    steps_done: int
+    losses: Mapping[str, float]
+    fingerprints: Mapping[str, str]
+    versions: Mapping[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def known_training_datasets(self) -> frozenset[str]:
+        """Names of the MTEB tasks that the model is known to have seen, in this run or in the base's training."""
+        seen = set(self.base["training_datasets"] or ())
+        return frozenset(seen.union(*(part["training_datasets"] for part in self.data)))
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into the folder of the model.
+
+        Raises:
+            BeirHybridError: It cannot be written.
+        """
+        with atomic_path(folder / FILE_NAME) as path:
+            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> TrainingManifest | None:
+    """Return the manifest of a model; None for a model without one.
+
+    Args:
+        folder: The folder of the model.
+
+    Raises:
+        BeirHybridError: The file is damaged or of another version.
+    """
+    path = folder / FILE_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise BeirHybridError(
+                f"{path} has schema version {content['schema_version']}; this version reads {SCHEMA_VERSION}"
+            )
+        manifest = TrainingManifest(**content)
+        manifest.known_training_datasets  # noqa: B018  (fails here rather than later)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BeirHybridError(f"{path} is not a whole training manifest ({type(error).__name__}: {error})") from error
+    return manifest
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Return package -> version of what a run's numbers depend on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree
+            continue
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def public_name(name: str) -> str:
+    """Return a source's name without the folders in front of it."""
+    path = Path(name).expanduser()
+    return path.name if path.exists() else name
