@@ -21,6 +21,8 @@ from beir_hybrid.cli_bias import bias
 from beir_hybrid.cli_export import export
 from beir_hybrid.cli_leaderboard import leaderboard
 from beir_hybrid.cli_overlap import overlap
+from beir_hybrid.cli_quickstart import quickstart
+from beir_hybrid.cli_study import study
 from beir_hybrid.cli_train import train
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.settings import SETTINGS, setting_of
@@ -40,6 +42,8 @@ app.command()(export)
 app.command()(train)
 app.command()(leaderboard)
 app.command()(overlap)
+app.command()(study)
+app.command()(quickstart)
 
 
 def main() -> None:

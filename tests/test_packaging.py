@@ -18,10 +18,12 @@ import pytest
 
 import beir_hybrid
 from beir_hybrid.encoders import MODELS
+from beir_hybrid.encoders.heads import baselines
 from beir_hybrid.tasks import TASKS
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
+PACKAGE_DATA = {".json", ".safetensors", ".toml"}
 LEADERBOARD_DATA = (".css", ".html", ".js", ".json", ".toml")
 # What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
 LIST = """
@@ -109,6 +111,8 @@ def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
         expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / folder).rglob("*.py")}
     data = [path for path in (REPOSITORY / "leaderboard").iterdir() if path.suffix in LEADERBOARD_DATA]
     expected |= {f"beir_hybrid/leaderboard/{path.name}" for path in data}
+    data = [path for path in (REPOSITORY / "beir_hybrid").rglob("*") if path.suffix in PACKAGE_DATA]
+    expected |= {str(path.relative_to(REPOSITORY)) for path in data}
     expected |= {"beir_hybrid/py.typed", "beir_hybrid.pth"}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -142,7 +146,8 @@ def test_mteb_offers_the_same_as_before_and_ours(environment: Environment) -> No
     assert offered["tasks"] == [*without["tasks"], *ours]
     assert offered["registry"] == [*without["registry"], *ours]
     assert offered["models"] == [*without["models"], *MODELS]
-    assert set(MODELS) == {"beir-hybrid/multilingual-e5-small-q4", "ours"}
+    shipped = {head.model_name for head in baselines()}
+    assert set(MODELS) == {"beir-hybrid/multilingual-e5-small-q4", "ours", *shipped}
 
     registration = environment.site_packages / "beir_hybrid/registration.py"
     whole = registration.read_text(encoding="utf-8")

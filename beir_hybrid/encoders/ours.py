@@ -467,7 +467,7 @@ def _revision_to_file_under(folder: str | None) -> str:
     if revision == NO_CHECKPOINT:
         return revision
     checkpoint = find_checkpoint(folder)
-    if revision not in _loaded_revisions(checkpoint):
+    if _loaded and revision not in _loaded_revisions(checkpoint):
         gc.collect()  # models are in reference cycles: one that nobody uses may still be there
         if _loaded_revisions(checkpoint):
             raise ModelError(

@@ -1,0 +1,175 @@
+"""Evaluation through MTEB, with results and rank tables in the study's own folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beir_hybrid.errors import ModelError
+from beir_hybrid.files import atomic_path
+from beir_hybrid.leaderboard.columns import COLUMNS
+from beir_hybrid.leaderboard.unit_scores import column_scores
+from beir_hybrid.scoring import rank_table
+
+if TYPE_CHECKING:
+    from mteb.models import MTEBModels
+    from sentence_transformers import SentenceTransformer
+
+    from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
+
+BM25 = "mteb/baseline-bm25s"
+NAMESPACE = "beir-hybrid-study"
+METRICS = ("map", "rank_distance")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """What results and rank tables of a model are filed under.
+
+    Attributes:
+        name: Its name, with a namespace.
+        revision: What names its weights and no others.
+    """
+
+    name: str
+    revision: str
+
+    def rank_table(self, task: str, out: Path) -> Path:
+        """Return where the study keeps the rank table of a task."""
+        return rank_table.default_path(task, self.name, self.revision, out)
+
+
+def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[str] | None = None) -> MTEBModels:
+    """Return a Sentence Transformers model as MTEB evaluates it, with its own prompts.
+
+    Args:
+        model: The model.
+        name: What it is filed under.
+        training_datasets: Names of the MTEB tasks that it has seen; None if that is not known.
+    """
+    from mteb.models import ModelMeta
+    from mteb.models.model_meta import ScoringFunction
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    with _quiet():  # MTEB looks for a tokenizer, which stored embeddings have none of
+        encoder = SentenceTransformerEncoderWrapper(model)
+    encoder.mteb_model_meta = ModelMeta.create_empty(
+        overwrites={
+            "name": name.name,
+            "revision": name.revision,
+            "framework": ["Sentence Transformers", "PyTorch"],
+            "training_datasets": training_datasets,
+            "similarity_fn_name": ScoringFunction.from_str(model.similarity_fn_name),
+            "embed_dim": model.get_embedding_dimension(),
+        }
+    )
+    return encoder
+
+
+def bm25() -> tuple[MTEBModels, ModelName]:
+    """Return MTEB's lexical baseline.
+
+    Raises:
+        ModelError: Its packages are not installed.
+    """
+    import mteb
+
+    try:
+        model = mteb.get_model(BM25)
+    except ImportError as error:
+        raise ModelError(f'the anchor bm25 needs more packages: pip install "beir-hybrid[bm25s]" ({error})') from error
+    return model, bm25_name()
+
+
+def bm25_name() -> ModelName:
+    """Return what MTEB's lexical baseline is filed under."""
+    import mteb
+
+    meta = mteb.get_model_meta(BM25)
+    return ModelName(meta.name or BM25, meta.revision or "no_revision_available")
+
+
+def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_size: int) -> dict[str, float]:
+    """Evaluate a model on a task, all subsets, as `mteb run` does.
+
+    Args:
+        model: The model.
+        name: What it is filed under.
+        task: Name of the task.
+        out: The folder of the study, which gets ``results/`` and ``ranks/``.
+        batch_size: Texts that are encoded at once.
+
+    Returns:
+        Key of a column of the leaderboard -> figure.
+
+    Raises:
+        BeirHybridError: The data cannot be had, or the model's embeddings cannot be ranked by.
+    """
+    import mteb
+    from mteb.cache import ResultCache
+
+    with _quiet():
+        result = mteb.evaluate(
+            model,
+            _task(task),
+            cache=None,  # it would write the whole file again after each of the subsets
+            co2_tracker=False,
+            encode_kwargs={"batch_size": batch_size, "show_progress_bar": False},
+            show_progress_bar=False,
+        )
+    ResultCache(out).save_to_cache(result.task_results[0], model.mteb_model_meta)
+    kept = name.rank_table(task, out)
+    written = rank_table.default_path(task, name.name, name.revision)
+    with atomic_path(kept) as path:
+        shutil.copyfile(written, path)
+    if name.name.startswith(f"{NAMESPACE}/"):
+        written.unlink()
+    return figures(kept)
+
+
+def figures(path: Path) -> dict[str, float]:
+    """Compute the figures that a study reports from a rank table: mAP of each setting, and the rank distance.
+
+    Raises:
+        RankTableError: The table is damaged.
+    """
+    table, info = rank_table.read(path)
+    columns = [column for column in COLUMNS if column.task == info.task and column.metric in METRICS]
+    return {key: scores.average for key, scores in column_scores(table, info, columns).items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out the bars and notes that MTEB and datasets would show for each of hundreds of evaluations."""
+    import datasets
+
+    logger, shown = logging.getLogger("mteb"), datasets.is_progress_bar_enabled()
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        datasets.disable_progress_bars()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def dataset_revision(task: str) -> str:
+    """Return the revision of the data that a task would read now."""
+    return str(_task(task).metadata.revision)
+
+
+def _task(name: str) -> AbsTaskParallelRetrieval:
+    from beir_hybrid.tasks import MLQAR, AtlasR, XQuADR
+
+    tasks: dict[str, type[AbsTaskParallelRetrieval]] = {"XQuADR": XQuADR, "MLQAR": MLQAR, "AtlasR": AtlasR}
+    return tasks[name]()

@@ -1,0 +1,157 @@
+"""Many heads on one frozen encoder: trained and evaluated in one process, on embeddings that are looked up.
+
+The weights are those that `beir-hybrid train --tune head` gives; what is saved is the head alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers.sentence_transformer.modules import Dense
+from transformers import PrinterCallback, set_seed
+
+from beir_hybrid.study.definition import StudyError
+from beir_hybrid.training.base import Base, training_prompts
+from beir_hybrid.training.head import fill_embeddings, head_model
+from beir_hybrid.training.loss import HybridContrastiveLoss
+from beir_hybrid.training.model_card import prepare_card
+from beir_hybrid.training.pairs import pair_datasets
+from beir_hybrid.training.parallel_pairs import ParallelPairs
+from beir_hybrid.training.recipe import Recipe
+from beir_hybrid.training.safeguards import Safeguards, check_finite
+from beir_hybrid.training.sampler import HybridBatchSampler
+from beir_hybrid.training.trainer import HybridTrainer
+
+_LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
+
+
+class HeadBench:
+    """A frozen encoder and one head, which is trained, loaded and taken back to the identity again and again.
+
+    Args:
+        base: The encoder.
+        max_length: Tokens after which texts are cut; None for the encoder's own limit.
+
+    Attributes:
+        model: The encoder's stored embeddings with the head as it is now.
+    """
+
+    def __init__(self, base: Base, max_length: int | None) -> None:
+        self._base = base
+        encoder = base.load(max_length=max_length)
+        self._prompts = training_prompts(encoder)
+        self.model = head_model(encoder, base.revision)
+
+    def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
+        """Embed texts that were never embedded, and keep all of them in memory.
+
+        Args:
+            texts: ``question`` and ``answer`` -> texts.
+            progress: Whether to show a bar.
+        """
+        for column, of_column in texts.items():
+            fill_embeddings(self.model, self._prompts[column], of_column, progress=progress)
+
+    def reset(self) -> None:
+        """Make the head the identity, so that the model is the encoder itself."""
+        with torch.no_grad():
+            self._matrix.copy_(torch.eye(len(self._matrix)))
+
+    def train(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> dict[str, float]:
+        """Train the head from the identity.
+
+        Args:
+            parts: The sources of the pairs; those that the recipe names are not read.
+            recipe: All other settings.
+
+        Returns:
+            Each loss as it was last logged.
+
+        Raises:
+            BeirHybridError: There are too few pairs for a batch, or the loss is not finite.
+        """
+        pairs = pair_datasets(parts, recipe.batching)
+        smallest = min(pairs, key=lambda name: len(pairs[name]))
+        if len(pairs[smallest]) < recipe.batch_size:
+            raise StudyError(
+                f"{smallest} has {len(pairs[smallest])} pairs, fewer than a batch of {recipe.batch_size}: lower "
+                "batch_size, or choose other languages"
+            )
+        set_seed(recipe.seed)
+        self.reset()
+        prepare_card(self.model, self._base, [language for part in parts for language in part.languages])
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = HybridTrainer(
+                model=self.model,
+                args=_arguments(folder, recipe, self._prompts),
+                train_dataset=pairs,
+                loss=HybridContrastiveLoss(self.model, scale=1 / recipe.temperature),
+                callbacks=[Safeguards()],
+            )
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+        check_finite(self.model, trainer.state.global_step)
+        logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
+        return {name: logged[name] for name in _LOSSES if name in logged}
+
+    def save(self, folder: Path) -> None:
+        """Save the head, without the encoder, into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._head.save(str(folder))
+
+    def load(self, folder: Path) -> None:
+        """Load a saved head."""
+        saved = Dense.load(str(folder))
+        with torch.no_grad():
+            self._matrix.copy_(saved.linear.weight)
+
+    @property
+    def _head(self) -> Dense:
+        return cast(Dense, self.model[1])
+
+    @property
+    def _matrix(self) -> torch.Tensor:
+        return self._head.linear.weight
+
+
+def whole_model(encoder: SentenceTransformer, folder: Path) -> SentenceTransformer:
+    """Return an ordinary model of Sentence Transformers: an encoder with a saved head.
+
+    Args:
+        encoder: The encoder that the head was trained on.
+        folder: Where `HeadBench.save` put it.
+    """
+    from beir_hybrid.training.head import with_head
+
+    trained = head_model(encoder, "")
+    trained[1] = Dense.load(str(folder))
+    return with_head(encoder, trained)
+
+
+def _arguments(folder: str, recipe: Recipe, prompts: Mapping[str, str]) -> SentenceTransformerTrainingArguments:
+    """Return the trainer's arguments, as `beir_hybrid.training.train` has them but without checkpoints."""
+    return SentenceTransformerTrainingArguments(
+        output_dir=folder,
+        max_steps=recipe.steps or -1,
+        num_train_epochs=recipe.epochs or 1.0,
+        save_strategy="no",
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
+        seed=recipe.seed,
+        bf16=recipe.precision == "bf16",
+        fp16=recipe.precision == "fp16",
+        multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
+        dataloader_drop_last=True,
+        dataloader_pin_memory=False,
+        logging_steps=0.05,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        prompts=dict(prompts),
+    )

@@ -1,0 +1,278 @@
+"""What the items of a study share in one process: models, data, and the folder that results go to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.corpora import ParallelCorpus, load
+from beir_hybrid.encoders import ours
+from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.study import evaluation, held_out
+from beir_hybrid.study.definition import CORPORA, Experiment, Settings, Study, StudyBase, StudyError, System
+from beir_hybrid.study.evaluation import NAMESPACE, ModelName
+from beir_hybrid.study.heads import HeadBench
+from beir_hybrid.training.base import Base, find_base
+from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+from beir_hybrid.training.pairs import read_source
+from beir_hybrid.training.parallel_pairs import ParallelPairs
+from beir_hybrid.training.recipe import Recipe, TrainingError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_SAVE_STEPS = 0.25
+"""Steps between the checkpoints of a full tuning, which are large, as a share of all steps."""
+
+Texts = Mapping[str, list[str]]
+"""``question`` and ``answer`` -> texts."""
+
+_BATCH_SIZE = {"head": 1024, "full": 64}
+"""Texts encoded at once; looking embeddings up needs no memory for activations."""
+
+
+class Lab:
+    """Does the items of a study.
+
+    What is expensive to load is loaded when an item first needs it, and kept.
+
+    Args:
+        study: The study.
+        out: Its folder.
+        progress: Whether to show bars while texts are embedded.
+    """
+
+    def __init__(self, study: Study, out: Path, progress: bool) -> None:
+        self.study = study
+        self.out = out
+        self._progress = progress
+        self._benches: dict[str, HeadBench] = {}
+        self._embedded: set[tuple[HeadBench, str]] = set()
+
+    def base(self, base: StudyBase) -> Base:
+        """Return a base model, not loaded."""
+        return _base(base.model)
+
+    def pairs(self, experiment: Experiment) -> list[ParallelPairs]:
+        """Return the training data of an experiment."""
+        return [_pairs(source, experiment.languages) for source in experiment.train]
+
+    # Items
+
+    def embed_pairs(self, experiment: Experiment, base: StudyBase) -> dict[str, Any]:
+        """Embed the training texts of an experiment with a base."""
+        self._bench_with_pairs(experiment, base)
+        return {}
+
+    def embed_task(self, task: str, base: StudyBase) -> dict[str, Any]:
+        """Embed the texts of a task with a base."""
+        self._bench_with_task(task, base)
+        return {}
+
+    def select(self, system: System, settings: Settings) -> dict[str, Any]:
+        """Train on a part of the training data and evaluate on the rest.
+
+        Returns:
+            ``map``: multilingual mAP on the held-out questions, the mean over the sources.
+        """
+        recipe = system.recipe(settings, system.base.seeds[0])
+        rest, corpora = held_out.split(self.pairs(system.experiment), self.study.held_out, self.study.split_seed)
+        if system.base.tune == "head":
+            bench = self._bench_with_pairs(system.experiment, system.base)
+            bench.train(rest, recipe)
+            model = bench.model
+        else:
+            model = self._tune_on_rest(system, recipe, rest)
+        return {"map": fmean(self._score(model, corpus, system.base) for corpus in corpora)}
+
+    def train(self, system: System, recipe: Recipe) -> dict[str, Any]:
+        """Train a model on all training data and save it.
+
+        Returns:
+            ``revision`` of the weights, and ``losses``.
+        """
+        folder = self.model_folder(system, recipe.seed)
+        if system.base.tune == "head":
+            losses = self._train_head(system, recipe, folder)
+        else:
+            losses = _train_whole(system.base.model, recipe, folder)
+        weights = ours.content_hash(folder)
+        revision = hashlib.sha256(f"{self.base(system.base).revision} {weights}".encode()).hexdigest()[:40]
+        return {"revision": revision, "losses": losses}
+
+    def evaluate(self, system: System, seed: int, name: ModelName, task: str) -> dict[str, Any]:
+        """Evaluate a trained model.
+
+        Returns:
+            ``figures``: key of a column of the leaderboard -> figure.
+        """
+        folder, seen = self.model_folder(system, seed), self._training_datasets(system)
+        if system.base.tune == "head":
+            bench = self._bench_with_task(task, system.base)
+            bench.load(folder)
+            model = bench.model
+        else:
+            model = _load_whole(folder)
+        encoder = evaluation.wrapped(model, name, seen)
+        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[system.base.tune])}
+
+    def evaluate_untuned(self, base: StudyBase, name: ModelName, task: str) -> dict[str, Any]:
+        """Evaluate a base as it is; the result is that of `evaluate`."""
+        if base.tune == "head":
+            bench = self._bench_with_task(task, base)
+            bench.reset()
+            model = bench.model
+        else:
+            model = self.base(base).load()
+        encoder = evaluation.wrapped(model, name)
+        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
+
+    def evaluate_bm25(self, task: str) -> dict[str, Any]:
+        """Evaluate MTEB's lexical baseline; the result is that of `evaluate`."""
+        model, name = evaluation.bm25()
+        return {"figures": evaluation.evaluate(model, name, task, self.out, _BATCH_SIZE["full"])}
+
+    # Names and places
+
+    def model_folder(self, system: System, seed: int) -> Path:
+        """Return where a trained model is kept."""
+        return self.out / "models" / f"{system.key}_seed-{seed}"
+
+    def model_name(self, system: System, seed: int, revision: str) -> ModelName:
+        """Return what a trained model is filed under."""
+        return ModelName(f"{NAMESPACE}/{system.key}_seed-{seed}", revision)
+
+    def untuned_name(self, base: StudyBase) -> ModelName:
+        """Return what an untuned base is filed under."""
+        model = self.base(base)
+        return ModelName(f"{NAMESPACE}/{model.name.rpartition('/')[2]}_untuned", model.revision)
+
+    # How
+
+    def _bench(self, base: StudyBase) -> HeadBench:
+        key = f"{base.model} {base.max_length}"
+        if key not in self._benches:
+            self._benches[key] = HeadBench(self.base(base), base.max_length)
+        return self._benches[key]
+
+    def _bench_with_pairs(self, experiment: Experiment, base: StudyBase) -> HeadBench:
+        return self._bench_with(base, f"pairs of {experiment.name}", lambda: _texts_of_pairs(self.pairs(experiment)))
+
+    def _bench_with_task(self, task: str, base: StudyBase) -> HeadBench:
+        return self._bench_with(base, task, lambda: _texts_of_corpus(_corpus(task)))
+
+    def _bench_with(self, base: StudyBase, what: str, texts: Callable[[], Texts]) -> HeadBench:
+        """Return the bench of a base, after it has looked up texts of which it will be asked one by one."""
+        bench = self._bench(base)
+        if (bench, what) not in self._embedded:
+            bench.embed(texts(), self._progress)
+            self._embedded.add((bench, what))
+        return bench
+
+    def _train_head(self, system: System, recipe: Recipe, folder: Path) -> dict[str, float]:
+        bench = self._bench_with_pairs(system.experiment, system.base)
+        losses = bench.train(self.pairs(system.experiment), recipe)
+        shutil.rmtree(folder, ignore_errors=True)
+        bench.save(folder)
+        return losses
+
+    def _tune_on_rest(self, system: System, recipe: Recipe, rest: Iterable[ParallelPairs]) -> SentenceTransformer:
+        work = make_folder(self.out / "selection")
+        name = f"{system.key}_{recipe.learning_rate:g}_{recipe.temperature:g}"
+        files = [_write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
+        folder = work / name
+        try:
+            _train_whole(system.base.model, replace(recipe, data=tuple(map(str, files))), folder)
+            return _load_whole(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for file in files:
+                file.unlink(missing_ok=True)
+
+    def _score(self, model: SentenceTransformer, corpus: ParallelCorpus, base: StudyBase) -> float:
+        evaluator = MultilingualRetrievalEvaluator(corpus, name="", batch_size=_BATCH_SIZE[base.tune], write_csv=False)
+        return evaluator(model)[evaluator.primary_metric]
+
+    def _training_datasets(self, system: System) -> set[str] | None:
+        """Return the MTEB tasks that a trained model has seen; None if nobody knows what its base has seen."""
+        before = self.base(system.base).training_datasets
+        seen = chain.from_iterable(part.training_datasets for part in self.pairs(system.experiment))
+        return None if before is None else {*before, *seen}
+
+
+@cache
+def _base(model: str) -> Base:
+    return find_base(model)
+
+
+@cache
+def _pairs(source: str, languages: tuple[str, ...] | None) -> ParallelPairs:
+    return read_source(source, languages, progress=False)
+
+
+@cache
+def _corpus(task: str) -> ParallelCorpus:
+    return load(CORPORA[task], progress=False)
+
+
+def _texts_of_pairs(parts: Iterable[ParallelPairs]) -> Texts:
+    texts: dict[str, list[str]] = {"question": [], "answer": []}
+    for part in parts:
+        for _, column, some in part.texts():
+            texts[column] += some.to_pylist()
+    return texts
+
+
+def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
+    parts = corpus.languages.values()
+    return {
+        "question": [text for part in parts for text in part.questions],
+        "answer": [text for part in parts for text in part.passages],
+    }
+
+
+def _train_whole(base: str, recipe: Recipe, folder: Path) -> dict[str, float]:
+    """Tune all weights as `beir-hybrid train` does, going on from the checkpoint that a killed run left."""
+    from beir_hybrid.training.manifest import read_manifest
+    from beir_hybrid.training.train import RunOptions, train
+
+    options = RunOptions(quiet=True, save_steps=_SAVE_STEPS)
+    try:
+        train(base, recipe, folder, resume=True, options=options)
+    except TrainingError:  # nothing to go on with, or a run with another recipe
+        shutil.rmtree(folder, ignore_errors=True)
+        train(base, recipe, folder, options=options)
+    manifest = read_manifest(folder)
+    assert manifest is not None, "train wrote it"
+    return dict(manifest.losses)
+
+
+def _load_whole(folder: Path) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _write_pairs(pairs: ParallelPairs, path: Path) -> Path:
+    """Write pairs as the user's own are written."""
+    if pairs.cross_lingual_only.any():
+        raise StudyError(
+            f"{pairs.source}: a question that is its own answer cannot be held out for full tuning; train on "
+            "ntrex-next, or give one learning rate and one temperature"
+        )
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for language in pairs.languages:
+            columns = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist()
+            for row, (question, answer) in enumerate(zip(*columns, strict=True)):
+                if question is not None and answer is not None:
+                    entry = {"id": str(row), "language": language, "question": question, "answer": answer}
+                    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return path

@@ -1,0 +1,113 @@
+"""Running a study: one process or several take the open items until none is left."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from beir_hybrid.encoders.e5_q4 import no_progress_bars
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.study.definition import Study, StudyError
+from beir_hybrid.study.lab import Lab
+from beir_hybrid.study.ledger import Ledger
+from beir_hybrid.study.plan import Item, Plan
+
+_WAIT_SECONDS = 2.0
+
+
+def run_study(study: Study, out: Path, jobs: int = 1, quiet: bool = False) -> None:
+    """Do all items of a study that are not done.
+
+    Several processes may run the same study in the same folder. A killed one loses the item it was at.
+
+    Args:
+        study: The study.
+        out: Its folder.
+        jobs: Number of processes, with one thread each; 1 for this process and torch's own number of threads.
+        quiet: Whether to show no progress.
+
+    Raises:
+        BeirHybridError: An item cannot be done.
+    """
+    if jobs < 1:
+        raise StudyError(f"--jobs {jobs}: write a number from 1")
+    if jobs == 1:
+        _work(study, out, quiet)
+    else:
+        _work_together(study, out, jobs, quiet)
+
+
+def make_plan(study: Study, out: Path) -> Plan:
+    """Return the plan of a study in a folder, to look at what is done."""
+    return Plan(study, Lab(study, out, progress=False), Ledger(out))
+
+
+def _work(study: Study, out: Path, quiet: bool) -> None:
+    from tqdm.auto import tqdm
+
+    ledger = Ledger(out)
+    plan = Plan(study, Lab(study, out, progress=not quiet), ledger)
+    bar = tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None)
+    with bar, no_progress_bars():
+        while items := plan.open_items():
+            found_work = False
+            for item in items:
+                found_work |= _do(item, ledger)
+                bar.update(plan.done() - bar.n)
+            if not found_work:
+                time.sleep(_WAIT_SECONDS)  # other processes are at the rest
+
+
+def _do(item: Item, ledger: Ledger) -> bool:
+    """Do an item, unless another process is at it or has done it; return whether it was done here."""
+    with ledger.reserve(item.id) as mine:
+        if not mine or ledger.find(item.id, item.facts) is not None:
+            return False
+        started, cpu_started = time.perf_counter(), time.process_time()
+        result = item.run()
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        ledger.record(item.id, item.facts, result, seconds, cpu_seconds)
+        return True
+
+
+def _work_together(study: Study, out: Path, jobs: int, quiet: bool) -> None:
+    from tqdm.auto import tqdm
+
+    threads, os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS"), "1"
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    workers = [context.Process(target=_worker, args=(study, out)) for _ in range(jobs)]
+    try:
+        for worker in workers:
+            worker.start()
+        plan = make_plan(study, out)
+        with tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None) as bar:
+            while any(worker.is_alive() for worker in workers):
+                workers[0].join(_WAIT_SECONDS)
+                bar.update(plan.done() - bar.n)
+                _check(workers)
+        _check(workers)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        os.environ.pop("OMP_NUM_THREADS") if threads is None else os.environ.update(OMP_NUM_THREADS=threads)
+
+
+def _worker(study: Study, out: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        _work(study, out, quiet=True)
+    except BeirHybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _check(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
+    failed = [worker for worker in workers if worker.exitcode]
+    if failed:
+        raise StudyError("a process of the study ended early; what is done is kept, run it again to go on")
