@@ -23,8 +23,8 @@ from beir_hybrid.training.model_card import prepare_card
 from beir_hybrid.training.pairs import pair_datasets
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 from beir_hybrid.training.recipe import Recipe
+from beir_hybrid.training.run_trainer import settings_of_recipe
 from beir_hybrid.training.safeguards import Safeguards, check_finite
-from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.trainer import HybridTrainer
 
 _LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
@@ -88,7 +88,14 @@ class HeadBench:
         with tempfile.TemporaryDirectory() as folder:
             trainer = HybridTrainer(
                 model=self.model,
-                args=_arguments(folder, recipe, self._prompts),
+                args=SentenceTransformerTrainingArguments(
+                    output_dir=folder,
+                    **settings_of_recipe(recipe),
+                    prompts=dict(self._prompts),
+                    save_strategy="no",
+                    report_to="none",
+                    disable_tqdm=True,
+                ),
                 train_dataset=pairs,
                 loss=HybridContrastiveLoss(self.model, scale=1 / recipe.temperature),
                 callbacks=[Safeguards()],
@@ -131,27 +138,3 @@ def whole_model(encoder: SentenceTransformer, folder: Path) -> SentenceTransform
     trained = head_model(encoder, "")
     trained[1] = Dense.load(str(folder))
     return with_head(encoder, trained)
-
-
-def _arguments(folder: str, recipe: Recipe, prompts: Mapping[str, str]) -> SentenceTransformerTrainingArguments:
-    """Return the trainer's arguments, as `beir_hybrid.training.train` has them but without checkpoints."""
-    return SentenceTransformerTrainingArguments(
-        output_dir=folder,
-        max_steps=recipe.steps or -1,
-        num_train_epochs=recipe.epochs or 1.0,
-        save_strategy="no",
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
-        seed=recipe.seed,
-        bf16=recipe.precision == "bf16",
-        fp16=recipe.precision == "fp16",
-        multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
-        dataloader_drop_last=True,
-        dataloader_pin_memory=False,
-        logging_steps=0.05,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        disable_tqdm=True,
-        prompts=dict(prompts),
-    )

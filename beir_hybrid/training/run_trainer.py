@@ -75,30 +75,37 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
     try:
         return SentenceTransformerTrainingArguments(
             output_dir=str(output),
-            max_steps=recipe.steps or -1,
-            num_train_epochs=recipe.epochs or 1.0,
+            **settings_of_recipe(recipe),
             eval_strategy="steps" if options.evaluate else "no",
             eval_steps=_interval(options.eval_steps, recipe.steps),
-            per_device_train_batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
-            warmup_steps=int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
-            seed=recipe.seed,
-            bf16=recipe.precision == "bf16",
-            fp16=recipe.precision == "fp16",
-            multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
-            # Batches of one size: the same number of wrong answers for every question.
-            dataloader_drop_last=True,
-            dataloader_pin_memory=_has_accelerator(),
-            logging_steps=_interval(_LOG_SHARE, recipe.steps),
-            logging_nan_inf_filter=False,
             save_steps=_interval(options.save_steps, recipe.steps),
             save_total_limit=_CHECKPOINTS_KEPT,
             report_to=list(options.report_to) or "none",
             disable_tqdm=options.quiet or not sys.stderr.isatty(),
-            use_cpu=not _has_accelerator(),
         )
     except ValueError as error:  # a precision that the hardware lacks
         raise TrainingError(f"these settings do not work here: {' '.join(str(error).split())}") from error
+
+
+def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return the trainer's arguments that follow from a recipe: all that the weights depend on, and the log's."""
+    return {
+        "max_steps": recipe.steps or -1,
+        "num_train_epochs": recipe.epochs or 1.0,
+        "per_device_train_batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "warmup_steps": int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
+        "seed": recipe.seed,
+        "bf16": recipe.precision == "bf16",
+        "fp16": recipe.precision == "fp16",
+        "multi_dataset_batch_sampler": HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
+        # Batches of one size: the same number of wrong answers for every question.
+        "dataloader_drop_last": True,
+        "dataloader_pin_memory": _has_accelerator(),
+        "logging_steps": _interval(_LOG_SHARE, recipe.steps),
+        "logging_nan_inf_filter": False,
+        "use_cpu": not _has_accelerator(),
+    }
 
 
 def _has_accelerator() -> bool:
