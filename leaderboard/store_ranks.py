@@ -1,0 +1,71 @@
+"""Keep the rank tables that leaderboard.toml names: ``python leaderboard/store_ranks.py DIR``.
+
+They go to leaderboard/published/ranks, which ``regenerate.py`` reads. DIR holds rank tables of any number of models, such
+as the folder ``ranks`` of a study; those that no row names are left out. What is stored already and not found in DIR
+stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.leaderboard.regenerate import RANKS, SETTINGS_FILE
+from beir_hybrid.leaderboard.settings import Settings, read_settings
+from beir_hybrid.scoring import rank_table
+
+
+def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
+    """Copy rank tables, compressed as well as they can be.
+
+    Args:
+        source: Folder of rank tables.
+        settings: Whose rows say which models are wanted.
+        target: Folder to copy to, laid out as ``<model>/<revision>/<task>.parquet``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        BeirHybridError: A table cannot be read or written, or none is wanted.
+    """
+    from beir_hybrid.leaderboard.rows import runs_of
+    from beir_hybrid.leaderboard.sources import find_rank_tables
+
+    patterns = [pattern for entry in settings.models for pattern in entry.models]
+    runs = runs_of(find_rank_tables(source), [])
+    wanted = [run for run in runs if any(run.matches(pattern) for pattern in patterns)]
+    if not wanted:
+        raise BeirHybridError(f"no row of the settings names any of the {len(runs)} models below {source}")
+    written = []
+    for run in wanted:
+        for ranks in run.ranks.values():
+            # The last parts of the path are those of rank_table.default_path.
+            path = target.joinpath(*rank_table.default_path(ranks.task, run.model, run.revision).parts[-3:])
+            rank_table.write(path, ranks.read(), ranks.info, compact=True)
+            written.append(path)
+    return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    parser = argparse.ArgumentParser(description="Store the rank tables behind the published leaderboard.")
+    parser.add_argument("source", type=Path, help="folder of rank tables")
+    parser.add_argument("--settings", type=Path, default=SETTINGS_FILE, help="what is shown, default: %(default)s")
+    parser.add_argument("--out", type=Path, default=RANKS, help="folder to write to, default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        written = store_ranks(options.source, read_settings(options.settings), options.out)
+    except BeirHybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    size = sum(path.stat().st_size for path in written)
+    print(f"{options.out}: {len(written)} rank tables, {size / 1e6:.1f} MB; now run regenerate.py")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
