@@ -1,8 +1,8 @@
 """Keep the rank tables that leaderboard.toml names: ``python leaderboard/store_ranks.py DIR``.
 
-They go to leaderboard/published/ranks, which ``regenerate.py`` reads. DIR holds rank tables of any number of models, such
-as the folder ``ranks`` of a study; those that no row names are left out. What is stored already and not found in DIR
-stays.
+They go to leaderboard/published/ranks, which ``regenerate.py`` reads. DIR holds rank tables of any number of models,
+such as the folder ``ranks`` of a study; those that no row names are left out. What is stored already and not found in
+DIR stays.
 """
 
 from __future__ import annotations
