@@ -21,6 +21,11 @@ class RankTableError(BeirHybridError):
     """A rank table is missing, truncated or does not fit its neighbours."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another package's error says, or its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def one_line(error: BaseException) -> str:
     """Return what another package's error says, shortened to go into a message of ours."""
     return textwrap.shorten(f"{type(error).__name__}: {error}", width=240, placeholder=" ...")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
 
@@ -35,6 +37,20 @@ def make_folder(folder: Path) -> Path:
             "set BEIR_HYBRID_HOME to a folder you can write to"
         ) from error
     return folder
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        BeirHybridError: It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BeirHybridError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise BeirHybridError(f"{path} is not a TOML file: {error}") from error
 
 
 @contextmanager

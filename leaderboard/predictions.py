@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora.trec import Qrels, read_predictions
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import BeirHybridError, DataError, first_line
 from beir_hybrid.leaderboard.columns import COLUMNS
 from beir_hybrid.leaderboard.sources import RankSource, files_below, relative_to, sha256_of
 
@@ -155,8 +155,9 @@ def _judgments_of_task(name: str) -> Judgments:
         task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)
     except Exception as error:  # whatever the network, the hub or the task's own code raises
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"cannot load the judgments of {name} ({reason}); name them: --qrels {name}=PATH") from error
+        raise DataError(
+            f"cannot load the judgments of {name} ({first_line(error)}); name them: --qrels {name}=PATH"
+        ) from error
     split = task.metadata.eval_splits[0]
     by_subset = {subset: splits[split]["relevant_docs"] for subset, splits in task.dataset.items() if split in splits}
     metric, ignore = task.metadata.main_score, task.ignore_identical_ids

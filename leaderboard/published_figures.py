@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import read_toml
 
 _TEXTS = ("label", "source", "url")
 _KEYS = (*_TEXTS, "base", "batching", "values")
@@ -42,12 +42,7 @@ def read_published_figures(path: Path) -> list[PublishedFigures]:
     Raises:
         BeirHybridError: The file is missing or malformed; the message names the entry.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BeirHybridError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BeirHybridError(f"{path} is not a TOML file: {error}") from error
+    content = read_toml(path)
     entries = content.get("figure")
     if not isinstance(entries, list) or set(content) != {"figure"}:
         raise BeirHybridError(f"{path} holds something else than [[figure]] entries")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import read_toml
 
 NO_BASE = "-"
 """Base encoder of rows for which none is named."""
@@ -122,12 +122,7 @@ def read_settings(path: Path) -> Settings:
     Raises:
         BeirHybridError: The file is missing or malformed; the message names the entry.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BeirHybridError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BeirHybridError(f"{path} is not a TOML file: {error}") from error
+    content = read_toml(path)
     try:
         for key, value in content.items():
             if key not in ("board", "model") or not isinstance(value, dict if key == "board" else list):

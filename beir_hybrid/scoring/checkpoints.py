@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, first_line
 from beir_hybrid.files import atomic_path, home, make_folder
 from beir_hybrid.scoring.matrices import is_sparse
 
@@ -78,7 +78,7 @@ class Checkpoint:
                 # Copied, since the file is replaced while the tensors are in use.
                 return {key: file.get_tensor(key).clone() for key in file.keys()}, json.loads(described[_FACTS])  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            logger.warning(f"Checkpoint {path} cannot be read ({_first_line(error)}); what it held is done again.")
+            logger.warning(f"Checkpoint {path} cannot be read ({first_line(error)}); what it held is done again.")
             return None
 
     def embeddings(self, name: str, encode: Callable[[], Any]) -> Any:
@@ -111,10 +111,6 @@ class Checkpoint:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

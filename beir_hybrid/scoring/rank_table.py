@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beir_hybrid.errors import RankTableError
+from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import atomic_path, home
 
 FORMAT_VERSION = 1
@@ -133,7 +133,7 @@ def read(path: Path) -> tuple[pa.Table, TableInfo]:
     except FileNotFoundError as error:
         raise RankTableError(f"there is no rank table {path}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise RankTableError(f"{path} is truncated or not a Parquet file: {_first_line(error)}") from error
+        raise RankTableError(f"{path} is truncated or not a Parquet file: {first_line(error)}") from error
     info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
     return _in_schema(path, table).replace_schema_metadata(None), info
 
@@ -157,11 +157,7 @@ def _in_schema(path: Path, table: pa.Table) -> pa.Table:
     try:
         return table.select(SCHEMA.names).cast(SCHEMA)
     except (KeyError, pa.ArrowException) as error:  # a column is there twice, or of another type
-        raise RankTableError(f"{path} is not a rank table: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RankTableError(f"{path} is not a rank table: {first_line(error)}") from error
 
 
 def merge(old: pa.Table, new: pa.Table) -> pa.Table:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import read_toml
 from beir_hybrid.training.pairs import Batching
 from beir_hybrid.training.recipe import Recipe, Tune, make_recipe
 
@@ -234,11 +234,9 @@ def read_study(path: Path) -> Study:
         StudyError: The file is missing or malformed; the message names the entry.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise StudyError(f"{path} is not a TOML file: {error}") from error
+        content = read_toml(path)
+    except BeirHybridError as error:
+        raise StudyError(str(error)) from error
     try:
         unknown = content.keys() - {"study", "base", "experiment"}
         if unknown:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from beir_hybrid.errors import DataError
+from beir_hybrid.errors import DataError, first_line
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _parquet(source: str) -> Entries:
             for number, row in enumerate(rows):
                 yield f"{source}, row {number}", row
     except (OSError, ArrowException) as error:
-        reason = getattr(error, "strerror", None) or _first_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise DataError(f"cannot read {source}: {reason}") from error
 
 
@@ -168,7 +168,7 @@ def _saved(source: str) -> Entries:
     try:
         saved = load_from_disk(source)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{source}: not a whole folder of Dataset.save_to_disk: {_first_line(error)}") from error
+        raise DataError(f"{source}: not a whole folder of Dataset.save_to_disk: {first_line(error)}") from error
     if isinstance(saved, DatasetDict):
         if "train" not in saved:
             raise DataError(f"{source}: has no split 'train' but {', '.join(saved)}; name the folder of one of them")
@@ -189,7 +189,7 @@ def _of_the_hub(source: str) -> Entries:
     except (OSError, ValueError, DatasetsError, HfHubHTTPError) as error:
         raise DataError(
             f"{source}: no folder of this name here, and split {split!r} of {name} cannot be had from the hub: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
     return _rows(source, dataset)
 
@@ -241,7 +241,3 @@ def _choose(source: str, found: tuple[str, ...], languages: Iterable[str] | None
         what = f"no pair in {min(unknown)!r}" if unknown else "no language was asked for"
         raise DataError(f"{source}: {what}; it has {', '.join(found)}")
     return tuple(language for language in found if language in asked)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
