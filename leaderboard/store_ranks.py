@@ -2,7 +2,8 @@
 
 They go to leaderboard/published/ranks, which ``regenerate.py`` reads. DIR holds rank tables of any number of models,
 such as the folder ``ranks`` of a study; those that no row names are left out. What is stored already and not found in
-DIR stays.
+DIR stays. The languages of the best 100 passages are not stored: no table of the leaderboard needs them, and they are
+half of a file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pyarrow as pa
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.regenerate import RANKS, SETTINGS_FILE
@@ -45,9 +48,15 @@ def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
         for ranks in run.ranks.values():
             # The last parts of the path are those of rank_table.default_path.
             path = target.joinpath(*rank_table.default_path(ranks.task, run.model, run.revision).parts[-3:])
-            rank_table.write(path, ranks.read(), ranks.info, compact=True)
+            rank_table.write(path, _without_top_languages(ranks.read()), ranks.info, compact=True)
             written.append(path)
     return written
+
+
+def _without_top_languages(table: pa.Table) -> pa.Table:
+    name = "top_languages"
+    unknown = pa.nulls(len(table), table.schema.field(name).type)
+    return table.set_column(table.column_names.index(name), name, unknown)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
