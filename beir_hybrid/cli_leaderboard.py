@@ -54,6 +54,10 @@ def leaderboard(
     if ranks is None and results is None and predictions is None:
         ranks = home() / "ranks"
     shown = read_settings(settings) if settings is not None else Settings()
-    shown = replace(shown, baselines=tuple(baseline or ()), common_questions=shown.common_questions or common_questions)
+    shown = replace(
+        shown,
+        baselines=(*shown.baselines, *(baseline or ())),
+        common_questions=shown.common_questions or common_questions,
+    )
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests)
     raise typer.Exit(run(inputs, shown, out, check, quiet))

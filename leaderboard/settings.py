@@ -31,6 +31,7 @@ _BOARD_KEYS: Mapping[str, type] = {
     "published_figures": str,
     "ask_mteb": bool,
     "common_questions": bool,
+    "baselines": list,
 }
 _MODEL_KEYS: Mapping[str, type] = {
     "key": str,
@@ -131,6 +132,8 @@ def read_settings(path: Path) -> Settings:
         _check_keys("[board]", board, _BOARD_KEYS)
         if "published_figures" in board:
             board["published_figures"] = path.parent / board["published_figures"]
+        if "baselines" in board:
+            board["baselines"] = tuple(board["baselines"])
         return Settings(**board, models=_entries(content.get("model", [])))
     except BeirHybridError as error:
         raise BeirHybridError(f"{path}: {error}") from error

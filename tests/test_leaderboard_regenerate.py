@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -273,6 +274,16 @@ def test_bad_settings(text: str, tmp_path: Path) -> None:
     assert str(caught.value).startswith(str(path))
     assert BAD_SETTINGS[text] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_baselines_of_the_file_and_of_the_command_are_both_compared_with(folder: Path) -> None:
+    (folder / "leaderboard.toml").write_text("[board]\nbaselines = ['me/x-x']\nask_mteb = false\n", encoding="utf-8")
+    assert read_settings(folder / "leaderboard.toml").baselines == ("me/x-x",)
+    arguments = ["leaderboard", "--ranks", folder / "ranks", "--settings", folder / "leaderboard.toml", "--quiet"]
+    arguments += ["--baseline", "me/hybrid", "--out", folder / "other"]
+    CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    board = json.loads((folder / "other" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [one["label"] for one in board["baselines"]] == ["me/x-x", "me/hybrid"]
 
 
 def test_settings_of_a_whole_file(folder: Path) -> None:
