@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from sentence_transformers import SentenceTransformer
 
 from beir_hybrid import encoders
 from beir_hybrid.encoders import e5_q4, heads, ours, train_heads
+from beir_hybrid.encoders.choose_recipe import Trial, choose, try_all
 from beir_hybrid.encoders.heads import BATCHINGS, Head
+from beir_hybrid.encoders.train_heads import HeadsRecipe
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.study.heads import HeadBench
 from beir_hybrid.training.manifest import read_manifest
 from beir_hybrid.training.recipe import make_recipe
 from beir_hybrid.training.train import RunOptions, train
 from tests.small_models import save_labse
 from tests.test_xquad_r import use_small_data
 
-RECIPE: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "data": ("xquad-r",),
     "languages": ("en", "de"),
     "tune": "head",
@@ -31,6 +35,7 @@ RECIPE: dict[str, Any] = {
     "batch_size": 2,
     "learning_rate": 1e-2,
 }
+RECIPE = HeadsRecipe(SETTINGS)
 TEXTS = ["en question q0", "de sentence 1", "th sentence 2"]
 
 
@@ -88,11 +93,12 @@ def refusal(act: Callable[[], object]) -> str:
 
 def test_a_head_is_the_one_that_train_saves(made: Path, base: Path, tmp_path: Path, shipped: Path) -> None:
     for name, batching in BATCHINGS.items():
-        train(str(base), make_recipe(**RECIPE, batching=batching), tmp_path / name, options=RunOptions(quiet=True))
+        train(str(base), make_recipe(**SETTINGS, batching=batching), tmp_path / name, options=RunOptions(quiet=True))
         whole = SentenceTransformer(str(tmp_path / name), device="cpu").encode(TEXTS)
         head = Head(name, made / name)
         np.testing.assert_allclose(head.load("cpu").encode(TEXTS), whole, atol=2e-3)
-        assert head.manifest() == read_manifest(tmp_path / name)
+        saved = read_manifest(tmp_path / name)
+        assert head.manifest() == replace(saved, settings={**saved.settings, "interpolation": 1.0})
         assert head.manifest().settings["batching"] == batching
     assert len({Head(name, made / name).matrix().tobytes() for name in BATCHINGS}) == 3
 
@@ -101,6 +107,18 @@ def test_the_same_recipe_gives_the_same_files(made: Path, base: Path, tmp_path: 
     make(tmp_path / "again", base)
     for file in sorted(path.relative_to(made) for path in made.rglob("*.*")):
         assert (made / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+
+
+def test_a_head_lies_between_the_trained_matrix_and_the_base(made: Path, base: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, interpolation=0.25)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_heads, "check_overlap", lambda *_: None)
+        train_heads.train_heads(recipe, tmp_path, base=str(base), quiet=True)
+    trained, between = Head(heads.OURS, made / heads.OURS), Head(heads.OURS, tmp_path / heads.OURS)
+    assert not np.allclose(trained.matrix(), np.eye(16), atol=1e-3)
+    np.testing.assert_allclose(between.matrix(), 0.75 * np.eye(16) + 0.25 * trained.matrix(), atol=2e-3)
+    assert between.manifest().settings["interpolation"] == 0.25
+    assert "above 0 and at most 1" in refusal(lambda: replace(RECIPE, interpolation=0.0))
 
 
 def test_what_the_evaluations_are_made_of_is_not_trained_on(
@@ -116,8 +134,7 @@ def test_what_the_evaluations_are_made_of_is_not_trained_on(
 
 
 def test_the_committed_recipe() -> None:
-    settings = train_heads.read_recipe(train_heads.RECIPE)
-    recipe = make_recipe(**settings)
+    recipe = make_recipe(**train_heads.read_recipe(train_heads.RECIPE).settings)
     assert recipe.tune == "head"
     assert recipe.data == ("ntrex", "atlas")
 
@@ -135,6 +152,54 @@ def test_a_wrong_recipe_is_one_line(
     assert error.startswith("error: ") and error.count("\n") == 1
     assert str(path) in error and problem in error
     assert not (tmp_path / "out").exists()
+
+
+# How its settings were chosen
+
+
+def scores(monolingual: float, multilingual: float) -> dict[str, dict[str, float]]:
+    return {
+        "easy": {"monolingual_map": 0.9, "multilingual_map": 0.5},
+        "hard": {"monolingual_map": monolingual, "multilingual_map": multilingual},
+    }
+
+
+def test_what_loses_monolingual_quality_on_one_source_is_not_chosen() -> None:
+    base = scores(0.7, 0.3)
+    careful = Trial(0.1, 0.5, scores(0.696, 0.4))
+    bold = Trial(0.1, 1.0, scores(0.69, 0.5))
+    weak = Trial(0.1, 0.2, scores(0.7, 0.35))
+    assert choose(base, [weak, bold, careful]) is careful
+    assert "every setting loses" in refusal(lambda: choose(base, [bold]))
+
+
+def test_each_source_is_left_out_once(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beir_hybrid.encoders.choose_recipe.TEMPERATURES", (0.1,))
+    monkeypatch.setattr("beir_hybrid.encoders.choose_recipe.INTERPOLATIONS", (0.5, 1.0))
+    trained_on, matrices = [], []
+    train_really, set_really = HeadBench.train, HeadBench.set_matrix
+    monkeypatch.setattr(
+        HeadBench, "train", lambda *args: trained_on.append([p.source for p in args[1]]) or train_really(*args)
+    )
+    monkeypatch.setattr(HeadBench, "set_matrix", lambda *args: matrices.append(args[1]) or set_really(*args))
+    recipe = HeadsRecipe({**SETTINGS, "data": ("xquad-r", "mlqa-r"), "batching": "hybrid"})
+    of_base, trials = try_all(recipe, base=str(base), quiet=True)
+    assert trained_on == [["mlqa-r"], ["xquad-r"]]
+    assert [(trial.temperature, trial.interpolation) for trial in trials] == [(0.1, 0.5), (0.1, 1.0)]
+    assert all(set(trial.scores) == set(of_base) == {"xquad-r", "mlqa-r"} for trial in trials)
+    # For each source: the base, the base again before training, and each interpolation.
+    np.testing.assert_allclose(matrices[2], (matrices[3] + np.eye(16)) / 2, atol=1e-6)
+    assert "one is left out in turn" in refusal(lambda: try_all(RECIPE, base=str(base), quiet=True))
+
+
+def test_the_shipped_settings_are_those_that_were_chosen() -> None:
+    committed = train_heads.read_recipe(train_heads.RECIPE)
+    record = Path(__file__).parents[1] / "leaderboard" / "published" / "measurements" / "head-settings.json"
+    if not record.exists():
+        pytest.skip("the published figures are not part of the source distribution")
+    chosen = json.loads(record.read_text(encoding="utf-8"))["chosen"]
+    settings = {"temperature": committed.settings["temperature"], "interpolation": committed.interpolation}
+    assert chosen == settings
 
 
 # What is registered
@@ -256,10 +321,10 @@ def test_the_heads_in_the_package_are_whole() -> None:
     if not found:
         assert not (heads.FOLDER / train_heads.OVERLAP).exists()
         return
-    settings = train_heads.read_recipe(train_heads.RECIPE)
+    committed = train_heads.read_recipe(train_heads.RECIPE)
     for head in found:
-        recipe = make_recipe(**settings, batching=BATCHINGS[head.name])
-        assert dict(head.manifest().settings) == recipe.facts()
+        recipe = make_recipe(**committed.settings, batching=BATCHINGS[head.name])
+        assert dict(head.manifest().settings) == {**recipe.facts(), "interpolation": committed.interpolation}
         assert head.manifest().base["name"] == e5_q4.NAME
         assert head.matrix().shape == (384, 384)
         assert head.file.stat().st_size < 400_000

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.modules import Dense
 from transformers import PrinterCallback, set_seed
@@ -59,8 +61,21 @@ class HeadBench:
 
     def reset(self) -> None:
         """Make the head the identity, so that the model is the encoder itself."""
+        self.set_matrix(np.eye(len(self._matrix), dtype=np.float32))
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Return a copy of the matrix of the head as it is now, shape (dimensions, dimensions)."""
+        copy: NDArray[np.float32] = self._matrix.detach().numpy().copy()
+        return copy
+
+    def set_matrix(self, matrix: NDArray[np.float32]) -> None:
+        """Make a matrix the head's.
+
+        Args:
+            matrix: Shape (dimensions, dimensions).
+        """
         with torch.no_grad():
-            self._matrix.copy_(torch.eye(len(self._matrix)))
+            self._matrix.copy_(torch.from_numpy(matrix))
 
     def train(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> dict[str, float]:
         """Train the head from the identity.
@@ -113,9 +128,7 @@ class HeadBench:
 
     def load(self, folder: Path) -> None:
         """Load a saved head."""
-        saved = Dense.load(str(folder))
-        with torch.no_grad():
-            self._matrix.copy_(saved.linear.weight)
+        self.set_matrix(Dense.load(str(folder)).linear.weight.detach().numpy())
 
     @property
     def _head(self) -> Dense:

@@ -1,0 +1,176 @@
+"""Chooses temperature and interpolation of the shipped heads: ``python -m beir_hybrid.encoders.choose_recipe``.
+
+No evaluation data are looked at: each source of training data is left out in turn, a head is trained on the others and
+evaluated on the one left out, whose texts are of another kind. What a head gains there it may gain elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beir_hybrid.encoders.train_heads import RECIPE, HeadsRecipe, interpolated, read_recipe
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import atomic_path
+
+if TYPE_CHECKING:
+    from beir_hybrid.study.heads import HeadBench
+    from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+    from beir_hybrid.training.parallel_pairs import ParallelPairs
+
+TEMPERATURES = (0.05, 0.1, 0.2)
+INTERPOLATIONS = (0.25, 0.5, 0.75, 1.0)
+MOST_LOST = 0.005
+"""Monolingual mAP that a head may lose against the base, on every source."""
+
+QUESTIONS = 1000
+"""Questions that a source is evaluated with, drawn at random, or all if there are fewer; the pool is always whole."""
+
+Scores = Mapping[str, Mapping[str, float]]
+"""Source left out -> metric of `MultilingualRetrievalEvaluator` -> value."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting, and what it gives on the sources left out.
+
+    Attributes:
+        temperature: Temperature of the loss.
+        interpolation: Weight of the trained matrix; that of the identity is the rest.
+        scores: What it gives.
+    """
+
+    temperature: float
+    interpolation: float
+    scores: Scores
+
+    def lost(self, base: Scores) -> float:
+        """Return the largest loss of monolingual mAP against the base, over the sources."""
+        return max(base[source]["monolingual_map"] - found["monolingual_map"] for source, found in self.scores.items())
+
+    @property
+    def multilingual(self) -> float:
+        """Multilingual mAP, the mean over the sources."""
+        return float(np.mean([found["multilingual_map"] for found in self.scores.values()]))
+
+
+def choose(base: Scores, trials: Sequence[Trial]) -> Trial:
+    """Return the trial with the best multilingual mAP among those that keep monolingual mAP.
+
+    Raises:
+        BeirHybridError: None of them does.
+    """
+    kept = [trial for trial in trials if trial.lost(base) <= MOST_LOST]
+    if not kept:
+        raise BeirHybridError(
+            f"every setting loses more than {MOST_LOST:g} monolingual mAP; try smaller interpolations"
+        )
+    return max(kept, key=lambda trial: trial.multilingual)
+
+
+def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> tuple[Scores, list[Trial]]:
+    """Train and evaluate all settings with hybrid batches, each source left out in turn.
+
+    Args:
+        recipe: All other settings; at least two sources.
+        base: The base.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The scores of the base as it is, and the trials.
+
+    Raises:
+        BeirHybridError: There is one source only, or a source cannot be read.
+    """
+    from beir_hybrid.encoders.e5_q4 import no_progress_bars
+    from beir_hybrid.study.heads import HeadBench
+    from beir_hybrid.training.base import find_base
+    from beir_hybrid.training.pairs import read_source
+    from beir_hybrid.training.recipe import make_recipe
+
+    settings = make_recipe(**recipe.settings)
+    if len(settings.data) < 2:
+        raise BeirHybridError("settings can be chosen where there are two sources or more: one is left out in turn")
+    bench = HeadBench(find_base(base), settings.max_length)
+    sources = {name: read_source(name, settings.languages, progress=not quiet) for name in settings.data}
+    for pairs in sources.values():
+        for _, column, texts in pairs.texts():
+            bench.embed({column: texts.to_pylist()}, progress=not quiet)
+    of_base: dict[str, Mapping[str, float]] = {}
+    of_trials: dict[tuple[float, float], dict[str, Mapping[str, float]]] = {}
+    with no_progress_bars():
+        for left_out, pairs in sources.items():
+            evaluate = _evaluator(pairs)
+            bench.reset()
+            of_base[left_out] = evaluate(bench.model)
+            others = {name: other for name, other in sources.items() if name != left_out}
+            for temperature in TEMPERATURES:
+                bench.train([*others.values()], replace(settings, temperature=temperature, data=tuple(others)))
+                for interpolation in _interpolations(bench):
+                    scores = of_trials.setdefault((temperature, interpolation), {})
+                    scores[left_out] = evaluate(bench.model)
+    trials = [Trial(*key, of_trials[key]) for key in product(TEMPERATURES, INTERPOLATIONS)]
+    return of_base, trials
+
+
+def _interpolations(bench: HeadBench) -> Iterator[float]:
+    """Set the head to each interpolation of the trained matrix in turn."""
+    trained = bench.matrix()
+    for interpolation in INTERPOLATIONS:
+        bench.set_matrix(interpolated(trained, interpolation))
+        yield interpolation
+
+
+def _evaluator(pairs: ParallelPairs) -> MultilingualRetrievalEvaluator:
+    """Return what evaluates on the rows of a source."""
+    from beir_hybrid.study.held_out import held_out_corpus
+    from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+
+    corpus = held_out_corpus(pairs, np.ones(len(pairs.labels), dtype=np.bool_))
+    return MultilingualRetrievalEvaluator(corpus, name="", max_questions=QUESTIONS, batch_size=1024, write_csv=False)
+
+
+def _report(base: Scores, trials: Sequence[Trial], chosen: Trial) -> dict[str, Any]:
+    return {
+        "what": "Heads trained on all sources but one, evaluated on the one that was left out. A head is "
+        "interpolation * trained matrix + (1 - interpolation) * identity.",
+        "rule": "The best multilingual mAP, a mean over the sources, of those that lose at most "
+        f"{MOST_LOST:g} monolingual mAP against the base on every source.",
+        "base": base,
+        "trials": [
+            {"temperature": trial.temperature, "interpolation": trial.interpolation, "scores": trial.scores}
+            for trial in trials
+        ],
+        "chosen": {"temperature": chosen.temperature, "interpolation": chosen.interpolation},
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    parser = argparse.ArgumentParser(description="Choose temperature and interpolation of the heads on training data.")
+    parser.add_argument("--recipe", type=Path, default=RECIPE, help="all other settings, default: %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file for all figures")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
+    options = parser.parse_args(arguments)
+    try:
+        base, trials = try_all(read_recipe(options.recipe), quiet=options.quiet)
+        chosen = choose(base, trials)
+        with atomic_path(options.out) as path:
+            path.write_text(json.dumps(_report(base, trials, chosen), indent=1) + "\n", encoding="utf-8")
+    except BeirHybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"temperature {chosen.temperature:g}, interpolation {chosen.interpolation:g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
