@@ -17,6 +17,7 @@ from beir_hybrid.leaderboard.rows import Row, Run
 from beir_hybrid.leaderboard.settings import Settings
 from beir_hybrid.leaderboard.sources import BIAS_SUFFIX
 from beir_hybrid.leaderboard.unit_scores import ColumnScores, column_scores
+from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import one_target_map
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 
@@ -147,8 +148,9 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
         found = column_scores(table, source.info, map(_as_ranked, columns))
         # Without a query there is no figure: strong alignment, for one, needs answers in several languages.
         scores.update({key: of_column for key, of_column in found.items() if len(of_column.queries)})
-        if table["top_languages"].null_count == 0 and table.num_rows:
-            one_target[task] = one_target_map(table.to_pandas(), source.info.pool_sizes)
+        frame = table.to_pandas()
+        if len(frame) and rank_table.ranked_in_pool(frame).all():
+            one_target[task] = one_target_map(frame, source.info.pool_sizes)
     for column in columns:
         result = None if column.key in scores else _result_scores(run, column)
         if result is not None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.leaderboard.columns import BIAS_METRICS, Column
+from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import query_bias
 from beir_hybrid.scoring.metrics import NOT_RETRIEVED, query_metrics
 from beir_hybrid.settings import MULTI
@@ -164,11 +165,11 @@ def _is_known(column: Column) -> bool:
 def _ranks_of(setting: str, frame: pd.DataFrame, task: str) -> pd.DataFrame:
     """Give the ranks that the subsets of a setting look at: the rows of ``frame`` with their ``subset`` and ``rank``.
 
-    A subset counts as evaluated if ranks are known in it, or, in the pool of all languages, the top passages are:
-    a search that does not return a relevant passage leaves a null, too.
+    A subset counts as evaluated if ranks are known in it: a search that does not return a relevant passage leaves a
+    null, too.
     """
     if setting == "multilingual":
-        rows = frame[frame["top_languages"].notna()]
+        rows = frame[rank_table.ranked_in_pool(frame)]
         if task in JUDGED_IN_OWN_LANGUAGE:
             rows = rows[rows["passage_language"] == rows["query_language"]]
         return rows.assign(subset=rows["query_language"] + f"-{MULTI}", rank=rows["rank_in_pool"])

@@ -228,9 +228,24 @@ def test_a_table_without_ranks_in_the_whole_pool_is_refused(parallel: ParallelCo
     generator = np.random.default_rng(0)
     vectors = {x: generator.normal(size=(N_QUESTIONS, 8)) for x in LANGUAGES}
     table, sizes = bias_table(parallel, vectors, {x: generator.normal(size=(N_PASSAGES, 8)) for x in LANGUAGES})
-    table.loc[table["query_language"] == "de", "top_languages"] = None
+    table.loc[table["query_language"] == "de", ["top_languages", "rank_in_pool"]] = None
     with pytest.raises(RankTableError, match="the de questions lack"):
         query_bias(table, sizes)
+
+
+def test_a_table_without_the_best_passages_has_the_figures_of_ranks(parallel: ParallelCorpus) -> None:
+    generator = np.random.default_rng(0)
+    questions = {x: generator.normal(size=(N_QUESTIONS, 8)) for x in LANGUAGES}
+    table, sizes = bias_table(parallel, questions, {x: generator.normal(size=(N_PASSAGES, 8)) for x in LANGUAGES})
+    whole, figures = query_bias(table, sizes), query_bias(table.assign(top_languages=None), sizes)
+    of_ranks = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
+    pd.testing.assert_frame_equal(figures[of_ranks], whole[of_ranks])
+    assert list(figures.columns) == list(whole.columns)
+    assert figures.drop(columns=[*of_ranks, "query_language", "question_id"]).isna().all(axis=None)
+    some = table["query_language"] == "de"
+    partly = query_bias(table.assign(top_languages=table["top_languages"].where(some)), sizes)
+    expected = whole.where(whole["query_language"] == "de", np.nan)["peer_at_100"]
+    pd.testing.assert_series_equal(partly["peer_at_100"], expected)
 
 
 @pytest.mark.real_data

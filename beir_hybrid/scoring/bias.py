@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from beir_hybrid.errors import RankTableError
+from beir_hybrid.scoring.rank_table import ranked_in_pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,8 @@ def query_bias(
           the same, divided by that language's share of the pool (1: no preference).
         - ``peer_at_k``: probability of equal expected rank of the languages, as the package peer-measure gives it.
 
+        The last three are NaN where the table does not keep the languages of the best passages.
+
     Raises:
         RankTableError: The table lacks ranks in the pool of all languages.
     """
@@ -66,14 +69,28 @@ def query_bias(
     figures["normalized_rank_distance"] = figures["rank_distance"] / max(n_passages - 1, 1)
     figures["language_fairness"] = 1 - figures["normalized_rank_distance"]
     figures["strong_alignment"] = _strong_alignment(ranks, pool_sizes)
-    tops = by_query["top_languages"].first()
+    top_figures = _top_figures(ranks, figures["query_language"], pool_sizes, peer_weights)
+    return figures.join(top_figures)
+
+
+def _top_figures(
+    ranks: pd.DataFrame, query_languages: pd.Series, pool_sizes: Mapping[str, int], peer_weights: Mapping[int, float]
+) -> pd.DataFrame:
+    """Compute the figures that follow from the languages of the best passages; NaN where these are not known."""
+    n_passages = sum(pool_sizes.values())
+    kept = ranks[ranks["top_languages"].notna()]
+    tops = kept.groupby("query_id", sort=False)["top_languages"].first()
+    figures = pd.DataFrame(index=query_languages.index, columns=list(_TOP_FIGURES), dtype=float)
+    if tops.empty:
+        return figures
+    languages = query_languages.loc[tops.index]
+    in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
     for k in TOP_K:
-        share = _same_language_share(tops, figures["query_language"], k)
-        figures[f"same_language_share_at_{k}"] = share
-        in_pool = figures["query_language"].map(lambda language: pool_sizes.get(language, 0) / n_passages)
-        figures[f"same_language_preference_at_{k}"] = share / in_pool
+        share = _same_language_share(tops, languages, k)
+        figures.loc[tops.index, f"same_language_share_at_{k}"] = share
+        figures.loc[tops.index, f"same_language_preference_at_{k}"] = share / in_pool
     for k in PEER_K:
-        figures[f"peer_at_{k}"] = _peer(ranks, tops, k, peer_weights, n_passages)
+        figures.loc[tops.index, f"peer_at_{k}"] = _peer(kept, tops, k, peer_weights, n_passages)
     return figures
 
 
@@ -99,13 +116,16 @@ def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: M
     return scores
 
 
+_TOP_FIGURES = (
+    *(f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")),
+    *(f"peer_at_{k}" for k in PEER_K),
+)
 BIAS_FIGURES = (
     "rank_distance",
     "normalized_rank_distance",
     "language_fairness",
     "strong_alignment",
-    *(f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")),
-    *(f"peer_at_{k}" for k in PEER_K),
+    *_TOP_FIGURES,
 )
 
 
@@ -142,8 +162,9 @@ def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Dat
 
 def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
     """Keep what the figures need, with a rank for every row: what was not returned ranks behind the whole pool."""
-    if table["top_languages"].isna().any():
-        languages = sorted(set(table.loc[table["top_languages"].isna(), "query_language"]))
+    ranked = ranked_in_pool(table)
+    if not ranked.all():
+        languages = sorted(set(table.loc[~ranked, "query_language"]))
         raise RankTableError(
             f"language bias needs ranks in the pool of all languages, which the {', '.join(languages)} questions lack; "
             "evaluate the multilingual subsets too"

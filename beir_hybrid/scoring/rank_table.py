@@ -10,13 +10,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import atomic_path, home
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 
@@ -39,7 +42,7 @@ SCHEMA = pa.schema(
 """Columns. Ranks count from 1 and are null where they are unknown: the pool was not evaluated as a whole, or a
 search did not return the passage. ``grade`` is the judgment's. ``top_languages`` holds the languages of the query's
 best 100 passages in the pool of all languages, best first, two letters each (``enendeen...``), null where the pool was
-not evaluated as a whole; it is the same in all rows of a query."""
+not evaluated as a whole or they are not kept; it is the same in all rows of a query."""
 
 _KEY = ["query_id", "passage_id"]
 _INTEGERS = ["rank_in_language", "rank_in_pool", "outranked_by_query_language", "grade"]
@@ -168,6 +171,18 @@ def _in_schema(path: Path, table: pa.Table) -> pa.Table:
         return table.select(SCHEMA.names).cast(SCHEMA)
     except (KeyError, pa.ArrowException) as error:  # a column is there twice, or of another type
         raise RankTableError(f"{path} is not a rank table: {first_line(error)}") from error
+
+
+def ranked_in_pool(frame: pd.DataFrame) -> pd.Series:
+    """Say of each row whether its query was ranked in the pool of all languages, which subsets do language by language.
+
+    A search that does not return a relevant passage leaves a null, too: a language was evaluated if anything is known.
+
+    Args:
+        frame: A rank table, or rows of one.
+    """
+    known = frame["rank_in_pool"].notna() | frame["top_languages"].notna()
+    return known.groupby(frame["query_language"], sort=False).transform("any")
 
 
 def merge(old: pa.Table, new: pa.Table) -> pa.Table:
