@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,11 @@ def _table(models: Sequence[ModelBias]) -> str:
 
     from beir_hybrid.scoring.bias import BIAS_FIGURES
 
-    rows = [(name, *(f"{one.figures[name]:.4f}" for one in models)) for name in BIAS_FIGURES]
+    rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in BIAS_FIGURES]
     headers = (models[0].task, *(one.model for one in models))
     align = ("left", *("right" for _ in models))
     return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)
+
+
+def _shown(figure: float) -> str:
+    return "-" if math.isnan(figure) else f"{figure:.4f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,10 +53,6 @@ def leaderboard(
     if ranks is None and results is None and predictions is None:
         ranks = home() / "ranks"
     shown = read_settings(settings) if settings is not None else Settings()
-    shown = replace(
-        shown,
-        baselines=(*shown.baselines, *(baseline or ())),
-        common_questions=shown.common_questions or common_questions,
-    )
+    shown = shown.with_options(baseline or (), common_questions)
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests)
     raise typer.Exit(run(inputs, shown, out, check, quiet))

@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ranks = options.ranks or (None if options.results or options.predictions else RANKS)
     inputs = Inputs(ranks, options.results, options.predictions, tuple(options.qrels), manifests)
     try:
-        settings = read_settings(options.settings)
-        settings = replace(
-            settings,
-            baselines=tuple(options.baseline),
-            common_questions=settings.common_questions or options.common_questions,
-        )
+        settings = read_settings(options.settings).with_options(options.baseline, options.common_questions)
         return run(inputs, settings, options.out, options.check, options.quiet)
     except BeirHybridError as error:
         print(f"error: {error}", file=sys.stderr)

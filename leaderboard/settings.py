@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,19 @@ class Settings:
         for name, known in (("unit", UNITS), ("correction", CORRECTIONS)):
             if getattr(self, name) not in known:
                 raise BeirHybridError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
+
+    def with_options(self, baselines: Iterable[str], common_questions: bool) -> Settings:
+        """Return the settings with what a command line adds.
+
+        Args:
+            baselines: More baselines.
+            common_questions: Whether models are compared on the common questions, whatever the settings say.
+        """
+        return replace(
+            self,
+            baselines=(*self.baselines, *baselines),
+            common_questions=self.common_questions or common_questions,
+        )
 
 
 def read_settings(path: Path) -> Settings:

@@ -284,6 +284,9 @@ def test_baselines_of_the_file_and_of_the_command_are_both_compared_with(folder:
     CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
     board = json.loads((folder / "other" / "leaderboard.json").read_text(encoding="utf-8"))
     assert [one["label"] for one in board["baselines"]] == ["me/x-x", "me/hybrid"]
+    script(folder)
+    board = json.loads((folder / "tables" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [one["label"] for one in board["baselines"]] == ["me/x-x"]
 
 
 def test_settings_of_a_whole_file(folder: Path) -> None:
