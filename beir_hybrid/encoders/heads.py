@@ -40,7 +40,7 @@ BATCHINGS: Mapping[str, Batching] = {
 
 _MATRIX = "matrix"
 _PROJECT = "https://pypi.org/project/beir-hybrid/"
-_RELEASED = "2026-11-22"
+_RELEASED = "2026-11-23"
 
 
 @dataclass(frozen=True)
