@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 # Real data beside the checkout is used where it is; otherwise it is downloaded when it is needed.
 export BEIR_HYBRID_DATA ?= $(wildcard ../shared/data)
+# Threads that spin while they wait make embedding several times slower where other programs use the cores, too.
+export OMP_WAIT_POLICY ?= PASSIVE
 ifeq ($(CI),true)
 export BEIR_HYBRID_REQUIRE_DATA = 1
 endif

@@ -6,6 +6,7 @@ Nothing heavy is imported here: MTEB, torch and the data modules are loaded by t
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,9 @@ app.command()(quickstart)
 
 def main() -> None:
     """Run the command line; what the user can mend becomes one line and exit code 2."""
+    # Threads that spin while they wait make everything several times slower where other programs use the cores, too.
+    # torch reads this once, when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(prog_name="beir-hybrid")
     except BeirHybridError as error:

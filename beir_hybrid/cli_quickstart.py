@@ -18,10 +18,8 @@ def quickstart(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
     """Train heads with X-X, X-Y and hybrid batches on Atlas-R, evaluate them and write a leaderboard; no network."""
-    # Before anything imports the hub's client and torch, which read these once.
+    # Before anything imports the hub's client, which reads it once.
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Threads that spin while they wait make everything several times slower where other programs use the cores, too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from beir_hybrid.leaderboard.table_contents import main_table
     from beir_hybrid.quickstart import quickstart as run
 

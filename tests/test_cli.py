@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def rows(table: str) -> list[list[str]]:
 
 def test_the_version(cli: Cli) -> None:
     assert cli("--version") == (0, f"beir-hybrid {beir_hybrid.__version__}\n", "")
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_threads_sleep_while_they_wait_unless_the_user_wants_another_policy(
+    own: str | None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", own or "")
+    if own is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    cli("--version")
+    assert os.environ["OMP_WAIT_POLICY"] == (own or "PASSIVE")
 
 
 def test_python_m_is_the_same_program() -> None:

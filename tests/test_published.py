@@ -1,4 +1,4 @@
-"""What the published leaderboard says of the models that come with the package, and that it stays small."""
+"""What is published: the models that come with the package, the study and its page, and that it all stays small."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-PUBLISHED = Path(__file__).parents[1] / "leaderboard" / "published"
+from beir_hybrid.study.page import write_page
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "leaderboard" / "published"
 pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the source distribution has no published results")
 
 
@@ -34,6 +37,29 @@ def test_ours_is_better_than_its_base_and_keeps_monolingual_quality(board: dict[
     less_biased = against_untuned(board, f"{task}/multilingual/rank_distance")
     assert less_biased["difference"] < 0 and less_biased["p_corrected"] < 0.05
     assert against_untuned(board, f"{task}/monolingual/map")["difference"] > -0.005
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[str, Any]:
+    return json.loads((PUBLISHED / "study.json").read_text(encoding="utf-8"))
+
+
+def test_the_study_is_complete_and_its_page_is_up_to_date(study: dict[str, Any], tmp_path: Path) -> None:
+    assert study["items"]["done"] == study["items"]["all"]
+    documented = ROOT / "docs" / "study.md"
+    write_page(study, "study/alpha-sweep.png", "beir-hybrid study --preset offline", tmp_path / "study.md")
+    assert (tmp_path / "study.md").read_text(encoding="utf-8") == documented.read_text(encoding="utf-8")
+    assert (documented.parent / "study" / "alpha-sweep.png").is_file()
+
+
+def test_the_study_and_the_leaderboard_agree(study: dict[str, Any], board: dict[str, Any]) -> None:
+    compared = 0
+    for system in study["systems"]:
+        row = board["rows"].get(f"{system['experiment']}-{system['system'].lower().replace('hybrid-0.5', 'hybrid')}")
+        for column, figure in system["figures"].items() if row else ():
+            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], abs=1e-6), (system, column)
+            compared += 1
+    assert compared >= 60
 
 
 def test_what_is_published_stays_small() -> None:

@@ -108,9 +108,7 @@ def test_without_the_extra_nothing_is_written(tmp_path: Path, monkeypatch: pytes
 def test_the_command_prints_the_table_and_where_to_look(
     small: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What the command sets is taken back after the test.
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # what the command sets is taken back after the test
     run = quickstart.quickstart
     monkeypatch.setattr(quickstart, "quickstart", lambda out, quiet: run(out, quiet, small))
     done = CliRunner().invoke(cli.app, ["quickstart", "--out", str(tmp_path / "out")], catch_exceptions=False)

@@ -37,6 +37,7 @@ from beir_hybrid.study.heads import HeadBench, whole_model
 from beir_hybrid.study.held_out import held_out_corpus, held_out_rows, split
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
+from beir_hybrid.study.page import write_page
 from beir_hybrid.study.report import write_report
 from beir_hybrid.study.run import make_plan, run_study
 from beir_hybrid.study.summary import summarise
@@ -439,6 +440,25 @@ def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:
     [bias] = claims["less-bias"]["parts"]
     assert bias["metric"] == "rank_distance" and bias["favourable"] == (bias["difference"] < 0)
     assert {part["language"] for part in claims["unseen-languages"]["parts"]} == set("ar es hi vi zh".split())
+    case = {"experiment": study.experiments[0].name, "task": "MLQAR"}
+    assert all(claim["cases"] == [{**case, "verdict": claim["verdict"]}] for claim in claims.values())
+
+
+def test_several_cases_are_judged_one_by_one(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study, out = done
+    summary = summarise(study, make_plan(study, out))
+    first, second = summary["claims"][:2]
+    first["cases"] = [
+        {"experiment": "one", "task": "MLQAR", "verdict": SUPPORTED},
+        {"experiment": "two", "task": "XQuADR", "verdict": NOT_SUPPORTED},
+    ]
+    second["cases"] = first["cases"][:1]
+    summary["claims"] = [first, second]
+    write_page(summary, None, "", tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+    assert "| claim | one to MLQA-R | two to XQuAD-R |" in page
+    assert f"| {first['text']} | {SUPPORTED} | {NOT_SUPPORTED} |" in page
+    assert f"| {second['text']} | {SUPPORTED} | not tested |" in page
 
 
 def test_the_report_is_the_same_each_time(done: tuple[Study, Path], tmp_path: Path) -> None:

@@ -91,12 +91,33 @@ def _verdicts(summary: Summary) -> Iterator[str]:
         "not supported here is not supported for what was trained here.",
         "",
     )
+    yield from _cases(summary)
     if any(claim["seeds"] == 1 for claim in summary["claims"]):
         yield from (
             "With a single seed a comparison is about two particular checkpoints, not about two ways of training: its "
             "p value says nothing about what another seed would give.",
             "",
         )
+
+
+def _cases(summary: Summary) -> Iterator[str]:
+    """Show the verdicts for each training and test set alone."""
+    verdicts = {
+        (claim["text"], case["experiment"], case["task"]): case["verdict"]
+        for claim in summary["claims"]
+        for case in claim["cases"]
+    }
+    cases = list(dict.fromkeys((experiment, task) for _, experiment, task in verdicts))
+    if len(cases) < 2:
+        return
+    yield from ("The same, for each training and test set alone:", "")
+    headings = (f"{experiment} to {_data_set(task)}" for experiment, task in cases)
+    claims = dict.fromkeys(claim["text"] for claim in summary["claims"])
+    yield from _table(
+        ("claim", *headings),
+        ((claim, *(verdicts.get((claim, *case), "not tested") for case in cases)) for claim in claims),
+    )
+    yield ""
 
 
 def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
@@ -276,7 +297,8 @@ def _times(summary: Summary) -> Iterator[str]:
     total = sum(of_kind["seconds"] for of_kind in summary["times"].values()) / 60
     yield from (
         "",
-        f"Added up over all items: {total:.0f} minutes; processes that work side by side (`--jobs`) share them.",
+        f"Added up over all items: {total:.0f} minutes; processes that work side by side (`--jobs`) share them. Texts "
+        "that were in the embedding cache, from whatever command, are not counted.",
     )
 
 

@@ -136,10 +136,26 @@ def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
                         "base": base.name,
                         "seeds": len(base.seeds),
                         "verdict": verdict(asked),
+                        "cases": _cases(asked),
                         "parts": [_part(part) for part in asked],
                     }
                 )
     return claims
+
+
+def _cases(parts: Sequence[Part]) -> list[dict[str, str]]:
+    """Judge a claim for each training and test set alone."""
+    cases = dict.fromkeys((part.contrast.experiment.name, part.contrast.column.task) for part in parts)
+    return [
+        {
+            "experiment": experiment,
+            "task": task,
+            "verdict": verdict(
+                [p for p in parts if (p.contrast.experiment.name, p.contrast.column.task) == (experiment, task)]
+            ),
+        }
+        for experiment, task in cases
+    ]
 
 
 def _part(part: Part) -> dict[str, Any]:
