@@ -16,7 +16,7 @@ endif
 .PHONY: help quickstart run ours test lint wheel clean
 
 help:
-	@echo "make quickstart  train, evaluate and compare on generated data: minutes, no download, nothing to set up"
+	@echo "make quickstart  train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
 	@echo "make run         evaluate the offline encoder on XQuAD-R and print the setting averages"
 	@echo "make ours        train the heads that come with the package again"
 	@echo "make test        lint, types and all tests"

@@ -52,7 +52,7 @@ def _tests(
         return "Nothing was tested against a baseline: that needs rank tables of both models."
     names = {baseline.mark: baseline for baseline in baselines}
     marks = ", ".join(
-        f"{mark} than {baseline.label}{'' if baseline.base is None else ' of the same base encoder'}"
+        f"{mark} than {baseline.label}{'' if baseline.base is None else ' of the same group'}"
         for mark, baseline in names.items()
     )
     return (

@@ -102,7 +102,7 @@ def _differences(board: Board, differences: Differences, name_of: _Names, legibl
         axis.set_axis_off()
     axes[0].set_yticks(range(len(differences.rows)), [name_of(key) for key in differences.rows], fontsize=8)
     axes[0].invert_yaxis()
-    base = " of the same base encoder" if differences.of_same_base else ""
+    base = " of the same group" if differences.of_same_base else ""
     figure.supxlabel(
         f"difference to {legible(differences.label)}{base}, {100 * board['confidence']:g} % interval", fontsize=9
     )

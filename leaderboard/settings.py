@@ -56,7 +56,7 @@ class ModelEntry:
             that they match are training seeds of one recipe.
         base: The base encoder, by which rows are grouped.
         batching: How training batches were made: ``X-X``, ``X-Y``, ``hybrid``; None if that does not apply.
-        baseline: Label as a baseline, e.g. ``X-X``; the rows of the same base encoder are compared with it.
+        baseline: Label as a baseline, e.g. ``X-X``; the rows of the same base are compared with it.
         seen: Tasks whose data the model was trained on; None if manifests and model metadata are to say so.
     """
 

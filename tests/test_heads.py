@@ -166,14 +166,15 @@ def scores(monolingual: float, multilingual: float) -> dict[str, dict[str, float
 
 def test_what_loses_monolingual_quality_on_one_source_is_not_chosen() -> None:
     base = scores(0.7, 0.3)
-    careful = Trial(0.1, 0.5, scores(0.696, 0.4))
-    bold = Trial(0.1, 1.0, scores(0.69, 0.5))
-    weak = Trial(0.1, 0.2, scores(0.7, 0.35))
+    careful = Trial(1e-4, 0.1, 0.5, scores(0.696, 0.4))
+    bold = Trial(1e-4, 0.1, 1.0, scores(0.69, 0.5))
+    weak = Trial(1e-4, 0.1, 0.2, scores(0.7, 0.35))
     assert choose(base, [weak, bold, careful]) is careful
     assert "every setting loses" in refusal(lambda: choose(base, [bold]))
 
 
 def test_each_source_is_left_out_once(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("beir_hybrid.encoders.choose_recipe.LEARNING_RATES", (1e-2,))
     monkeypatch.setattr("beir_hybrid.encoders.choose_recipe.TEMPERATURES", (0.1,))
     monkeypatch.setattr("beir_hybrid.encoders.choose_recipe.INTERPOLATIONS", (0.5, 1.0))
     trained_on, matrices = [], []
@@ -185,7 +186,7 @@ def test_each_source_is_left_out_once(base: Path, tmp_path: Path, monkeypatch: p
     recipe = HeadsRecipe({**SETTINGS, "data": ("xquad-r", "mlqa-r"), "batching": "hybrid"})
     of_base, trials = try_all(recipe, base=str(base), quiet=True)
     assert trained_on == [["mlqa-r"], ["xquad-r"]]
-    assert [(trial.temperature, trial.interpolation) for trial in trials] == [(0.1, 0.5), (0.1, 1.0)]
+    assert [(t.learning_rate, t.temperature, t.interpolation) for t in trials] == [(1e-2, 0.1, 0.5), (1e-2, 0.1, 1.0)]
     assert all(set(trial.scores) == set(of_base) == {"xquad-r", "mlqa-r"} for trial in trials)
     # For each source: the base, the base again before training, and each interpolation.
     np.testing.assert_allclose(matrices[2], (matrices[3] + np.eye(16)) / 2, atol=1e-6)
@@ -198,7 +199,8 @@ def test_the_shipped_settings_are_those_that_were_chosen() -> None:
     if not record.exists():
         pytest.skip("the published figures are not part of the source distribution")
     chosen = json.loads(record.read_text(encoding="utf-8"))["chosen"]
-    settings = {"temperature": committed.settings["temperature"], "interpolation": committed.interpolation}
+    settings = {name: committed.settings[name] for name in ("learning_rate", "temperature")}
+    settings["interpolation"] = committed.interpolation
     assert chosen == settings
 
 

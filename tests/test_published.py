@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from beir_hybrid.encoders import e5_q4, heads
 from beir_hybrid.study.page import write_page
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +38,22 @@ def test_ours_is_better_than_its_base_and_keeps_monolingual_quality(board: dict[
     less_biased = against_untuned(board, f"{task}/multilingual/rank_distance")
     assert less_biased["difference"] < 0 and less_biased["p_corrected"] < 0.05
     assert against_untuned(board, f"{task}/monolingual/map")["difference"] > -0.005
+
+
+@pytest.mark.parametrize("name", heads.BATCHINGS)
+def test_the_figures_are_those_of_the_heads_in_the_package(board: dict[str, Any], name: str) -> None:
+    head = heads.find_head(name)
+    assert head is not None
+    if heads.base_meta().revision != e5_q4.REVISION:
+        pytest.skip("the extra offline is not installed: the heads have another base")
+    assert board["rows"][name]["revisions"] == [head.revision()]
+
+
+def test_what_the_base_has_seen_is_marked(board: dict[str, Any]) -> None:
+    for key, row in board["rows"].items():
+        seen = {column for column, cell in row["cells"].items() if cell["seen_in_training"]}
+        expected = {column for column in row["cells"] if column.startswith("XQuADR")}
+        assert row["published"] or seen == (set() if key == "BM25" else expected), key
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.small_models import save_labse
 from tests.test_xquad_r import use_small_data
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "train_hybrid.py"
+README = Path(__file__).parents[1] / "README.md"
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def test_it_is_25_lines() -> None:
@@ -21,6 +24,20 @@ def test_it_is_25_lines() -> None:
 
 def test_the_documentation_shows_it_as_it_is() -> None:
     assert SCRIPT.read_text() in (SCRIPT.parent / "training.md").read_text()
+
+
+def test_the_lines_in_the_readme_train_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_small_data(tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    base = save_labse(tmp_path / "base")
+    (lines,) = (block for block in CODE.findall(README.read_text(encoding="utf-8")) if "HybridBatchSampler" in block)
+    for shown, small in (("intfloat/multilingual-e5-small", str(base)), ("batch_size=64", "batch_size=2")):
+        assert shown in lines
+        lines = lines.replace(shown, small)
+    exec(compile(lines, str(README), "exec"), {})
+    trained = SentenceTransformer("my-model")
+    assert trained.encode_query("en question q0?").shape == (16,)
+    assert trained.prompts["document"] == "passage: "
 
 
 def test_it_trains_and_evaluates(

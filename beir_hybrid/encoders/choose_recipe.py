@@ -1,4 +1,4 @@
-"""Chooses temperature and interpolation of the shipped heads: ``python -m beir_hybrid.encoders.choose_recipe``.
+"""Chooses settings of the shipped heads on training data: ``python -m beir_hybrid.encoders.choose_recipe``.
 
 No evaluation data are looked at: each source of training data is left out in turn, a head is trained on the others and
 evaluated on the one left out, whose texts are of another kind. What a head gains there it may gain elsewhere.
@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
     from beir_hybrid.training.parallel_pairs import ParallelPairs
 
+LEARNING_RATES = (1e-4, 3e-4)
 TEMPERATURES = (0.05, 0.1, 0.2)
 INTERPOLATIONS = (0.25, 0.5, 0.75, 1.0)
 MOST_LOST = 0.005
@@ -43,11 +44,13 @@ class Trial:
     """A setting, and what it gives on the sources left out.
 
     Attributes:
+        learning_rate: Peak learning rate.
         temperature: Temperature of the loss.
         interpolation: Weight of the trained matrix; that of the identity is the rest.
         scores: What it gives.
     """
 
+    learning_rate: float
     temperature: float
     interpolation: float
     scores: Scores
@@ -105,19 +108,20 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
         for _, column, texts in pairs.texts():
             bench.embed({column: texts.to_pylist()}, progress=not quiet)
     of_base: dict[str, Mapping[str, float]] = {}
-    of_trials: dict[tuple[float, float], dict[str, Mapping[str, float]]] = {}
+    of_trials: dict[tuple[float, float, float], dict[str, Mapping[str, float]]] = {}
     with no_progress_bars():
         for left_out, pairs in sources.items():
             evaluate = _evaluator(pairs)
             bench.reset()
             of_base[left_out] = evaluate(bench.model)
             others = {name: other for name, other in sources.items() if name != left_out}
-            for temperature in TEMPERATURES:
-                bench.train([*others.values()], replace(settings, temperature=temperature, data=tuple(others)))
+            for rate, temperature in product(LEARNING_RATES, TEMPERATURES):
+                tried = replace(settings, learning_rate=rate, temperature=temperature, data=tuple(others))
+                bench.train([*others.values()], tried)
                 for interpolation in _interpolations(bench):
-                    scores = of_trials.setdefault((temperature, interpolation), {})
+                    scores = of_trials.setdefault((rate, temperature, interpolation), {})
                     scores[left_out] = evaluate(bench.model)
-    trials = [Trial(*key, of_trials[key]) for key in product(TEMPERATURES, INTERPOLATIONS)]
+    trials = [Trial(*key, scores) for key, scores in sorted(of_trials.items())]
     return of_base, trials
 
 
@@ -145,17 +149,18 @@ def _report(base: Scores, trials: Sequence[Trial], chosen: Trial) -> dict[str, A
         "rule": "The best multilingual mAP, a mean over the sources, of those that lose at most "
         f"{MOST_LOST:g} monolingual mAP against the base on every source.",
         "base": base,
-        "trials": [
-            {"temperature": trial.temperature, "interpolation": trial.interpolation, "scores": trial.scores}
-            for trial in trials
-        ],
-        "chosen": {"temperature": chosen.temperature, "interpolation": chosen.interpolation},
+        "trials": [asdict(trial) for trial in trials],
+        "chosen": _settings(chosen),
     }
+
+
+def _settings(trial: Trial) -> dict[str, float]:
+    return {name: value for name, value in asdict(trial).items() if name != "scores"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
-    parser = argparse.ArgumentParser(description="Choose temperature and interpolation of the heads on training data.")
+    parser = argparse.ArgumentParser(description="Choose settings of the heads on training data.")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="all other settings, default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for all figures")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
@@ -168,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BeirHybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"temperature {chosen.temperature:g}, interpolation {chosen.interpolation:g}")
+    print(", ".join(f"{name} {value:g}" for name, value in _settings(chosen).items()))
     return 0
 
 

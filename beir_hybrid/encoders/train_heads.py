@@ -1,6 +1,6 @@
 """Trains the heads that come with the package: ``make ours``, or ``python -m beir_hybrid.encoders.train_heads``.
 
-One recipe, three ways to make batches. Embeddings of the training texts are kept, so a second run takes a minute. What
+One recipe, three ways to make batches. Embeddings of the training texts are kept, so a second run embeds nothing. What
 is shipped lies between the trained matrix and the identity, which is the base: that keeps more of what the base can do
 on texts of other kinds than those trained on (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 """
