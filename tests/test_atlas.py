@@ -198,6 +198,26 @@ def test_some_facts_are_as_everybody_knows_them() -> None:
     assert not set(FOREIGN_LANGUAGES) & set(atlas.LANGUAGES)
 
 
+def test_names_are_written_as_within_a_sentence() -> None:
+    facts = {fact.id: fact for fact in all_facts()}
+    assert facts["official_languages-country-CY"].value["el"] == "ελληνικά και τουρκικά"
+    assert facts["script-language-be"].value["el"] == "κυριλλικό"
+    assert facts["currency-country-US"].value["el"] == "δολάριο ΗΠΑ"
+    assert facts["former_currency-country-IT"].value["ru"] == "итальянская лира"
+    assert facts["first_weekday-country-PL"].value["tr"] == "pazartesi"
+    assert facts["first_weekday-country-PL"].value["vi"] == "thứ Hai"
+    days_and_months = [fact.item["tr"] for fact in facts.values() if fact.item]
+    assert days_and_months and all(item.islower() for item in days_and_months)
+    assert facts["currency-country-CD"].name["es"] == "la República Democrática del Congo"
+    assert facts["currency-country-BS"].name["en"] == "the Bahamas"
+
+
+def test_a_space_follows_a_bracket_in_thai() -> None:
+    texts = [write(fact, "th") for fact in all_facts() for write in (atlas.question_text, atlas.passage_text)]
+    assert any("เมียนมา (พม่า) " in text for text in texts)
+    assert not [text for text in texts if re.search(r"\)[\u0e00-\u0e7f]", text)]
+
+
 def test_reading_some_languages() -> None:
     read = corpora.load("atlas-r", ["zh", "ar"])
     assert list(read.languages) == ["ar", "zh"]

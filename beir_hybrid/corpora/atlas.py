@@ -8,6 +8,7 @@ and is not a benchmark of the literature.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
@@ -24,7 +25,7 @@ NAME = "atlas-r"
 LICENCE = "unicode-3.0"
 
 PUBLISHED_BABEL = "2.18.0"
-PUBLISHED_REVISION = "815d6cd6fcbf1d687dce142a40dcdb8ac6a4b16756f263e61fcbe525752e9294"
+PUBLISHED_REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
 """What ``content_hash`` gives with that version of babel, which constraints.txt pins; see ``revision``."""
 
 _SHARED_FORMS = {"weekday_word": "word", "month_word": "word"}
@@ -116,6 +117,8 @@ def _forms(fact: Fact, language: str) -> Forms:
 def _sentence(fact: Fact, language: str, kind: str, forms: Sequence[str]) -> str:
     form = forms[stable_number(kind, fact.id, language, below=len(forms))]
     text = form.format(entity=fact.name[language], value=fact.value[language], item=fact.item.get(language, ""))
+    if language == "th":  # words adjoin, but a space follows a bracket
+        text = re.sub(r"\)(?=[\u0e00-\u0e7f])", ") ", text)
     if text.endswith(".."):  # an abbreviation at the end of the sentence
         text = text[:-1]
     first = "İ" if language == "tr" and text[0] == "i" else text[0].upper()

@@ -16,8 +16,24 @@ LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 Texts = Mapping[str, str]
 """Language -> text, in all of ``LANGUAGES``."""
 
-_WITH_ARTICLE = frozenset("AE BS CF DO GB GM KM MH MV NL PH SB SC US".split())
-"""Countries whose English name takes the article."""
+_ARTICLES = {
+    "en": ("the", frozenset("AE BS CF DO GB GM KM MH MV NL PH SB SC US".split())),
+    "es": ("la", frozenset("CD CF DO".split())),
+}
+"""Language -> its article, and the countries whose name takes it there."""
+
+_COMMON_NOUNS = {
+    "language": {"el": "", "vi": "Tiếng "},
+    "script": {"el": "", "vi": "Chữ "},
+    "currency": {"el": "", "ru": ""},
+    "time zone": {"vi": "Giờ "},
+    "weekday": {"tr": "", "vi": "Thứ "},
+    "month": {"tr": ""},
+}
+"""Kind of name -> language -> how the names begin that have a small first letter within a sentence.
+
+CLDR may write them as in a list: "Tiếng Séc", "Кипрский фунт", "Pazartesi".
+"""
 
 # CLDR has two forms of a month: the one within a date, often a genitive, and the one by itself. babel gives the second
 # reliably only where a language has its own; elsewhere it may give another language's (babel 2.18).
@@ -30,12 +46,15 @@ _SPACES = dict.fromkeys(map(ord, "\xa0\u202f"), " ")
 def country(code: str) -> Texts | None:
     """Return the name of a country in each language; None if CLDR lacks one, as for all functions here."""
     names = _in_all(lambda locale: locale.territories.get(code))
-    return {**names, "en": f"the {names['en']}"} if names and code in _WITH_ARTICLE else names
+    if names is None:
+        return None
+    articles = {language: article for language, (article, codes) in _ARTICLES.items() if code in codes}
+    return {**names, **{language: f"{article} {names[language]}" for language, article in articles.items()}}
 
 
 def language(code: str) -> Texts | None:
     """Return the name of a language in each language."""
-    return _in_all(lambda locale: _as_in_a_sentence(locale, locale.languages.get(code)))
+    return _in_all(lambda locale: _as_in_a_sentence("language", locale, locale.languages.get(code)))
 
 
 def list_of_languages(codes: Sequence[str]) -> Texts | None:
@@ -48,29 +67,35 @@ def list_of_languages(codes: Sequence[str]) -> Texts | None:
 
 def currency(code: str) -> Texts | None:
     """Return the name of a currency in each language."""
-    return _in_all(lambda locale: locale.currencies.get(code))
+    return _in_all(lambda locale: _as_in_a_sentence("currency", locale, locale.currencies.get(code)))
 
 
 def script(code: str) -> Texts | None:
     """Return the name of a script in each language."""
-    return _in_all(lambda locale: _as_in_a_sentence(locale, locale.scripts.get(code)))
+    return _in_all(lambda locale: _as_in_a_sentence("script", locale, locale.scripts.get(code)))
 
 
 def time_zone(metazone: str) -> Texts | None:
     """Return the name of a metazone's standard time in each language."""
     return _in_all(
-        lambda locale: _as_in_a_sentence(locale, locale.meta_zones.get(metazone, {}).get("long", {}).get("standard"))
+        lambda locale: _as_in_a_sentence(
+            "time zone", locale, locale.meta_zones.get(metazone, {}).get("long", {}).get("standard")
+        )
     )
 
 
 def weekday(number: int) -> Texts | None:
     """Return the name of a day in each language, 0 for Monday."""
-    return _in_all(lambda locale: locale.days["format"]["wide"].get(number))
+    return _in_all(lambda locale: _as_in_a_sentence("weekday", locale, locale.days["format"]["wide"].get(number)))
 
 
 def month(number: int) -> Texts | None:
     """Return the name of a month in each language, 1 for January."""
-    return _in_all(lambda locale: locale.months[_MONTH_CONTEXT.get(locale.language, "format")]["wide"].get(number))
+    return _in_all(
+        lambda locale: _as_in_a_sentence(
+            "month", locale, locale.months[_MONTH_CONTEXT.get(locale.language, "format")]["wide"].get(number)
+        )
+    )
 
 
 def same_in_all(text: str) -> Texts:
@@ -107,7 +132,9 @@ def _joined(locale: Locale, parts: Sequence[str]) -> str:
     return re.sub(r" y (?=h?i(?!e))", " e ", text) if locale.language == "es" else text
 
 
-def _as_in_a_sentence(locale: Locale, name: str | None) -> str | None:
-    """Return a name with a small first letter where CLDR writes a common noun as in a list: "Tiếng Séc"."""
-    generic = {"vi": ("Tiếng ", "Chữ ", "Giờ ")}.get(locale.language, ())
-    return name[0].lower() + name[1:] if name and name.startswith(generic) else name
+def _as_in_a_sentence(kind: str, locale: Locale, name: str | None) -> str | None:
+    """Return a name with a small first letter if it is a common noun, see ``_COMMON_NOUNS``."""
+    beginning = _COMMON_NOUNS[kind].get(locale.language)
+    if not name or beginning is None or not name.startswith(beginning):
+        return name
+    return name[0].lower() + name[1:]

@@ -52,7 +52,7 @@ FORMS = {
     "official_languages": Forms(
         questions=(
             "Welche Amtssprache oder welche Amtssprachen hat das Land {entity}?",
-            "{entity}: In welcher Sprache werden dort die Gesetze geschrieben?",
+            "{entity}: Welche Sprache ist dort amtlich?",
             "Welche Sprachen haben im Land {entity} offiziellen Rang?",
         ),
         passages=(

@@ -52,7 +52,7 @@ FORMS = {
     "official_languages": Forms(
         questions=(
             "What is the official language of {entity}, or what are they if there are several?",
-            "In which language does the government of {entity} write its laws?",
+            "What language does {entity} use officially?",
             "Which languages have official status in {entity}?",
         ),
         passages=(
@@ -79,7 +79,7 @@ FORMS = {
         ),
         passages=(
             "Every seven days in {entity} a new week starts on {value}.",
-            "{value} fills the leftmost or top place of a calendar printed for {entity}.",
+            "{value} fills the opening place of a calendar printed for {entity}.",
         ),
     ),
     "script": Forms(

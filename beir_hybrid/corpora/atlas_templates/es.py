@@ -24,7 +24,7 @@ FORMS = {
         ),
         passages=(
             "La divisa que precedió en {entity} a la de ahora se llamaba «{value}».",
-            "Antes de adoptar otra unidad de curso legal, {entity} llevaba sus cuentas en «{value}».",
+            "Antes de adoptar otro medio de pago legal, {entity} llevaba sus cuentas en la unidad «{value}».",
         ),
     ),
     "currency_since": Forms(
@@ -52,7 +52,7 @@ FORMS = {
     "official_languages": Forms(
         questions=(
             "¿Cuál es la lengua oficial de {entity}, o cuáles son si hay varias?",
-            "¿En qué idioma redacta sus leyes el Gobierno de {entity}?",
+            "¿Qué lengua se usa oficialmente en {entity}?",
             "¿Qué idiomas tienen carácter oficial en {entity}?",
         ),
         passages=(

@@ -10,7 +10,7 @@ class Forms(NamedTuple):
 
     The fields of a template: ``{entity}``, what the fact is about; ``{value}``, the answer, in passages only; and, for
     ``word``, ``{item}``, the day or month asked for. A country stands in the nominative and without an article, in
-    English with its article.
+    English and Spanish with the one that belongs to its name.
 
     Attributes:
         questions: Paraphrases of the question.

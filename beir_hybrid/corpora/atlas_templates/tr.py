@@ -35,7 +35,7 @@ FORMS = {
         ),
         passages=(
             "{entity} devletinin günümüzdeki yasal ödeme aracı {value} yılında kabul edildi.",
-            "{entity} ülkesinde hesaplar {value} yılından beri aynı birimle tutulur.",
+            "{entity} ülkesinde hesaplar {value} yılından beri aynı birimle tutuluyor.",
         ),
     ),
     "currency_symbol": Forms(
@@ -52,12 +52,12 @@ FORMS = {
     "official_languages": Forms(
         questions=(
             "{entity} ülkesinin resmî dili veya dilleri hangileridir?",
-            "{entity}: Orada yasalar hangi dilde yazılır?",
-            "{entity} ülkesinde hükûmet hangi dilleri kullanır?",
+            "{entity}: Orada resmî olarak hangi dil kullanılır?",
+            "{entity} ülkesinde hangi diller resmî statüye sahiptir?",
         ),
         passages=(
-            "{entity} devletinin kamu kurumlarında çalışmalar şöyle yürütülür: {value}.",
-            "{entity} ülkesinde devlet işlemleri için benimsenen: {value}.",
+            "{entity} devletinin kamu kurumlarında {value} konuşulup yazılır.",
+            "{entity} ülkesinde devlet işlemleri için şu benimsenmiştir: {value}.",
         ),
     ),
     "time_zone": Forms(
@@ -67,7 +67,7 @@ FORMS = {
             "{entity} ülkesinde hangi standart saat geçerlidir?",
         ),
         passages=(
-            "{entity} topraklarının tamamında uygulanan: {value}.",
+            "{entity} topraklarının tamamında şu uygulanır: {value}.",
             "{entity} devletinin bağlı olduğu kuşağın adı şöyledir: {value}.",
         ),
     ),
@@ -79,13 +79,13 @@ FORMS = {
         ),
         passages=(
             "{entity} devletinde yeni yedi günlük dönem {value} günüyle açılır.",
-            "{entity} için basılan bir takvimin en soldaki sütunu {value} gününe aittir.",
+            "{entity} için basılan bir takvimin baştaki sütunu {value} gününe aittir.",
         ),
     ),
     "script": Forms(
         questions=(
             "{entity} hangi alfabeyle yazılır?",
-            "{entity} yazmak için hangi harfler kullanılır?",
+            "{entity} metinlerini yazmak için hangi harfler kullanılır?",
             "{entity} olarak bilinen dilin yazı sistemi nedir?",
         ),
         passages=(
@@ -95,12 +95,12 @@ FORMS = {
     ),
     "word": Forms(
         questions=(
-            "{entity} konuşurken “{item}” yerine ne denir?",
-            "Dil {entity} ise “{item}” kavramının karşılığı nedir?",
-            "{entity} içinde hangi kelime “{item}” anlamına gelir?",
+            "{entity}: Bu dilde “{item}” nasıl söylenir?",
+            "{entity} söz konusu olduğunda “{item}” kavramının karşılığı nedir?",
+            "{entity} kelimelerinden hangisi “{item}” anlamına gelir?",
         ),
         passages=(
-            "{entity} konuşanlar “{item}” yerine “{value}” sözcüğünü kullanır.",
+            "Ana dili {entity} olanlar “{item}” yerine “{value}” sözcüğünü kullanır.",
             "{entity} sözlüklerinde “{item}” maddesinin yanında “{value}” yazar.",
         ),
     ),

@@ -31,7 +31,7 @@ FORMS = {
         questions=(
             "{entity} có loại tiền tệ hiện nay từ khi nào?",
             "{entity} bắt đầu dùng đồng tiền ngày nay vào năm nào?",
-            "Đồng tiền đang lưu hành ở {entity} đã có từ bao lâu?",
+            "Đồng tiền đang lưu hành ở {entity} đã có từ bao giờ?",
         ),
         passages=(
             "Đơn vị thanh toán hiện hành của {entity} được chấp nhận năm {value}.",
@@ -52,8 +52,8 @@ FORMS = {
     "official_languages": Forms(
         questions=(
             "Ngôn ngữ chính thức của {entity} là gì?",
-            "Luật pháp của {entity} được viết bằng tiếng nào?",
-            "Chính phủ {entity} sử dụng những ngôn ngữ nào?",
+            "{entity} chính thức dùng tiếng nào?",
+            "Những ngôn ngữ nào có địa vị chính thức ở {entity}?",
         ),
         passages=(
             "Cơ quan công quyền tại {entity} làm việc bằng {value}.",
@@ -79,7 +79,7 @@ FORMS = {
         ),
         passages=(
             "Cứ bảy ngày, {entity} lại mở ra một tuần mới với {value}.",
-            "Cột bên trái nhất của tờ lịch in cho {entity} dành cho {value}.",
+            "Cột mở đầu của tờ lịch in cho {entity} dành cho {value}.",
         ),
     ),
     "script": Forms(
@@ -112,7 +112,7 @@ FORMS = {
         ),
         passages=(
             "{entity} được liệt kê quốc tế dưới tên {value}.",
-            "Trong thanh toán liên ngân hàng, {value} chỉ {entity}.",
+            "Trong thanh toán liên ngân hàng, {value} dùng để chỉ {entity}.",
         ),
     ),
 }

@@ -20,7 +20,7 @@ FORMS = {
         questions=(
             "{entity}在现行货币之前用的是什么货币？",
             "上一次换币之前，{entity}的人用什么付款？",
-            "在今天的钱取代它之前，{entity}流通的是哪种钱？",
+            "在被今天的钱取代之前，{entity}流通的是哪种钱？",
         ),
         passages=(
             "{entity}目前法定支付手段的前身是{value}。",
@@ -46,14 +46,14 @@ FORMS = {
         ),
         passages=(
             "{entity}的商店用“{value}”标明商品值多少。",
-            "在{entity}记账时，款项写作“{value}”。",
+            "在{entity}记账时，款项会加注“{value}”。",
         ),
     ),
     "official_languages": Forms(
         questions=(
             "{entity}的官方语言是什么？",
-            "{entity}的法律用哪种语言写成？",
-            "{entity}政府使用哪些语言？",
+            "{entity}官方使用哪种语言？",
+            "哪些语言在{entity}具有官方地位？",
         ),
         passages=(
             "{entity}的公共机构以{value}办公。",
@@ -67,8 +67,8 @@ FORMS = {
             "{entity}的人按哪一种标准时生活？",
         ),
         passages=(
-            "{entity}全境施行{value}。",
-            "{entity}所属的区域叫作{value}。",
+            "{entity}全境实行{value}。",
+            "{entity}所在的区域采用{value}。",
         ),
     ),
     "first_weekday": Forms(
@@ -79,7 +79,7 @@ FORMS = {
         ),
         passages=(
             "在{entity}，每七天一轮，由{value}开头。",
-            "为{entity}印制的月历，最左一列是{value}。",
+            "为{entity}印制的月历，首列是{value}。",
         ),
     ),
     "script": Forms(
@@ -89,8 +89,8 @@ FORMS = {
             "{entity}的书写系统是什么？",
         ),
         passages=(
-            "{entity}的文本以{value}排版。",
-            "{entity}书籍通常印成{value}。",
+            "{entity}的文本以{value}铅字排版。",
+            "{entity}书籍通常以{value}的字形印刷。",
         ),
     ),
     "word": Forms(
