@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from beir_hybrid.study.heads import HeadBench
     from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
     from beir_hybrid.training.parallel_pairs import ParallelPairs
+    from beir_hybrid.training.recipe import Recipe
 
 LEARNING_RATES = (1e-4, 3e-4)
 TEMPERATURES = (0.05, 0.1, 0.2)
@@ -114,23 +115,23 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
             evaluate = _evaluator(pairs)
             bench.reset()
             of_base[left_out] = evaluate(bench.model)
-            others = {name: other for name, other in sources.items() if name != left_out}
-            for rate, temperature in product(LEARNING_RATES, TEMPERATURES):
-                tried = replace(settings, learning_rate=rate, temperature=temperature, data=tuple(others))
-                bench.train([*others.values()], tried)
-                for interpolation in _interpolations(bench):
-                    scores = of_trials.setdefault((rate, temperature, interpolation), {})
-                    scores[left_out] = evaluate(bench.model)
-    trials = [Trial(*key, scores) for key, scores in sorted(of_trials.items())]
-    return of_base, trials
+            others = [other for name, other in sources.items() if name != left_out]
+            for tried in _trained(bench, others, settings):
+                of_trials.setdefault(tried, {})[left_out] = evaluate(bench.model)
+    return of_base, [Trial(*tried, scores) for tried, scores in sorted(of_trials.items())]
 
 
-def _interpolations(bench: HeadBench) -> Iterator[float]:
-    """Set the head to each interpolation of the trained matrix in turn."""
-    trained = bench.matrix()
-    for interpolation in INTERPOLATIONS:
-        bench.set_matrix(interpolated(trained, interpolation))
-        yield interpolation
+def _trained(
+    bench: HeadBench, parts: Sequence[ParallelPairs], settings: Recipe
+) -> Iterator[tuple[float, float, float]]:
+    """Make the head that of each learning rate, temperature and interpolation in turn."""
+    for rate, temperature in product(LEARNING_RATES, TEMPERATURES):
+        data = tuple(part.source for part in parts)
+        bench.train(parts, replace(settings, learning_rate=rate, temperature=temperature, data=data))
+        matrix = bench.matrix()
+        for interpolation in INTERPOLATIONS:
+            bench.set_matrix(interpolated(matrix, interpolation))
+            yield rate, temperature, interpolation
 
 
 def _evaluator(pairs: ParallelPairs) -> MultilingualRetrievalEvaluator:
