@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from mteb.cache import ResultCache
 from safetensors.numpy import load_file
+from sentence_transformers.sentence_transformer.modules import Dense
 from typer.testing import CliRunner
 
 from beir_hybrid.cli import app
@@ -33,7 +34,7 @@ from beir_hybrid.study.definition import (
     selection_system,
 )
 from beir_hybrid.study.evaluation import ModelName, evaluate, wrapped
-from beir_hybrid.study.heads import HeadBench, whole_model
+from beir_hybrid.study.heads import HeadBench
 from beir_hybrid.study.held_out import held_out_corpus, held_out_rows, split
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
@@ -44,6 +45,7 @@ from beir_hybrid.study.summary import summarise
 from beir_hybrid.study.sweep_plot import sweep_lines
 from beir_hybrid.tasks import XQuADR
 from beir_hybrid.training.base import find_base
+from beir_hybrid.training.head import head_model, with_head
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.recipe import make_recipe
 from beir_hybrid.training.train import RunOptions, train
@@ -236,8 +238,10 @@ def test_looked_up_and_ordinary_evaluation_agree(base: Path, tmp_path: Path) -> 
     bench.load(tmp_path / "head")
     name = ModelName("beir-hybrid-study/one", "1")
     figures = evaluate(wrapped(bench.model, name), name, "XQuADR", tmp_path, 64)
-    ordinary = tmp_path / "ordinary"
-    whole_model(start.load("cpu"), tmp_path / "head").save(str(ordinary))
+    ordinary, encoder = tmp_path / "ordinary", start.load("cpu")
+    trained = head_model(encoder, "")
+    trained[1] = Dense.load(str(tmp_path / "head"))
+    with_head(encoder, trained).save(str(ordinary))
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(ordinary), device="cpu")

@@ -98,6 +98,7 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
     from beir_hybrid.study.heads import HeadBench
     from beir_hybrid.training.base import find_base
     from beir_hybrid.training.pairs import read_source
+    from beir_hybrid.training.parallel_pairs import texts_by_column
     from beir_hybrid.training.recipe import make_recipe
 
     settings = make_recipe(**recipe.settings)
@@ -105,9 +106,7 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
         raise BeirHybridError("settings can be chosen where there are two sources or more: one is left out in turn")
     bench = HeadBench(find_base(base), settings.max_length)
     sources = {name: read_source(name, settings.languages, progress=not quiet) for name in settings.data}
-    for pairs in sources.values():
-        for _, column, texts in pairs.texts():
-            bench.embed({column: texts.to_pylist()}, progress=not quiet)
+    bench.embed(texts_by_column(sources.values()), progress=not quiet)
     of_base: dict[str, Mapping[str, float]] = {}
     of_trials: dict[tuple[float, float, float], dict[str, Mapping[str, float]]] = {}
     with no_progress_bars():

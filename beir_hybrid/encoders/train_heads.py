@@ -34,7 +34,6 @@ EVALUATIONS = ("XQuADR", "MLQAR")
 OVERLAP = "overlap.json"
 """The report of that comparison."""
 
-
 INTERPOLATION = "interpolation"
 """The setting of a recipe, and of a head's manifest, that `beir_hybrid.training.recipe.Recipe` does not have."""
 

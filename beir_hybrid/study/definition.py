@@ -129,19 +129,18 @@ class System:
         """Unique name in the study."""
         return f"{self.experiment.name}_{self.base.name}_{self.label}"
 
-    def recipe(self, settings: Settings, seed: int, data: Sequence[str] | None = None) -> Recipe:
+    def recipe(self, settings: Settings, seed: int) -> Recipe:
         """Return the recipe of a training.
 
         Args:
             settings: Learning rate and temperature.
             seed: Of all random choices.
-            data: Other sources than the experiment's own.
 
         Raises:
             TrainingError: A setting is wrong.
         """
         return make_recipe(
-            data=tuple(data or self.experiment.train),
+            data=self.experiment.train,
             languages=self.experiment.languages,
             batching=self.batching,
             alpha=self.alpha,
@@ -231,12 +230,9 @@ def read_study(path: Path) -> Study:
     """Read a study.toml.
 
     Raises:
-        StudyError: The file is missing or malformed; the message names the entry.
+        BeirHybridError: The file is missing or malformed; the message names the entry.
     """
-    try:
-        content = read_toml(path)
-    except BeirHybridError as error:
-        raise StudyError(str(error)) from error
+    content = read_toml(path)
     try:
         unknown = content.keys() - {"study", "base", "experiment"}
         if unknown:

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers import SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.modules import Dense
 from transformers import PrinterCallback, set_seed
 
@@ -137,17 +137,3 @@ class HeadBench:
     @property
     def _matrix(self) -> torch.Tensor:
         return self._head.linear.weight
-
-
-def whole_model(encoder: SentenceTransformer, folder: Path) -> SentenceTransformer:
-    """Return an ordinary model of Sentence Transformers: an encoder with a saved head.
-
-    Args:
-        encoder: The encoder that the head was trained on.
-        folder: Where `HeadBench.save` put it.
-    """
-    from beir_hybrid.training.head import with_head
-
-    trained = head_model(encoder, "")
-    trained[1] = Dense.load(str(folder))
-    return with_head(encoder, trained)

@@ -23,7 +23,7 @@ from beir_hybrid.study.heads import HeadBench
 from beir_hybrid.training.base import Base, find_base
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.pairs import read_source
-from beir_hybrid.training.parallel_pairs import ParallelPairs
+from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
 from beir_hybrid.training.recipe import Recipe, TrainingError
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Lab:
         return self._benches[key]
 
     def _bench_with_pairs(self, experiment: Experiment, base: StudyBase) -> HeadBench:
-        return self._bench_with(base, f"pairs of {experiment.name}", lambda: _texts_of_pairs(self.pairs(experiment)))
+        return self._bench_with(base, f"pairs of {experiment.name}", lambda: texts_by_column(self.pairs(experiment)))
 
     def _bench_with_task(self, task: str, base: StudyBase) -> HeadBench:
         return self._bench_with(base, task, lambda: _texts_of_corpus(_corpus(task)))
@@ -221,14 +221,6 @@ def _pairs(source: str, languages: tuple[str, ...] | None) -> ParallelPairs:
 @cache
 def _corpus(task: str) -> ParallelCorpus:
     return load(CORPORA[task], progress=False)
-
-
-def _texts_of_pairs(parts: Iterable[ParallelPairs]) -> Texts:
-    texts: dict[str, list[str]] = {"question": [], "answer": []}
-    for part in parts:
-        for _, column, some in part.texts():
-            texts[column] += some.to_pylist()
-    return texts
 
 
 def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:

@@ -157,3 +157,12 @@ def same_answer_labels(n_rows: int, answers: Iterable[tuple[int, str, str]]) -> 
     _, components = connected_components(graph, directed=False)
     labels: NDArray[np.int64] = pa.array(components[:n_rows]).dictionary_encode().indices.to_numpy().astype(np.int64)
     return labels
+
+
+def texts_by_column(parts: Iterable[ParallelPairs]) -> dict[str, list[str]]:
+    """Return the texts of all sources and languages: ``question`` and ``answer`` -> texts, for a model to embed."""
+    texts: dict[str, list[str]] = {"question": [], "answer": []}
+    for part in parts:
+        for _, column, distinct in part.texts():
+            texts[column] += distinct.to_pylist()
+    return texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,6 @@ class TrainingData:
     def languages(self) -> list[str]:
         """Languages of all sources."""
         return list(dict.fromkeys(language for part in self.parts for language in part.languages))
-
-    def texts(self, column: str) -> Iterator[str]:
-        """Yield the texts of a column, ``question`` or ``answer``."""
-        for part in self.parts:
-            for _, kind, texts in part.texts():
-                if kind == column:
-                    yield from texts.to_pylist()
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what a manifest says of the sources."""

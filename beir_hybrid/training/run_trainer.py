@@ -19,6 +19,7 @@ from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.head import fill_embeddings, head_model
 from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
 from beir_hybrid.training.model_card import prepare_card
+from beir_hybrid.training.parallel_pairs import texts_by_column
 from beir_hybrid.training.recipe import Recipe, TrainingError
 from beir_hybrid.training.run_data import TrainingData
 from beir_hybrid.training.safeguards import Safeguards
@@ -146,9 +147,10 @@ def build_trainer(
     model = encoder
     if recipe.tune == "head":
         model = head_model(encoder, start.revision)
+        texts = texts_by_column(data.parts)
         for column, prompt in prompts.items():
-            texts = [*data.texts(column), *_evaluation_texts(evaluator, column)]
-            fill_embeddings(model, prompt, texts, progress=not options.quiet)
+            asked = [*texts[column], *_evaluation_texts(evaluator, column)]
+            fill_embeddings(model, prompt, asked, progress=not options.quiet)
     prepare_card(model, start, data.languages)
     arguments.prompts = prompts
     trainer = _Trainer(
