@@ -1,56 +1,166 @@
-"""Where files are kept, and how they are written so that a killed run leaves nothing half-written."""
+"""Where files are kept, how they are read, and how they are written so that no process, killed or beside us, loses any.
+
+One helper for each: reading a file, writing one atomically, replacing a folder, excluding other processes, and turning
+a name into that of a folder.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
+import json
+import logging
 import os
+import re
+import shutil
+import sys
 import tempfile
 import tomllib
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, first_line
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+HOME_HINT = "set BEIR_HYBRID_HOME to a folder you can write to"
+
+_UMASK = os.umask(0o022)  # read once: asking means setting it for a moment, for all threads
+os.umask(_UMASK)
 
 
 def home() -> Path:
-    """Return the folder for caches and rank tables: BEIR_HYBRID_HOME, else the user's cache folder."""
+    """Return the folder for caches and rank tables: BEIR_HYBRID_HOME, else the user's cache folder.
+
+    Raises:
+        BeirHybridError: It names the home of nobody, or no path at all.
+    """
     configured = os.environ.get("BEIR_HYBRID_HOME")
     if configured:
-        return Path(configured).expanduser()
+        return user_path(configured, "BEIR_HYBRID_HOME=")
     import pooch
 
     return Path(pooch.os_cache("beir-hybrid"))
 
 
-def make_folder(folder: Path) -> Path:
-    """Create ``folder`` with its parents and return it.
+def user_path(name: str | Path, asked_by: str = "") -> Path:
+    """Return the path that a user wrote, ``~`` and ``~user`` expanded.
+
+    Args:
+        name: The path.
+        asked_by: What stands before the path in messages, such as ``--out ``.
 
     Raises:
-        BeirHybridError: It cannot be created or written to.
+        BeirHybridError: The user's home is not known, or no file can have such a name.
+    """
+    try:
+        path = Path(name).expanduser()
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except RuntimeError as error:  # of expanduser
+        raise BeirHybridError(f"{asked_by}{name}: there is no such home folder") from error
+    except (OSError, ValueError) as error:  # too long, a null byte, a loop of links, not allowed to look
+        raise BeirHybridError(f"{asked_by}{shown(name)}: {_reason(error)}") from error
+    return path
+
+
+def shown(name: object, most: int = 200) -> str:
+    """Return a name from a file or a user for a message: one line, nothing a terminal obeys, not endlessly long."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(name))
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def make_folder(folder: Path, hint: str = HOME_HINT) -> Path:
+    """Create ``folder`` with its parents and return it.
+
+    Args:
+        folder: The folder.
+        hint: What to do where it cannot be created.
+
+    Raises:
+        BeirHybridError: It cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise BeirHybridError(
-            f"cannot create the folder {folder}: {error.strerror or error}; "
-            "set BEIR_HYBRID_HOME to a folder you can write to"
+            f"cannot create the folder {shown(folder)}: {_reason(error)}{'; ' if hint else ''}{hint}"
         ) from error
     return folder
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or first_line(error)
+
+
+# Reading
+
+
+@contextmanager
+def reading(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Iterator[None]:
+    """Turn what the file system says while a file is read into one line.
+
+    Args:
+        path: The file.
+        kind: The error to raise.
+
+    Raises:
+        BeirHybridError: Of that kind: the file cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"cannot read {shown(path)}: {_reason(error)}") from error
+
+
+def read_text(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> str:
+    """Return the text of a UTF-8 file, without the byte order mark that some editors write.
+
+    Raises:
+        BeirHybridError: Of the given kind: it cannot be read or is not UTF-8.
+    """
+    try:
+        with reading(path, kind):
+            return path.read_text(encoding="utf-8-sig")
+    except ValueError as error:
+        raise kind(f"{shown(path)} is not a text in UTF-8: {first_line(error)}") from error
+
+
+def read_json(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Any:
+    """Return what a JSON file says.
+
+    Raises:
+        BeirHybridError: Of the given kind: it cannot be read, or is not whole JSON.
+    """
+    text = read_text(path, kind)
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise kind(f"{shown(path)} is nested too deeply to be read") from error
+    except ValueError as error:
+        raise kind(f"{shown(path)} is not a whole JSON file: {first_line(error)}") from error
+
+
+def read_toml(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> dict[str, Any]:
     """Return what a TOML file says.
 
     Raises:
-        BeirHybridError: It cannot be read, or is not TOML.
+        BeirHybridError: Of the given kind: it cannot be read, or is not TOML.
     """
+    text = read_text(path, kind)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BeirHybridError(f"cannot read {path}: {error.strerror or error}") from error
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise kind(f"{shown(path)} is nested too deeply to be read") from error
     except ValueError as error:
-        raise BeirHybridError(f"{path} is not a TOML file: {error}") from error
+        raise kind(f"{shown(path)} is not a TOML file: {first_line(error)}") from error
+
+
+# Writing
 
 
 @contextmanager
@@ -67,24 +177,184 @@ def atomic_path(target: Path) -> Iterator[Path]:
         BeirHybridError: The folder is read-only or the disk is full.
     """
     make_folder(target.parent)
-    try:
+    with _writing(target):
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
         os.close(handle)
-    except OSError as error:
-        raise BeirHybridError(f"cannot write {target}: {error.strerror or error}") from error
     temporary = Path(name)
     try:
-        yield temporary
-        _as_if_opened(temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise BeirHybridError(f"cannot write {target}: {error.strerror or error}") from error
+        with _writing(target, temporary):
+            yield temporary
+            temporary.chmod(0o666 & ~_UMASK)  # the mode that open() would have given it, so that others can read it
+            os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def _as_if_opened(path: Path) -> None:
-    """Give a file of mkstemp (mode 600) the mode that open() would have given it, so that others can read it."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
+@contextmanager
+def _writing(target: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn what the file system says of a file that is written, and of no other, into one line."""
+    try:
+        yield
+    except OSError as error:
+        about = {str(target), str(temporary), str(target.parent)}
+        if temporary is not None and error.filename is not None and not {str(error.filename)} & about:
+            below = Path(os.fsdecode(error.filename)) if not isinstance(error.filename, int) else None
+            if below is None or temporary not in below.parents:
+                raise
+        raise BeirHybridError(f"cannot write {shown(target)}: {_reason(error)}") from error
+
+
+@contextmanager
+def locked(target: Path, wait: bool = True) -> Iterator[None]:
+    """Keep other processes from writing a file or a folder while the block runs.
+
+    The lock is the file ``.<name>.lock`` beside the target; the system releases it when a process dies. What a process
+    that was killed while it wrote has left behind is cleared away first: a folder that was being replaced is put back.
+
+    Args:
+        target: The file or folder; its parent is created.
+        wait: Wait for another process; if not, that is an error.
+
+    Raises:
+        BeirHybridError: The parent is read-only, or another process is at work there and ``wait`` is False.
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(target.parent)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        with _writing(target):
+            lock.acquire(timeout=1 if wait else 0)
+    except Timeout:
+        if not wait:
+            raise BeirHybridError(f"another process is writing {shown(target)}; wait for it, or stop it") from None
+        logger.warning(f"Another process is writing {target}; waiting for it.")
+        lock.acquire()
+    try:
+        _clear_leftovers(target)
+        yield
+    finally:
+        lock.release()
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Put back what a killed process had moved away, and delete what it had not finished."""
+    previous = _previous(target)
+    if previous.is_dir() and not target.exists():
+        with suppress(OSError):
+            os.rename(previous, target)
+    for leftover in target.parent.glob(f".{_escaped(target.name)}.*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _previous(target: Path) -> Path:
+    return target.with_name(f".{target.name}.previous")
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder beside ``target`` that takes its place if the block succeeds, and keep others from writing it.
+
+    At every moment the old folder or the new one is there: the two change places in one step, on Linux and macOS. On
+    other systems it takes two renames, and a process that is killed between them is made good by the next one that
+    writes, or looks by ``recover_folder``.
+
+    Args:
+        target: The folder; a link is followed, and not replaced. Whether its content may go is for the caller to
+            check, inside the block.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        BeirHybridError: It cannot be written.
+    """
+    target = Path(os.path.realpath(target))
+    with locked(target):
+        new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            with _writing(target, new):
+                new.mkdir()
+                yield new
+                put_in_place(new, target)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def put_in_place(new: Path, target: Path) -> None:
+    """Make the folder ``new`` the ``target``, and delete what was there. The caller holds the lock of ``target``.
+
+    Raises:
+        OSError: It could not be done; what was there is there.
+    """
+    if target.exists() and exchange(new, target):
+        shutil.rmtree(new, ignore_errors=True)
+        return
+    previous = _previous(target)
+    shutil.rmtree(previous, ignore_errors=True)
+    if target.exists():
+        os.rename(target, previous)
+    try:
+        os.rename(new, target)
+    finally:
+        recover_folder(target)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Put a folder back whose replacement was cut short between two renames."""
+    if not target.exists():
+        with suppress(OSError):  # there is none, or another process did
+            os.rename(_previous(target), target)
+
+
+_HERE = -100
+"""AT_FDCWD: paths are relative to the working folder."""
+
+_EXCHANGE = 2
+"""RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS."""
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where the system or the file system cannot."""
+    first, second = os.fsencode(one), os.fsencode(other)
+    try:
+        libc = ctypes.CDLL(None)
+        if sys.platform == "darwin":
+            return bool(libc.renamex_np(first, second, _EXCHANGE) == 0)
+        return bool(libc.renameat2(_HERE, first, _HERE, second, _EXCHANGE) == 0)
+    except (AttributeError, OSError, TypeError):
+        return False
+
+
+# Names
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_LONGEST = 100
+
+
+def as_folder(name: str) -> str:
+    """Turn the name or revision of a model, or any other name, into the name of one folder or file.
+
+    Slashes and spaces are replaced as in MTEB's results folder. A name that some system would not take, or would take
+    for a path (``..``, ``C:\\models``, ``NUL``, a thousand letters), keeps its harmless letters, and a digest of the
+    whole name follows, so that different names stay different.
+    """
+    usual = name.replace("/", "__").replace(" ", "_")
+    safe = re.sub(r"[^\w.+=@,-]", "_", usual)[:_LONGEST]
+    while len(os.fsencode(safe)) > 2 * _LONGEST:
+        safe = safe[:-1]
+    safe = safe.lstrip(".").rstrip(".")
+    if safe == usual and safe and not _RESERVED.fullmatch(safe):
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{'_' if _RESERVED.fullmatch(safe) else ''}{safe or '_'}-{digest}"
