@@ -343,10 +343,10 @@ _LONGEST = 100
 
 
 def as_folder(name: str) -> str:
-    """Turn the name or revision of a model, or any other name, into the name of one folder or file.
+    r"""Turn the name or revision of a model, or any other name, into the name of one folder or file.
 
     Slashes and spaces are replaced as in MTEB's results folder. A name that some system would not take, or would take
-    for a path (``..``, ``C:\\models``, ``NUL``, a thousand letters), keeps its harmless letters, and a digest of the
+    for a path (``..``, ``C:\models``, ``NUL``, a thousand letters), keeps its harmless letters, and a digest of the
     whole name follows, so that different names stay different.
     """
     usual = name.replace("/", "__").replace(" ", "_")
