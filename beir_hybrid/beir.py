@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from beir_hybrid.corpora import ParallelCorpus
+    from beir_hybrid.scoring.identity import Encode, ModelState
     from beir_hybrid.scoring.rank_table import TableInfo
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ class Evaluation:
         results: What the retriever returned: query id -> document id -> score.
         table: The rank table: one row for each relevant passage.
         info: What holds for the whole table.
+        encode: Embeds texts by the model, to tell whether a table that is there is of this model as it is now; None for
+            searches without one.
     """
 
     subset: str
@@ -90,6 +93,7 @@ class Evaluation:
     results: Mapping[str, Mapping[str, float]] = field(repr=False)
     table: pa.Table = field(repr=False)
     info: TableInfo = field(repr=False)
+    encode: Encode | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -109,18 +113,23 @@ class Evaluation:
             RankTableError: The model has no name, or the file holds ranks of another run.
             BeirHybridError: The file cannot be written.
         """
+        from functools import partial
+
         from beir_hybrid.scoring import rank_table
+        from beir_hybrid.scoring.identity import same_state
 
         if not self.info.model:
             raise RankTableError("a rank table needs the name of its model; give evaluate(..., model_name=...) one")
         path = Path(path or rank_table.default_path(self.info.task, self.info.model, self.info.model_revision))
-        if path.exists() and not rank_table.read(path)[1].same_run(self.info):
+        same = partial(same_state, encode=self.encode)
+        if path.exists() and not rank_table.read_info(path).same_run(self.info, same):
+            unknown = "" if self.info.is_named or self.info.state is not None else "; give evaluate(...) its revision="
             raise RankTableError(
-                f"{path} holds the ranks of another model, revision, data set or cut (top_k={self.info.cut} here); "
-                "name another file"
+                f"{path} holds the ranks of another model, revision, data set or cut (top_k={self.info.cut} here), or "
+                f"of the model before it was trained{unknown}; name another file"
             )
-        rank_table.store(path, self.table, self.info)
-        return path
+        questions, pool = self.subset.split("-")
+        return rank_table.store(path, self.table, self.info, [(questions, pool)], same)
 
 
 def evaluate(
@@ -179,6 +188,9 @@ def evaluate(
     cut = _cut(results, queries, len(documents), retriever.top_k)
     run = (model_name, revision, top_k or cut)  # the same for pools of all sizes, where they are one table
     info, table, mean = _ranked(corpus, f"{questions}-{passages}", qrels, results, run)
+    encode = _encoder(retriever.retriever, name)
+    if encode is not None:
+        info = replace(info, state=_state(encode, corpus, questions, languages_of_pool(corpus, passages)))
     return Evaluation(
         subset=f"{questions}-{passages}",
         map=mean,
@@ -190,7 +202,45 @@ def evaluate(
         results=results,
         table=table,
         info=info,
+        encode=encode,
     )
+
+
+def _encoder(search: Any, name: str) -> Encode | None:
+    """Return what embeds texts of a data set by the model of a search; None where it has none."""
+    import numpy as np
+
+    from beir_hybrid.scoring.identity import QUERY, SampledText, as_rows, by_language
+
+    model: Any = getattr(search, "model", None)
+    if not (hasattr(model, "encode_queries") and hasattr(model, "encode_corpus")):
+        return None
+    size = getattr(search, "batch_size", 32)
+
+    def encode(texts: Sequence[SampledText]) -> Any:
+        rows: dict[int, Any] = {}
+        for kind, language, places in by_language(texts):
+            part = corpora.load(name, [language]).languages[language]
+            if kind == QUERY:
+                chosen: list[Any] = [part.questions[texts[place].row] for place in places]
+                embeddings = model.encode_queries(chosen, batch_size=size)
+            else:
+                chosen = [{"title": "", "text": part.passages[texts[place].row]} for place in places]
+                embeddings = model.encode_corpus(chosen, batch_size=size)
+            rows.update(zip(places, as_rows(embeddings), strict=True))
+        return np.array([rows[place] for place in range(len(texts))])
+
+    return encode
+
+
+def _state(encode: Encode, corpus: ParallelCorpus, questions: str, pool: Sequence[str]) -> ModelState:
+    """Return what tells the model, as it is now, from any other."""
+    from beir_hybrid.scoring.identity import ModelState, Sample, sampled_texts
+
+    parts = corpus.languages
+    n_passages = {language: len(parts[language].passages) for language in pool}
+    texts = sampled_texts({questions: len(parts[questions].questions)}, n_passages)
+    return ModelState(sample=Sample.of(texts, encode(texts)))
 
 
 def _read(name: str, questions: str, passages: str) -> ParallelCorpus:

@@ -224,18 +224,56 @@ def locked(target: Path, wait: bool = True) -> Iterator[None]:
     make_folder(target.parent)
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        with _writing(target):
-            lock.acquire(timeout=1 if wait else 0)
+        lock.acquire(timeout=1 if wait else 0)
     except Timeout:
         if not wait:
             raise BeirHybridError(f"another process is writing {shown(target)}; wait for it, or stop it") from None
         logger.warning(f"Another process is writing {target}; waiting for it.")
         lock.acquire()
+    except OSError as error:
+        raise BeirHybridError(f"cannot write {shown(target)}: {_reason(error)}") from error
     try:
         _clear_leftovers(target)
         yield
     finally:
         lock.release()
+
+
+class ProcessLock:
+    """A lock that one process holds, without waiting, until it lets go or dies.
+
+    Args:
+        file: The file of the lock; its folder is created.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock: Any = None
+
+    def acquire(self) -> bool:
+        """Take the lock; return whether it is this process's now.
+
+        Raises:
+            BeirHybridError: The file cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        make_folder(self._file.parent)
+        lock = FileLock(self._file)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # an OSError itself
+            return False
+        except OSError as error:
+            raise BeirHybridError(f"cannot write {shown(self._file)}: {_reason(error)}") from error
+        self._lock = lock
+        return True
+
+    def release(self) -> None:
+        """Let go, if the lock was taken."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 def _clear_leftovers(target: Path) -> None:

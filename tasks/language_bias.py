@@ -54,6 +54,7 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         """Unload the data of the retrieval task."""
         self._retrieval.unload_data()
         self._unclaimed.clear()
+        self._unclaimed_of = None
         self.data_loaded = False
 
     def evaluate(
@@ -75,6 +76,8 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
             ModelError: The model's embeddings cannot be ranked by.
         """
         wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
+        timer = timer if timer is not None else TimingStack()
+        self._retrieval.ranks_folder = self.ranks_folder
 
         def compute() -> dict[str, ScoresDict]:
             table = self._retrieval.ranks_in_pool(
@@ -83,12 +86,12 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
                 encode_kwargs=encode_kwargs,
                 prediction_folder=prediction_folder,
                 num_proc=num_proc,
-                timer=timer or TimingStack(),
+                timer=timer,
                 used_by=self.metadata.name,
             )
             return self._score_table(table)
 
-        return self._claim(model, wanted, compute)
+        return self._claim(model, timer, wanted, compute)
 
     def _score_table(self, table: pd.DataFrame) -> dict[str, ScoresDict]:
         figures = query_bias(table, self._retrieval.pool_sizes(), self.peer_weights)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,8 @@ from beir_hybrid.corpora import ParallelCorpus, miracl
 from beir_hybrid.corpora.miracl import HubSource
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.scoring.bias import same_language_scores
+from beir_hybrid.scoring.identity import ModelState, fingerprint
+from beir_hybrid.scoring.rank_table import NO_NAME, NO_REVISION
 from beir_hybrid.settings import MULTI
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 from beir_hybrid.tasks.subsets import SubsetData, subset_languages
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.scoring.counting import CountedRanks
-    from beir_hybrid.scoring.run import EncodedRun
+    from beir_hybrid.scoring.run import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -98,7 +101,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
         timer: TimingStack,
         used_by: str,
         embeddings_needed: bool = False,
-    ) -> tuple[Mapping[str, CountedRanks], EncodedRun | None]:
+    ) -> CountedRun:
         """Count the ranks chunk by chunk; arguments and result are those of the base class."""
         if embeddings_needed and self.predicts:
             return super().counted_ranks(
@@ -115,41 +118,59 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
                 f"{self.metadata.name} writes no predictions, which would need all passages' embeddings in memory; "
                 "scores and the rank table are complete."
             )
+        from beir_hybrid.scoring.checkpoints import Checkpoint
         from beir_hybrid.scoring.chunked import ChunkedRun
+        from beir_hybrid.scoring.run import CountedRun
 
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None
         questions, passages = self._languages()
         chunk_size = _chunk_size(self.chunk_size)
-        self._checkpoint = self._checkpoint_of(model, split, encode_kwargs, chunk_size)
-        run = ChunkedRun(
+        state = ModelState(fingerprint(model, encode_kwargs))
+        key = self._checkpoint_key(model, split, encode_kwargs, chunk_size) | {"fingerprint": state.fingerprint}
+        run_with = partial(
+            ChunkedRun,
             model=model,
             corpus=self.parallel_corpus,
             query_languages=questions,
             passage_languages=passages,
             chunk_size=chunk_size,
-            checkpoint=self._checkpoint,
             task_metadata=self.metadata,
             hf_split=split,
             encode_kwargs=encode_kwargs,
             timer=timer,
             num_proc=num_proc,
         )
-        return run.count(), None
+        encode = self._sample_encoder(model, split, encode_kwargs)
+        self._checkpoint = Checkpoint.reserve(
+            key, lambda saved: state.fingerprint is not None or run_with(checkpoint=saved).is_current(encode)
+        )
+        run = run_with(checkpoint=self._checkpoint)
+        counted = run.count()
+        return CountedRun(counted, state if state.fingerprint is not None else ModelState(sample=run.sample()))
+
+    def _corpus_with(self, language: str) -> ParallelCorpus:
+        """Return the corpus of the run, whose texts are too many to read others."""
+        assert self.parallel_corpus is not None
+        if language not in self.parallel_corpus.languages:
+            raise KeyError(language)
+        return self.parallel_corpus
 
     def _count(self, *args: Any, **kwargs: Any) -> dict[str, ScoresDict]:
-        scores = super()._count(*args, **kwargs)
-        if self._checkpoint is not None:
-            self._checkpoint.remove()  # only now: the rank table has been written
-            self._checkpoint = None
-        return scores
+        try:
+            scores = super()._count(*args, **kwargs)
+            if self._checkpoint is not None:
+                self._checkpoint.remove()  # only now: the rank table has been written
+            return scores
+        finally:
+            if self._checkpoint is not None:
+                self._checkpoint.release()
+                self._checkpoint = None
 
-    def _checkpoint_of(
+    def _checkpoint_key(
         self, model: EncoderProtocol, split: str, encode_kwargs: EncodeKwargs, chunk_size: int
-    ) -> Checkpoint:
-        """Name the checkpoint by everything that the counts depend on."""
-        from beir_hybrid.scoring.checkpoints import Checkpoint
-
+    ) -> dict[str, Any]:
+        """Return all that the counts depend on, except for the state of the model."""
         assert self.parallel_corpus is not None
         meta = model.mteb_model_meta
         questions, passages = self._languages()
@@ -158,21 +179,19 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
             part = self.parallel_corpus.languages[language]
             for query_id, text in zip(part.query_ids, part.questions, strict=True):
                 asked.update(f"{query_id}\n{text}\n".encode())
-        return Checkpoint(
-            {
-                "task": self.metadata.name,
-                "data_revision": self.metadata.revision,
-                "split": split,
-                "model": meta.name or "no_model_name",
-                "model_revision": meta.revision or "no_revision_available",
-                "experiment": meta.experiment_name,
-                "encode_kwargs": {name: value for name, value in encode_kwargs.items() if name != "show_progress_bar"},
-                "chunk_size": chunk_size,
-                "query_languages": questions,
-                "passage_languages": passages,
-                "questions": asked.hexdigest(),
-            }
-        )
+        return {
+            "task": self.metadata.name,
+            "data_revision": self.metadata.revision,
+            "split": split,
+            "model": meta.name or NO_NAME,
+            "model_revision": meta.revision or NO_REVISION,
+            "experiment": meta.experiment_name,
+            "encode_kwargs": {name: value for name, value in encode_kwargs.items() if name != "show_progress_bar"},
+            "chunk_size": chunk_size,
+            "query_languages": questions,
+            "passage_languages": passages,
+            "questions": asked.hexdigest(),
+        }
 
     def _scores_of(self, ranks: CountedRanks, pools: Sequence[str]) -> dict[str, ScoresDict]:
         """Compute the scores of the subsets of one query language, with the same-language figures of the multi one."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
+from uuid import uuid4
 
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.languages import check_language_code
@@ -17,26 +20,47 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.settings import SETTINGS, setting_of
+from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
+from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 from beir_hybrid.tasks.subsets import SubsetData, languages_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mteb.models import ModelMeta, MTEBModels
+    from mteb.models import MTEBModels
     from mteb.types import EncodeKwargs, HFSubset, ScoresDict
 
     from beir_hybrid.scoring.counting import CountedRanks
-    from beir_hybrid.scoring.run import EncodedRun
+    from beir_hybrid.scoring.identity import Encode
+    from beir_hybrid.scoring.rank_table import Evaluated, SameState
+    from beir_hybrid.scoring.run import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
 
+@dataclass(frozen=True)
+class _Filing:
+    """What the ranks of a run are filed under.
+
+    Attributes:
+        model: Name of the model.
+        revision: Its revision; MTEB's experiment follows behind a plus sign.
+        folder: The folder above ``ranks``; None for the default.
+        state: The state of the model; None where nothing is known but its name.
+        same: Compares the state of a table that is there with the state of the model now.
+    """
+
+    model: str
+    revision: str
+    folder: Path | None
+    state: ModelState | None
+    same: SameState
+
+
 @dataclass
 class _Search:
-    """A run of a model that searches: whose it is, where its rank table goes, and its rows so far."""
+    """A run of a model that searches: what its ranks are filed under, and the rows so far."""
 
-    meta: ModelMeta
-    folder: Path | None
+    filing: _Filing
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -50,16 +74,19 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     Attributes:
         corpus_name: Name of the data set, as in ``beir-hybrid data list``.
         subset_data: Makes the data of a subset for MTEB's own search.
+        ranks_folder: The folder above ``ranks`` that rank tables go to, where no prediction folder is given;
+            BEIR_HYBRID_HOME by default.
     """
 
     corpus_name: ClassVar[str]
     subset_data: ClassVar[type[SubsetData]] = SubsetData
+    ranks_folder: Path | None = None
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unclaimed: dict[str, ScoresDict] = {}
-        self._unclaimed_of: MTEBModels | None = None
+        self._unclaimed_of: tuple[MTEBModels, TimingStack] | None = None
         self._search: _Search | None = None
         revision = self._data_revision()
         if revision != self.metadata.revision:
@@ -131,7 +158,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         super().unload_data()
         self.metadata = metadata  # MTEB restores the published one, but the data will be read from the same folder
         self.parallel_corpus = None
-        self._unclaimed = {}
+        self._unclaimed, self._unclaimed_of = {}, None
 
     def evaluate(
         self,
@@ -151,11 +178,11 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             DataError: The data cannot be had or is malformed.
             ModelError: The model's embeddings cannot be ranked by.
         """
-        timer = timer or TimingStack()
+        timer = timer if timer is not None else TimingStack()
         self.load_data(num_proc=num_proc, timer=timer)
         wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         if not self._is_counted(model, wanted):
-            self._search = _Search(model.mteb_model_meta, prediction_folder)
+            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder)
             return super().evaluate(
                 model,
                 split,
@@ -170,21 +197,26 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         def compute() -> dict[str, ScoresDict]:
             return self._count(model, split, encode_kwargs, prediction_folder, num_proc, timer)
 
-        return self._claim(model, wanted, compute)
+        return self._claim(model, timer, wanted, compute)
 
     def _claim(
-        self, model: MTEBModels, subsets: Sequence[HFSubset], compute: Callable[[], dict[str, ScoresDict]]
+        self,
+        model: MTEBModels,
+        timer: TimingStack,
+        subsets: Sequence[HFSubset],
+        compute: Callable[[], dict[str, ScoresDict]],
     ) -> dict[str, ScoresDict]:
         """Hand out scores of some subsets, computing those of all subsets if need be.
 
-        Scores are handed out once: asked again, they are computed again, since the model may have been trained
-        meanwhile.
+        Scores are handed out once, and to the calls of one `mteb.evaluate` only, which all bring the same timer: in any
+        other call the model may have been trained meanwhile.
         """
-        if self._unclaimed_of is not model or any(subset not in self._unclaimed for subset in subsets):
+        known = self._unclaimed_of is not None and self._unclaimed_of[0] is model and self._unclaimed_of[1] is timer
+        if not known or any(subset not in self._unclaimed for subset in subsets):
             self._unclaimed = compute()
             for scores in self._unclaimed.values():
                 self._add_main_score(scores)
-            self._unclaimed_of = model
+            self._unclaimed_of = model, timer
         unjudged = [subset for subset in subsets if subset not in self._unclaimed]
         if unjudged:
             raise DataError(f"{self.metadata.name}: no question of {unjudged[0]} has a relevant passage in its pool")
@@ -218,7 +250,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         timer: TimingStack,
     ) -> dict[str, ScoresDict]:
         """Get the ranks of one pass of the model and compute the scores of all subsets of the task."""
-        counted, run = self.counted_ranks(
+        run = self.counted_ranks(
             model,
             split,
             encode_kwargs=encode_kwargs,
@@ -228,17 +260,18 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             embeddings_needed=prediction_folder is not None,
         )
         with timer("Scoring", split=split):
-            scores = self._score(counted)
-        self._store_rows(self._rows(counted), model.mteb_model_meta, prediction_folder, cut=None)
-        if prediction_folder is not None and run is not None:
+            scores = self._score(run.counted)
+        filing = self._filing(model, split, encode_kwargs, prediction_folder, run.state)
+        self._store_rows(self._rows(run.counted), filing, cut=None, evaluated=self._evaluated(run.counted))
+        if prediction_folder is not None and run.encoded is not None:
             from beir_hybrid.scoring.predictions import predict, write_predictions
 
             with timer("Predictions", split=split, log_message="Writing predictions..."):
                 write_predictions(
                     self._predictions_path(prediction_folder),
-                    {"model_name": model.mteb_model_meta.name, "revision": model.mteb_model_meta.revision},
+                    {"model_name": filing.model, "revision": filing.revision},
                     split,
-                    predict(model, run, self.hf_subsets),
+                    predict(model, run.encoded, self.hf_subsets),
                 )
         return scores
 
@@ -252,7 +285,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         timer: TimingStack,
         used_by: str,
         embeddings_needed: bool = False,
-    ) -> tuple[Mapping[str, CountedRanks], EncodedRun | None]:
+    ) -> CountedRun:
         """Count the ranks for the task's subsets, or take them from the pass another task has just made.
 
         Args:
@@ -263,21 +296,20 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             timer: Records the phases.
             used_by: Name of the task that asks.
             embeddings_needed: Make a pass of its own, since a shared one keeps ranks only.
-
-        Returns:
-            Query language -> counted ranks, and the pass with its embeddings if one was made.
         """
-        from beir_hybrid.scoring.run import SHARED_RUNS, run_encoder
+        from beir_hybrid.scoring.run import SHARED_RUNS, CountedRun, run_encoder
 
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None
         questions, passages = self._languages()
         key = (self.metadata.revision, questions, passages, split, dict(encode_kwargs))
-        shared = None if embeddings_needed else SHARED_RUNS.take(model, self.corpus_name, key, used_by)
-        if shared is not None:
-            logger.info(f"{used_by} uses the ranks that were counted before; nothing is encoded again.")
-            return shared, None
-        run = run_encoder(
+        if not embeddings_needed:
+            is_current = partial(self._is_current, model, split, encode_kwargs)
+            shared = SHARED_RUNS.take(model, self.corpus_name, key, used_by, is_current)
+            if shared is not None:
+                logger.info(f"{used_by} uses the ranks that were counted before; the corpus is not encoded again.")
+                return shared
+        encoded = run_encoder(
             model,
             self.parallel_corpus,
             query_languages=questions,
@@ -288,8 +320,34 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             timer=timer,
             num_proc=num_proc,
         )
-        SHARED_RUNS.put(model, self.corpus_name, key, run.counted, used_by)
-        return run.counted, run
+        state = ModelState(fingerprint(model, encode_kwargs))
+        if state.fingerprint is None:
+            state = ModelState(sample=sample_of_run(encoded.embeddings.questions, encoded.embeddings.passages))
+        run = CountedRun(encoded.counted, state, encoded)
+        SHARED_RUNS.put(model, self.corpus_name, key, run, used_by)
+        return run
+
+    def _is_current(self, model: EncoderProtocol, split: str, encode_kwargs: EncodeKwargs, state: ModelState) -> bool:
+        """Whether a model is still in the state that ranks were counted in."""
+        now = ModelState(fingerprint(model, encode_kwargs))
+        return same_state(state, now, self._sample_encoder(model, split, encode_kwargs))
+
+    def _sample_encoder(self, model: EncoderProtocol, split: str, encode_kwargs: EncodeKwargs) -> Encode:
+        """Return what embeds the texts of a sample by the model as it is now."""
+        from beir_hybrid.scoring.run import sample_encoder
+
+        return sample_encoder(
+            model, self._corpus_with, task_metadata=self.metadata, hf_split=split, encode_kwargs=encode_kwargs
+        )
+
+    def _corpus_with(self, language: str) -> ParallelCorpus:
+        """Return a corpus that holds a language, which need not be one of the run; a KeyError where there is none."""
+        assert self.parallel_corpus is not None
+        if language in self.parallel_corpus.languages:
+            return self.parallel_corpus
+        if language not in self._all_languages():
+            raise KeyError(language)
+        return self._read_corpus([language], None)
 
     def ranks_in_pool(
         self,
@@ -316,13 +374,14 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         self.load_data(num_proc=num_proc, timer=timer)
         multilingual = [subset for subset in self.hf_subsets if setting_of(subset) == "multilingual"]
         if self._is_counted(model, multilingual):
-            counted, _ = self.counted_ranks(
+            run = self.counted_ranks(
                 model, split, encode_kwargs=encode_kwargs, num_proc=num_proc, timer=timer, used_by=used_by
             )
-            rows = self._rows(counted)
-            self._store_rows(rows, model.mteb_model_meta, prediction_folder, cut=None)
+            rows = self._rows(run.counted)
+            filing = self._filing(model, split, encode_kwargs, prediction_folder, run.state)
+            self._store_rows(rows, filing, cut=None, evaluated=self._evaluated(run.counted))
         else:
-            self._search = _Search(model.mteb_model_meta, prediction_folder)
+            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder)
             super().evaluate(
                 model,
                 split,
@@ -371,22 +430,70 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         from beir_hybrid.scoring.evaluation import rank_rows
 
         assert self.parallel_corpus is not None
-        whole = set(self._languages()[1]) == set(self._all_languages())
+        whole = self._has_whole_pool()
         return [rank_rows(ranks, self.parallel_corpus, whole_pool=whole) for ranks in counted.values()]
 
-    def _store_rows(self, rows: list[dict[str, Any]], meta: Any, folder: Path | None, cut: int | None) -> None:
+    def _has_whole_pool(self) -> bool:
+        return set(self._languages()[1]) == set(self._all_languages())
+
+    def _evaluated(self, counted: Mapping[str, CountedRanks]) -> list[tuple[str, str]]:
+        """Return the pairs of question language and pool whose ranks a pass counts."""
+        pools = [*self._languages()[1], *([MULTI] if self._has_whole_pool() else [])]
+        return [(language, pool) for language in counted for pool in pools]
+
+    def _begin_search(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs, folder: Path | None) -> _Search:
+        """Name a run of a model that searches: by its content, by its embeddings, by its name, or as this one run."""
+        filing = self._filing(model, split, encode_kwargs, folder, None)
+        state = ModelState(fingerprint(model, encode_kwargs))
+        if state.fingerprint is not None:
+            return _Search(replace(filing, state=state))
+        if isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol):  # it reranks
+            assert self.parallel_corpus is not None
+            questions, passages = self._languages()
+            parts = self.parallel_corpus.languages
+            texts = sampled_texts(
+                {language: len(parts[language].questions) for language in questions},
+                {language: len(parts[language].passages) for language in passages},
+            )
+            sample = Sample.of(texts, self._sample_encoder(model, split, encode_kwargs)(texts))
+            return _Search(replace(filing, state=ModelState(sample=sample)))
+        unnamed = filing.model == rank_table.NO_NAME or filing.revision.startswith(rank_table.NO_REVISION)
+        return _Search(replace(filing, state=ModelState(run=uuid4().hex)) if unnamed else filing)
+
+    def _filing(
+        self,
+        model: MTEBModels,
+        split: str,
+        encode_kwargs: EncodeKwargs,
+        folder: Path | None,
+        state: ModelState | None,
+    ) -> _Filing:
+        """Say what the ranks of a run are filed under."""
+        meta = model.mteb_model_meta
+        if encode_kwargs.get("precision") is not None:  # MTEB files such results apart; the task is not told of it
+            kwargs = {**(meta.experiment_kwargs or {}), "output_dtypes": str(encode_kwargs["precision"])}
+            meta = meta.model_copy(update={"experiment_kwargs": kwargs})
+        revision = "+".join(filter(None, [meta.revision or rank_table.NO_REVISION, meta.experiment_name]))
+        encode = self._sample_encoder(model, split, encode_kwargs) if isinstance(model, EncoderProtocol) else None
+        same = partial(same_state, encode=encode)
+        return _Filing(meta.name or rank_table.NO_NAME, revision, folder or self.ranks_folder, state, same)
+
+    def _store_rows(
+        self, rows: list[dict[str, Any]], filing: _Filing, *, cut: int | None, evaluated: Evaluated
+    ) -> None:
         """Enter rows in the rank table of this model and task."""
         info = rank_table.TableInfo(
             task=self.metadata.name,
             dataset_revision=self.metadata.revision,
-            model=meta.name or "no_model_name",
-            model_revision="/".join(filter(None, [meta.revision or "no_revision_available", meta.experiment_name])),
+            model=filing.model,
+            model_revision=filing.revision,
             pool_sizes=self.pool_sizes(),
             cut=cut,
-            versions={name: version(name) for name in ("beir-hybrid", "mteb", "torch")},
+            versions=_versions(),
+            state=filing.state,
         )
-        path = rank_table.default_path(info.task, info.model, info.model_revision, folder)
-        rank_table.store(path, rank_table.build(info.task, rows), info)
+        path = rank_table.default_path(info.task, info.model, info.model_revision, filing.folder)
+        path = rank_table.store(path, rank_table.build(info.task, rows), info, evaluated, filing.same)
         logger.info(f"Rank table: {path}")
 
     def task_specific_scores(
@@ -407,5 +514,15 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         ranks = ranks_in_results(results, qrels)
         rows = search_rows(ranks, self.parallel_corpus, hf_subset)
         self._search.rows.append(rows)
-        self._store_rows([rows], self._search.meta, self._search.folder, cut=self._top_k)
+        query_language, pool = hf_subset.split("-")
+        self._store_rows([rows], self._search.filing, cut=self._top_k, evaluated=[(query_language, pool)])
         return {"map": ranks.mean_average_precision()}
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that made a rank table; one may be installed under another name."""
+    versions = {}
+    for name in ("beir-hybrid", "mteb", "torch"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

@@ -168,29 +168,49 @@ def test_merging_completes_a_table() -> None:
     merged = merge(old, new)
     assert merged.schema == SCHEMA
     assert sorted(rows_of(merged), key=lambda one: (one["query_id"], one["passage_id"])) == [
-        row("en:q", "de:1", 5, 51, 5, grade=2, top_languages="ende"),
+        row("en:q", "de:1", 5, 51, None, grade=2),
         row("en:q", "en:1", 2, 20, 2, top_languages="deen"),
         row("en:r", "en:1", 9, 90, 9),
         row("en:s", "en:1", None, None, None),
     ]
 
 
+def test_what_a_new_run_did_not_return_has_no_rank_from_an_earlier_one() -> None:
+    old = table_of(row("en:q", "de:1", 5, 50, 5), row("en:q", "en:1", 1, 2, 0), row("de:q", "en:1", 4, 8, 1))
+    new = table_of(row("en:q", "de:1", None, None, None), row("en:q", "en:1", 3, None, None))
+    merged = {
+        one["query_id"] + one["passage_id"]: one for one in rows_of(merge(old, new, [("en", "de"), ("en", "en")]))
+    }
+    assert [one["rank_in_language"] for one in merged.values()] == [4, None, 3]
+    assert [one["rank_in_pool"] for one in merged.values()] == [8, 50, 2], "the pool was not evaluated again"
+    merged = {one["query_id"] + one["passage_id"]: one for one in rows_of(merge(old, new, [("en", "multi")]))}
+    assert [one["rank_in_language"] for one in merged.values()] == [4, 5, 1]
+    assert [one["rank_in_pool"] for one in merged.values()] == [8, None, None]
+
+
 KEYS = st.tuples(st.sampled_from(["en:q", "de:q", "de:é"]), st.sampled_from(["en:9", "en:10", "zh:1"]))
 RANKS = st.none() | st.integers(1, 2**31 - 1)
 SOME_ROWS = st.dictionaries(KEYS, st.tuples(RANKS, RANKS, RANKS))
+PAIRS = st.sets(st.tuples(st.sampled_from(["en", "de"]), st.sampled_from(["en", "zh", "multi"])))
 
 
 @property_test(30)
-@given(SOME_ROWS, SOME_ROWS)
+@given(SOME_ROWS, SOME_ROWS, PAIRS)
 def test_merging_any_two_tables(
-    old: dict[tuple[str, str], tuple[int | None, ...]], new: dict[tuple[str, str], tuple[int | None, ...]]
+    old: dict[tuple[str, str], tuple[int | None, ...]],
+    new: dict[tuple[str, str], tuple[int | None, ...]],
+    evaluated: set[tuple[str, str]],
 ) -> None:
     tables = [table_of(*(row(*key, *ranks) for key, ranks in rows.items())) for rows in (old, new)]
     expected = []
     for key in {**old, **new}:
-        pairs = zip(old.get(key, (None,) * 3), new.get(key, (None,) * 3), strict=True)
-        expected.append(row(*key, *(before if after is None else after for before, after in pairs)))
-    found = rows_of(merge(*tables))
+        query, passage = (text.partition(":")[0] for text in key)
+        before, after = old.get(key, (None,) * 3), new.get(key, (None,) * 3)
+        in_language = key in new and (query, passage) in evaluated
+        in_pool = key in new and (query, "multi") in evaluated
+        ranks = (after if in_language else before)[:1] + (after if in_pool else before)[1:]
+        expected.append(row(*key, *ranks))
+    found = rows_of(merge(*tables, evaluated))
     assert sorted(found, key=str) == sorted(expected, key=str)
 
 
@@ -207,26 +227,45 @@ def test_storing_adds_to_a_search_of_the_same_cut(path: Path) -> None:
     for rows in (ROWS[:1], ROWS[3:]):
         store(path, table_of(*rows), replace(INFO, cut=1000))
     assert read(path)[0].num_rows == 2
-    store(path, TABLE, INFO)
-    assert read(path)[1].cut is None
+    beside = store(path, TABLE, INFO)
+    assert read(path)[1].cut == 1000 and read(beside)[1].cut is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"task": "Other"},
-        {"dataset_revision": "data-2"},
         {"model": "tests/other"},
         {"model_revision": "2"},
         {"cut": 1000},
     ],
 )
-def test_storing_replaces_another_run(path: Path, change: dict[str, Any]) -> None:
-    store(path, TABLE, INFO)
+def test_storing_leaves_another_run_alone(path: Path, change: dict[str, Any]) -> None:
+    assert store(path, TABLE, INFO) == path
     other = replace(INFO, pool_sizes={"zh": 1}, **change)
-    store(path, table_of(ROWS[3]), other)
+    beside = store(path, table_of(ROWS[3]), other)
+    assert rows_of(read(path)[0]) == ROWS and read(path)[1] == INFO
+    assert rows_of(read(beside)[0]) == [ROWS[3]]
+    assert read(beside)[1].label == other.label
+    assert store(path, table_of(ROWS[0]), other) == beside, "the second table of that run completes the first"
+    assert read(beside)[0].num_rows == 2
+
+
+def test_storing_replaces_ranks_on_other_data(path: Path) -> None:
+    store(path, TABLE, INFO)
+    other = replace(INFO, dataset_revision="data-2", pool_sizes={"zh": 1})
+    assert store(path, table_of(ROWS[3]), other) == path
     assert rows_of(read(path)[0]) == [ROWS[3]]
     assert read(path)[1] == other
+
+
+def test_tables_of_a_model_without_a_name_and_of_unknown_state_are_never_merged(path: Path) -> None:
+    for changes in ({"model_revision": "no_revision_available"}, {"model": "no_model_name/available"}, {"model": ""}):
+        nobody = replace(INFO, **changes)
+        store(path, table_of(row("en:q1", "en:1", 1, 1, 0)), nobody)
+        store(path, table_of(row("en:q1", "en:2", None, None, None)), nobody)
+        assert rows_of(read(path)[0]) == [row("en:q1", "en:2", None, None, None)]
+        path.unlink()
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all, but long enough to have a footer" * 9])
@@ -277,7 +316,12 @@ FOREIGN = {
     "no object": (described(TABLE, "[1]"), "what it says of itself is malformed"),
     "null": (described(TABLE, "null"), "what it says of itself is malformed"),
     "a fact too few": (described(TABLE, {"format_version": 1, "task": "Task"}), "what it says of itself is malformed"),
-    "a fact too many": (described(TABLE, {**asdict(INFO), "mood": 1}), "what it says of itself is malformed"),
+    "a state that is none": (described(TABLE, {**asdict(INFO), "state": 1}), "what it says of itself is malformed"),
+    "a state cut short": (
+        described(TABLE, {**asdict(INFO), "state": {"texts": [], "width": 1, "sketch": "AAAA"}}),
+        "what it says of itself is malformed",
+    ),
+    "deeply nested": (described(TABLE, "[" * 100_000), "what it says of itself is malformed"),
     "a column too few": (described(TABLE.drop_columns(["rank_in_pool"])), "it lacks the column rank_in_pool"),
     "a column twice": (described(TABLE.append_column("grade", TABLE["grade"])), "is not a rank table: "),
     "words for ranks": (described(with_column("rank_in_pool", [["a", "b", "c", "d"]])), "is not a rank table: "),
@@ -289,6 +333,15 @@ FOREIGN = {
         "has format 3; this version reads 1",
     ),
 }
+
+
+def test_facts_and_columns_of_later_versions_are_no_fault(path: Path) -> None:
+    later = TABLE.drop_columns(["top_languages"]).append_column("mood", [["good"] * len(ROWS)])
+    path.parent.mkdir()
+    pq.write_table(described(later, {**asdict(INFO), "mood": 1}), path)
+    table, info = read(path)
+    assert info == INFO
+    assert rows_of(table) == [{**one, "top_languages": None} for one in ROWS]
 
 
 @pytest.mark.parametrize("kind", FOREIGN)

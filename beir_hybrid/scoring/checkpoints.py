@@ -6,12 +6,13 @@ Files are safetensors: nothing that is loaded can run code, and each says in its
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from beir_hybrid.errors import BeirHybridError, first_line
-from beir_hybrid.files import atomic_path, home, make_folder
+from beir_hybrid.files import ProcessLock, as_folder, atomic_path, home, make_folder
+from beir_hybrid.scoring.encode import on_device
 from beir_hybrid.scoring.matrices import is_sparse
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -40,13 +42,42 @@ class Checkpoint:
         key: All that the outcome depends on, as JSON: task, model and data with their revisions, chunk size and so
             on. ``model``, ``model_revision`` and ``task`` must be there.
         folder: The folder above ``checkpoints``; BEIR_HYBRID_HOME by default.
+        number: Which of several runs with this key, from 0.
     """
 
-    def __init__(self, key: Mapping[str, Any], folder: Path | None = None) -> None:
+    def __init__(self, key: Mapping[str, Any], folder: Path | None = None, number: int = 0) -> None:
         self._key = json.dumps({**key, "format_version": FORMAT_VERSION}, sort_keys=True, default=repr)
-        names = [str(key[name]).replace("/", "__").replace(" ", "_") for name in ("model", "model_revision", "task")]
-        digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
-        self.folder = (folder or home()).joinpath("checkpoints", *names, digest)
+        names = [as_folder(str(key[name])) for name in ("model", "model_revision", "task")]
+        digest = hashlib.sha256(self._key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        name = f"{digest}-{number}" if number else digest
+        root = folder or home()
+        self.folder = root.joinpath("checkpoints", *names, name)
+        self._lock = ProcessLock(root / "locks" / f"{name}.lock")
+
+    @classmethod
+    def reserve(
+        cls, key: Mapping[str, Any], is_current: Callable[[Checkpoint], bool], folder: Path | None = None
+    ) -> Self:
+        """Return the checkpoint of a run that may go on, or else of a new one, and keep other processes off it.
+
+        Args:
+            key: As for the class.
+            is_current: Whether files that are there were made by the model as it is now.
+            folder: As for the class.
+
+        Raises:
+            BeirHybridError: The folder cannot be written to.
+        """
+        for number in itertools.count():
+            checkpoint = cls(key, folder, number)
+            if not checkpoint._lock.acquire():
+                logger.info(f"Another process is at {checkpoint.folder}; this one keeps a checkpoint of its own.")
+            elif not checkpoint.folder.exists() or is_current(checkpoint):
+                return checkpoint
+            else:
+                logger.warning(f"{checkpoint.folder} is left alone: the model has changed since it was written.")
+                checkpoint._lock.release()
+        raise AssertionError("there are enough numbers")
 
     def save(self, name: str, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
         """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
@@ -79,17 +110,23 @@ class Checkpoint:
                 return {key: file.get_tensor(key).clone() for key in file.keys()}, json.loads(described[_FACTS])  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             logger.warning(f"Checkpoint {path} cannot be read ({first_line(error)}); what it held is done again.")
+            path.unlink(missing_ok=True)
             return None
 
     def embeddings(self, name: str, encode: Callable[[], Any]) -> Any:
         """Return saved embeddings as the encoder gave them, or those it gives now, saving them."""
-        saved = self.load(name)
-        if saved is not None:
-            return _unpack(*saved)
+        embeddings = self.saved_embeddings(name)
+        if embeddings is not None:
+            return embeddings
         embeddings = encode()
         tensors, facts = _pack(embeddings)
         self.save(name, tensors, **facts)
         return embeddings
+
+    def saved_embeddings(self, name: str) -> Any:
+        """Return embeddings as the encoder gave them; None if they were not saved."""
+        saved = self.load(name)
+        return None if saved is None else _unpack(*saved)
 
     def save_arrays(self, name: str, arrays: Mapping[str, NDArray], **facts: Any) -> None:
         """Like ``save``, of numpy arrays."""
@@ -109,6 +146,10 @@ class Checkpoint:
             except OSError:
                 return  # another run's files are there
 
+    def release(self) -> None:
+        """Let other runs go on from the files, if there are any."""
+        self._lock.release()
+
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
 
@@ -118,7 +159,7 @@ def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not isinstance(embeddings, torch.Tensor):
         return {"dense": torch.from_numpy(np.array(embeddings))}, {"kind": "numpy"}
     tensor = embeddings.detach()
-    facts = {"kind": "torch", "device": str(tensor.device), "shape": list(tensor.shape)}
+    facts = {"kind": "torch", "shape": list(tensor.shape)}
     if not is_sparse(tensor):
         return {"dense": tensor.cpu()}, facts
     tensor = tensor.coalesce()
@@ -126,11 +167,9 @@ def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _unpack(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Any:
-    if facts["kind"] == "numpy":
-        return tensors["dense"].numpy()
+    """Make the matrix again, where this process keeps embeddings: the run may have begun on another device."""
     tensor = tensors.get("dense")
     if tensor is None:
         parts = (tensors["indices"], tensors["values"], facts["shape"])
         tensor = torch.sparse_coo_tensor(*parts, check_invariants=True).coalesce()
-    device = torch.device(facts["device"])
-    return tensor if device.type == "cuda" and not torch.cuda.is_available() else tensor.to(device)
+    return on_device(tensor.numpy() if facts["kind"] == "numpy" else tensor)

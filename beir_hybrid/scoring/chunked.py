@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,17 @@ from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, own_scores_in, scores_of
 from beir_hybrid.scoring.encode import encode_texts
+from beir_hybrid.scoring.identity import (
+    PASSAGE,
+    QUERY,
+    SAMPLED_TEXTS,
+    Encode,
+    Sample,
+    SampledText,
+    as_rows,
+    close,
+    sampled_rows,
+)
 from beir_hybrid.scoring.matrices import select_rows
 from beir_hybrid.scoring.run import passages_at, question_dataset
 from beir_hybrid.scoring.targets import Targets
@@ -41,6 +52,9 @@ TILE = 2048
 only decides what is in memory, would decide ties."""
 
 _COUNTS = "counts"
+_SAMPLED = "sampled"
+_EMBEDDINGS = "embeddings"
+"""Name of the sampled embeddings among the arrays of the counts; a language comes before the slash in all others."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,41 @@ class ChunkedRun:
     encode_kwargs: EncodeKwargs
     timer: TimingStack
     num_proc: int | None = None
+    _sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+
+    @torch.no_grad()
+    def is_current(self, encode: Encode) -> bool:
+        """Whether the checkpoint was written by the model as it is now, by the embeddings that it keeps.
+
+        Some of the texts of every language whose embeddings, or counts, are in the checkpoint are embedded again.
+
+        Args:
+            encode: Embeds texts by the model as it is now.
+        """
+        groups: list[tuple[list[SampledText], Any]] = []
+        for language in self.query_languages:
+            texts = [SampledText(QUERY, language, row) for row in range(len(self.corpus.languages[language].questions))]
+            groups.append((texts, self.checkpoint.saved_embeddings(f"questions-{language}")))
+        for number, rows, first in self._relevant_chunks():
+            language = self.passage_languages[number]
+            texts = [SampledText(PASSAGE, language, int(row)) for row in rows]
+            groups.append((texts, self.checkpoint.saved_embeddings(f"relevant-{language}-{first}")))
+        saved = self.checkpoint.load_arrays(_COUNTS)
+        if saved is not None:
+            texts = [SampledText(*text) for text in saved[1][_SAMPLED]]
+            groups.append((texts, saved[0][_EMBEDDINGS] if texts else None))
+        groups = [(texts, embeddings) for texts, embeddings in groups if texts and embeddings is not None]
+        each = max(1, SAMPLED_TEXTS // max(len(groups), 1))
+        for texts, embeddings in groups:
+            rows = sampled_rows(len(texts), each)
+            if not close(as_rows(select_rows(embeddings, rows)), as_rows(encode([texts[row] for row in rows]))):
+                return False
+        return True
+
+    def sample(self) -> Sample:
+        """Return a sample of the embeddings that the run has made, of every language."""
+        texts = sorted(self._sampled)
+        return Sample.of(texts, np.array([self._sampled[text] for text in texts]))
 
     @torch.no_grad()
     def count(self) -> dict[str, CountedRanks]:
@@ -156,6 +205,8 @@ class ChunkedRun:
         if saved is None:
             return None
         arrays, facts = saved
+        for text, row in zip(facts[_SAMPLED], arrays.pop(_EMBEDDINGS, ()), strict=True):
+            self._sampled[SampledText(*text)] = row
         logger.info(
             f"{self.task_metadata.name} goes on after {facts['done']} of {len(self._chunks)} chunks: "
             f"{self.checkpoint.folder}"
@@ -170,7 +221,9 @@ class ChunkedRun:
         """Write a checkpoint and return the counters that a run that starts from it would have."""
         states = {language: counter.state() for language, counter in counters.items()}
         arrays = {f"{language}/{name}": array for language, state in states.items() for name, array in state.items()}
-        self.checkpoint.save_arrays(_COUNTS, arrays, done=done)
+        if self._sampled:
+            arrays[_EMBEDDINGS] = np.array(list(self._sampled.values()))
+        self.checkpoint.save_arrays(_COUNTS, arrays, done=done, **{_SAMPLED: list(self._sampled)})
         return self._counters(states)
 
     def _counters(self, states: dict[str, dict[str, NDArray]]) -> dict[str, RankCounter]:
@@ -181,11 +234,7 @@ class ChunkedRun:
 
     def _start(self, questions: dict[str, Any]) -> dict[str, RankCounter]:
         """Encode the relevant passages, look up their scores, and count them."""
-        chunks = [
-            self._relevant_chunk(number, relevant[first : first + self.chunk_size], first)
-            for number, relevant in enumerate(self._relevant)
-            for first in range(0, len(relevant), self.chunk_size)
-        ]
+        chunks = [self._relevant_chunk(*chunk) for chunk in self._relevant_chunks()]
         counters = {}
         for language, targets in self._targets.items():
             own_languages = set(targets.languages.tolist())
@@ -199,6 +248,33 @@ class ChunkedRun:
         for chunk in chunks:
             self._count(counters, questions, chunk)
         return self._save(counters, 0) if chunks else counters
+
+    def _relevant_chunks(self) -> Iterator[tuple[int, NDArray[np.int64], int]]:
+        """Yield the chunks of relevant passages: their language, their rows, and the place of the first of them."""
+        for number, relevant in enumerate(self._relevant):
+            for first in range(0, len(relevant), self.chunk_size):
+                yield number, relevant[first : first + self.chunk_size], first
+
+    @cached_property
+    def _wanted(self) -> dict[tuple[str, str], NDArray[np.int64]]:
+        """Rows that the sample of the run has, however it is cut into chunks: kind and language -> rows."""
+        each = max(1, SAMPLED_TEXTS // (len(self.query_languages) + len(self.passage_languages)))
+        wanted = {
+            (QUERY, language): sampled_rows(len(self.corpus.languages[language].questions), each)
+            for language in self.query_languages
+        }
+        for number, language in enumerate(self.passage_languages):
+            relevant, n_passages = self._relevant[number], len(self.corpus.languages[language].passages)
+            rows = relevant[sampled_rows(len(relevant), each)]
+            wanted[PASSAGE, language] = rows if len(rows) else sampled_rows(n_passages, each)
+        return wanted
+
+    def _keep_some(self, kind: str, language: str, rows: NDArray[np.int64], embeddings: Any) -> None:
+        """Put into the sample what it wants of some embeddings, which are those of ``rows``."""
+        chosen = np.flatnonzero(np.isin(rows, self._wanted[kind, language]))
+        if len(chosen):
+            for row, embedding in zip(rows[chosen], as_rows(select_rows(embeddings, chosen)), strict=True):
+                self._sampled[SampledText(kind, language, int(row))] = embedding
 
     def _count(self, counters: dict[str, RankCounter], questions: dict[str, Any], chunk: _Chunk) -> None:
         for language, counter in counters.items():
@@ -220,13 +296,16 @@ class ChunkedRun:
         relevant, places = self._relevant[number], np.arange(first, last)
         # A passage's place among these is its row less the relevant passages before it.
         rows = places + np.searchsorted(relevant - np.arange(len(relevant)), places, side="right")
-        return _Chunk(number, rows, self._ids(number, rows), self._passages(number, rows))
+        embeddings = self._passages(number, rows)
+        self._keep_some(PASSAGE, self.passage_languages[number], rows, embeddings)
+        return _Chunk(number, rows, self._ids(number, rows), embeddings)
 
     def _relevant_chunk(self, number: int, rows: NDArray[np.int64], first: int) -> _Chunk:
         """Encode some of the relevant passages of a language, or read what a killed run has encoded."""
         embeddings = self.checkpoint.embeddings(
             f"relevant-{self.passage_languages[number]}-{first}", lambda: self._passages(number, rows)
         )
+        self._keep_some(PASSAGE, self.passage_languages[number], rows, embeddings)
         return _Chunk(number, rows, self._ids(number, rows), embeddings)
 
     def _ids(self, number: int, rows: NDArray[np.int64]) -> list[str]:
@@ -238,9 +317,11 @@ class ChunkedRun:
 
     def _questions(self, language: str) -> Any:
         texts = question_dataset(self.corpus, language)
-        return self.checkpoint.embeddings(
+        embeddings = self.checkpoint.embeddings(
             f"questions-{language}", lambda: self._encode(texts, language, PromptType.query)
         )
+        self._keep_some(QUERY, language, np.arange(len(texts)), embeddings)
+        return embeddings
 
     def _encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
         logger.info(f"Encoding {len(texts)} {language} {'questions' if prompt_type == 'query' else 'passages'}...")

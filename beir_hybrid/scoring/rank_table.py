@@ -6,22 +6,35 @@ for the whole table (model, revisions, languages, pool sizes) stand in the file'
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
-from beir_hybrid.files import atomic_path, home
+from beir_hybrid.files import as_folder, atomic_path, home, locked
+from beir_hybrid.scoring.identity import ModelState, same_state
+from beir_hybrid.settings import MULTI
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT_VERSION = 1
+"""Grows when readers of before would read a table wrongly; nullable columns and facts that are new leave it alone."""
+
+NO_NAME = "no_model_name/available"
+"""What mteb calls a model that has no name."""
+
+NO_REVISION = "no_revision_available"
+"""What mteb calls the revision of a model that has none."""
 
 SCHEMA = pa.schema(
     [
@@ -48,6 +61,9 @@ _KEY = ["query_id", "passage_id"]
 _INTEGERS = ["rank_in_language", "rank_in_pool", "outranked_by_query_language", "grade"]
 _METADATA_KEY = b"beir_hybrid"
 _RANKS = ["rank_in_language", "rank_in_pool", "outranked_by_query_language"]
+_MAY_LACK = {"top_languages"}
+"""Columns that tables of before, or of other programs, may lack: they are null then."""
+
 _NO_DICTIONARY = {"query_id", "passage_id", *_RANKS}
 # Ids repeat over long distances, in the same order for each question language: they compress best plain, on one page;
 # ranks, byte by byte. The long texts that all rows of a query share want a dictionary that has room for all of them.
@@ -68,12 +84,13 @@ class TableInfo:
     Attributes:
         task: Name of the MTEB task.
         dataset_revision: Commit or content hash of the data.
-        model: Name of the model.
-        model_revision: Revision of the model.
+        model: Name of the model: a label.
+        model_revision: Revision of the model, a label too; the experiment follows behind a plus sign.
         pool_sizes: Language -> passages in its pool.
         cut: Results that a search returned for each query; None where every passage was ranked.
         format_version: Version of this layout.
         versions: Versions of the packages that made the table.
+        state: What tells the model, as it was, from any other; None where nothing is known of it.
     """
 
     task: str
@@ -84,13 +101,61 @@ class TableInfo:
     cut: int | None = None
     format_version: int = FORMAT_VERSION
     versions: dict[str, str] = field(default_factory=dict)
+    state: ModelState | None = None
 
-    def same_run(self, other: TableInfo) -> bool:
-        """Whether two tables hold ranks of the same model on the same data, so that they can be put together."""
-        ours = (self.task, self.dataset_revision, self.model, self.model_revision, self.cut, self.format_version)
-        return ours == (
-            other.task, other.dataset_revision, other.model, other.model_revision, other.cut, other.format_version,
-        )  # fmt: skip
+    @property
+    def is_named(self) -> bool:
+        """Whether name and revision name a model at all, instead of saying that there is no name."""
+        return self.model not in ("", NO_NAME) and NO_REVISION not in self.model_revision.split("+")
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """Name and revision as the model says them, without what tells its states apart."""
+        return self.model, self.model_revision.partition(_STATE)[0]
+
+    def same_run(self, other: TableInfo, same: SameState = same_state) -> bool:
+        """Whether two tables hold ranks of the same model on the same data, so that they can be put together.
+
+        Args:
+            other: What holds for the other table, which is newer.
+            same: Compares the states of the models.
+        """
+        ours = (self.task, self.dataset_revision, self.label, self.cut, self.format_version)
+        theirs = (other.task, other.dataset_revision, other.label, other.cut, other.format_version)
+        if self.state is None and other.state is None:
+            return ours == theirs and self.is_named
+        return ours == theirs and same(self.state, other.state)
+
+    def to_json(self) -> str:
+        """Return the facts as they stand in the file."""
+        facts = asdict(replace(self, state=None))
+        if self.state is None:
+            del facts["state"]
+        else:
+            facts["state"] = self.state.to_json()
+        return json.dumps(facts, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> TableInfo:
+        """Return the facts that ``to_json`` wrote; those that this version does not know are left out.
+
+        Raises:
+            TypeError: One is missing.
+            ValueError: The state is malformed.
+        """
+        known = {entry.name: facts[entry.name] for entry in fields(cls) if entry.name in facts}
+        if known.get("state") is not None:
+            known["state"] = ModelState.from_json(known["state"])
+        return cls(**known)
+
+
+SameState = Callable[[ModelState | None, ModelState | None], bool]
+"""Says of the state that a table was made with, and that of the model now, whether they are the same."""
+
+
+_DIGITS = 8
+_STATE = "+state-"
+"""Stands between the revision and the digest of the state, where several states of a model bear one revision."""
 
 
 def default_path(task: str, model: str, revision: str, folder: Path | None = None) -> Path:
@@ -102,11 +167,7 @@ def default_path(task: str, model: str, revision: str, folder: Path | None = Non
         revision: Revision of the model.
         folder: The folder above ``ranks``, e.g. a prediction folder; BEIR_HYBRID_HOME by default.
     """
-    return (folder or home()) / "ranks" / _as_folder(model) / _as_folder(revision) / f"{task}.parquet"
-
-
-def _as_folder(name: str) -> str:
-    return name.replace("/", "__").replace(" ", "_")
+    return (folder or home()) / "ranks" / as_folder(model) / as_folder(revision) / f"{as_folder(task)}.parquet"
 
 
 def write(path: Path, table: pa.Table, info: TableInfo, compact: bool = False) -> None:
@@ -125,7 +186,7 @@ def write(path: Path, table: pa.Table, info: TableInfo, compact: bool = False) -
         BeirHybridError: The file cannot be written.
     """
     table = _in_schema(path, table).sort_by([(name, "ascending") for name in _KEY])
-    described = table.replace_schema_metadata({_METADATA_KEY: json.dumps(asdict(info), sort_keys=True)})
+    described = table.replace_schema_metadata({_METADATA_KEY: info.to_json()})
     with atomic_path(path) as temporary:
         pq.write_table(described, temporary, compression="zstd", **(_COMPACT if compact else {}))
 
@@ -139,16 +200,32 @@ def read(path: Path) -> tuple[pa.Table, TableInfo]:
     Raises:
         RankTableError: The file is missing, truncated, or not a rank table.
     """
+    # Not pq.read_table, which would take folders named like "a=b" in the path for columns.
+    with _reading(path), path.open("rb") as file:
+        table = pq.ParquetFile(file).read()
+    info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
+    return _in_schema(path, table).replace_schema_metadata(None), info
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        # Not pq.read_table, which would take folders named like "a=b" in the path for columns.
-        with path.open("rb") as file:
-            table = pq.ParquetFile(file).read()
+        yield
     except FileNotFoundError as error:
         raise RankTableError(f"there is no rank table {path}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RankTableError(f"{path} is truncated or not a Parquet file: {first_line(error)}") from error
-    info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
-    return _in_schema(path, table).replace_schema_metadata(None), info
+
+
+def read_info(path: Path) -> TableInfo:
+    """Read what holds for a whole rank table, and none of its rows.
+
+    Raises:
+        RankTableError: The file is missing, truncated, or not a rank table.
+    """
+    with _reading(path), path.open("rb") as file:
+        metadata = pq.ParquetFile(file).schema_arrow.metadata
+    return _info(path, (metadata or {}).get(_METADATA_KEY))
 
 
 def _info(path: Path, described: bytes | None) -> TableInfo:
@@ -158,15 +235,17 @@ def _info(path: Path, described: bytes | None) -> TableInfo:
         facts = json.loads(described)
         if facts["format_version"] != FORMAT_VERSION:
             raise RankTableError(f"{path} has format {facts['format_version']}; this version reads {FORMAT_VERSION}")
-        return TableInfo(**facts)
-    except (ValueError, TypeError, KeyError) as error:
+        return TableInfo.from_json(facts)
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise RankTableError(f"{path} is not a rank table: what it says of itself is malformed") from error
 
 
 def _in_schema(path: Path, table: pa.Table) -> pa.Table:
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise RankTableError(f"{path} is not a rank table: it lacks the column {missing[0]}")
+    for name in SCHEMA.names:
+        if name not in table.column_names:
+            if name not in _MAY_LACK:
+                raise RankTableError(f"{path} is not a rank table: it lacks the column {name}")
+            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
     try:
         return table.select(SCHEMA.names).cast(SCHEMA)
     except (KeyError, pa.ArrowException) as error:  # a column is there twice, or of another type
@@ -185,32 +264,131 @@ def ranked_in_pool(frame: pd.DataFrame) -> pd.Series:
     return known.groupby(frame["query_language"], sort=False).transform("any")
 
 
-def merge(old: pa.Table, new: pa.Table) -> pa.Table:
-    """Put two tables of the same run together: known ranks of ``new`` win, those only ``old`` knows are kept.
+Evaluated = Iterable[tuple[str, str]]
+"""Pairs of question language and pool, a language or ``multi``, that a run evaluated."""
+
+_OF_POOL = ["rank_in_pool", "outranked_by_query_language", "top_languages"]
+
+
+def merge(old: pa.Table, new: pa.Table, evaluated: Evaluated | None = None) -> pa.Table:
+    """Put two tables of the same run together: what ``new`` evaluated is taken from it, all else is kept.
 
     A run restricted to some languages, or to the subsets that were missing, thereby completes a table instead of
-    replacing it.
+    replacing it. A passage that the new run did not return has no rank, whatever an earlier one found.
+
+    Args:
+        old: The table that is there.
+        new: The newer table; its rows replace those of ``old`` as far as their pair was evaluated.
+        evaluated: What ``new`` evaluated; by default, the pairs in which it knows a rank.
     """
     import pandas as pd
 
     nullable = {pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int32Dtype()}
-    frames = [table.to_pandas(types_mapper=nullable.get).set_index(_KEY) for table in (old, new)]
-    merged = frames[1].combine_first(frames[0])
+    before, after = (table.to_pandas(types_mapper=nullable.get).set_index(_KEY) for table in (old, new))
+    pairs = set(evaluated) if evaluated is not None else evaluated_pairs(after)
+    merged = after.combine_first(before)
+    pair_of_row = zip(merged["query_language"], merged["passage_language"], strict=True)
+    is_new = merged.index.isin(after.index)
+    in_language = is_new & np.fromiter((pair in pairs for pair in pair_of_row), dtype=bool, count=len(merged))
+    in_pool = is_new & merged["query_language"].isin([query for query, pool in pairs if pool == MULTI])
+    fresh, kept = after.reindex(merged.index), before.reindex(merged.index)
+    merged["rank_in_language"] = fresh["rank_in_language"].where(in_language, kept["rank_in_language"])
+    for name in _OF_POOL:
+        merged[name] = fresh[name].where(in_pool, kept[name])
     merged[_INTEGERS] = merged[_INTEGERS].astype("Int32")
     return pa.Table.from_pandas(merged.reset_index(), preserve_index=False).select(SCHEMA.names).cast(SCHEMA)
 
 
-def store(path: Path, table: pa.Table, info: TableInfo) -> None:
-    """Write a table, after merging it with the one of the same run that may be there."""
-    if path.exists():
+def evaluated_pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return the pairs of question language and pool in which a rank table knows a rank."""
+    ranked = frame.loc[frame["rank_in_language"].notna(), ["query_language", "passage_language"]]
+    pairs = set(ranked.drop_duplicates().itertuples(index=False, name=None))
+    return pairs | {(language, MULTI) for language in set(frame.loc[ranked_in_pool(frame), "query_language"])}
+
+
+def _is_in(frame: pd.DataFrame, pool: str, pairs: Evaluated) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(
+        [pair in pairs for pair in zip(frame["query_language"], frame[pool], strict=True)],
+        index=frame.index,
+        dtype=bool,
+    )
+
+
+def store(
+    path: Path,
+    table: pa.Table,
+    info: TableInfo,
+    evaluated: Evaluated | None = None,
+    same: SameState = same_state,
+) -> Path:
+    """Write a table, after merging it with the one of the same run that may be there.
+
+    A table of another model, or of another state of the model, is left alone, whatever name and revision say: the new
+    one then goes into a folder beside, whose name ends with a digest of the state. A table of another revision of the
+    data is replaced. Other processes that write the same table wait.
+
+    Args:
+        path: Where the table belongs, as ``default_path`` says.
+        table: The table.
+        info: What holds for all of it.
+        evaluated: The pairs of question language and pool that were evaluated, as for ``merge``.
+        same: Compares the state of a table that is there with the state of the model now.
+
+    Returns:
+        Where the table is.
+
+    Raises:
+        BeirHybridError: It cannot be written.
+    """
+    with locked(path.parent):
+        path, info = _place(path, info, same)
+        if path.exists():
+            try:
+                old, old_info = read(path)
+            except RankTableError:
+                old_info = None  # what cannot be read has nothing worth keeping
+            if old_info is not None and old_info.same_run(info, same):
+                table = merge(old, table, evaluated)
+                info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
+        write(path, table, info)
+    return path
+
+
+def _place(path: Path, info: TableInfo, same: SameState) -> tuple[Path, TableInfo]:
+    """Choose the folder of a table: the usual one, or one beside it where that holds another model, state or cut."""
+    if _fits_into(path, info, same):
+        return path, info
+    for folder in sorted(path.parent.parent.glob(f"{escape(path.parent.name)}{_STATE}*")):
+        if _fits_into(folder / path.name, info, same):
+            return folder / path.name, replace(info, model_revision=info.label[1] + _STATE + folder.name[-_DIGITS:])
+    state = info.state.digest if info.state is not None else ""
+    suffix = _STATE + hashlib.sha256(f"{state} {info.cut} {info.label}".encode()).hexdigest()[:_DIGITS]
+    folder = path.parent.with_name(path.parent.name + suffix)
+    return folder / path.name, replace(info, model_revision=info.label[1] + suffix)
+
+
+def _fits_into(path: Path, info: TableInfo, same: SameState) -> bool:
+    """Whether a table may be written to a path: what lies there and beside it is of the same model in the same state.
+
+    What lies beside is of other tasks, whose texts are others: there, only fingerprints can be compared.
+    """
+    for file in sorted(path.parent.glob("*.parquet")):
         try:
-            old, old_info = read(path)
+            other = read_info(file)
         except RankTableError:
-            old_info = None  # what cannot be read has nothing worth keeping
-        if old_info is not None and old_info.same_run(info):
-            table = merge(old, table)
-            info = TableInfo(**{**asdict(info), "pool_sizes": {**old_info.pool_sizes, **info.pool_sizes}})
-    write(path, table, info)
+            continue  # damaged, or not a rank table
+        if file.name == path.name:
+            unknown = other.state is info.state is None and other.label == info.label and not info.is_named
+            newer_data = other.label == info.label and other.dataset_revision != info.dataset_revision
+            if not (unknown or newer_data or other.same_run(info, same)):
+                return False
+        elif other.label == info.label:
+            prints = [state.fingerprint if state is not None else None for state in (other.state, info.state)]
+            if prints[0] != prints[1] or (prints == [None, None] and not info.is_named):
+                return False
+    return True
 
 
 def build(task: str, rows: Sequence[dict[str, Any]]) -> pa.Table:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from datasets import Dataset
 from mteb.types import PromptType
 
@@ -19,9 +20,9 @@ from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.encode import encode_texts
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
+from beir_hybrid.scoring.identity import QUERY, Encode, ModelState, SampledText, as_rows, by_language
 
 if TYPE_CHECKING:
-    import numpy as np
     from mteb import EncoderProtocol, TaskMetadata
     from mteb.timing import TimingStack
     from mteb.types import EncodeKwargs
@@ -125,39 +126,107 @@ def run_encoder(
     return EncodedRun(corpus, embeddings, counted)
 
 
+def sample_encoder(
+    model: EncoderProtocol,
+    language_of: Callable[[str], ParallelCorpus],
+    *,
+    task_metadata: TaskMetadata,
+    hf_split: str,
+    encode_kwargs: EncodeKwargs,
+) -> Encode:
+    """Return what embeds the texts of a sample, as a run does.
+
+    Args:
+        model: The encoder.
+        language_of: Language -> a corpus that holds it; a KeyError where there is none.
+        task_metadata: Metadata of the task, from which encoders choose their prompt.
+        hf_split: Split, e.g. ``test``.
+        encode_kwargs: Batch size and the like, passed to the encoder.
+    """
+
+    def encode(texts: Sequence[SampledText]) -> NDArray[np.float64]:
+        rows: dict[int, NDArray[np.float64]] = {}
+        for kind, language, places in by_language(texts):
+            corpus, numbers = language_of(language), np.array([texts[place].row for place in places])
+            if kind == QUERY:
+                chosen = Dataset.from_dict(question_dataset(corpus, language)[numbers])
+            else:
+                chosen = passages_at(corpus, language, numbers)
+            embeddings = encode_texts(
+                model,
+                chosen,
+                task_metadata=task_metadata,
+                prompt_type=PromptType(kind),
+                language=language,
+                hf_split=hf_split,
+                encode_kwargs={**encode_kwargs, "show_progress_bar": False},
+            )
+            rows.update(zip(places, as_rows(embeddings), strict=True))
+        return np.array([rows[place] for place in range(len(texts))])
+
+    return encode
+
+
+@dataclass(frozen=True)
+class CountedRun:
+    """The ranks of a model, and what tells the model, as it was, from any other.
+
+    Attributes:
+        counted: Query language -> its counted ranks.
+        state: The state of the model.
+        encoded: The pass with its embeddings, if one was made.
+    """
+
+    counted: Mapping[str, CountedRanks]
+    state: ModelState
+    encoded: EncodedRun | None = None
+
+
 @dataclass
 class _SharedRun:
     model: weakref.ReferenceType[Any]
     key: Any
-    counted: Mapping[str, CountedRanks]
+    run: CountedRun
     used_by: set[str] = field(default_factory=set)
 
 
 class SharedRuns:
     """The last pass of each data set, for the other tasks of the same `mteb run`.
 
-    A task gets a pass once: asked again, by the same task, the model is run again, since its weights may have
-    changed meanwhile.
+    A task gets a pass once: asked again by the same task, the model is run again.
     """
 
     def __init__(self) -> None:
         self._runs: dict[str, _SharedRun] = {}
 
-    def put(self, model: Any, corpus: str, key: Any, counted: Mapping[str, CountedRanks], used_by: str) -> None:
-        """Remember a pass that the task ``used_by`` has just made; ``key`` tells what it depends on."""
+    def put(self, model: Any, corpus: str, key: Any, run: CountedRun, used_by: str) -> None:
+        """Remember a pass that the task ``used_by`` has made; ``key`` tells what it depends on beside the model."""
         try:
             reference = weakref.ref(model)
         except TypeError:
             return  # such a model cannot be told from another at the same address later on
-        self._runs[corpus] = _SharedRun(reference, key, counted, {used_by})
+        self._runs[corpus] = _SharedRun(reference, key, CountedRun(run.counted, run.state), {used_by})
 
-    def take(self, model: Any, corpus: str, key: Any, used_by: str) -> Mapping[str, CountedRanks] | None:
-        """Return the ranks of a pass of the very same model and key that ``used_by`` has not had yet, or None."""
-        run = self._runs.get(corpus)
-        if run is None or run.model() is not model or run.key != key or used_by in run.used_by:
+    def take(
+        self, model: Any, corpus: str, key: Any, used_by: str, is_current: Callable[[ModelState], bool]
+    ) -> CountedRun | None:
+        """Return a pass of the very same model and key that ``used_by`` has not had yet, or None.
+
+        Args:
+            model: The model.
+            corpus: Name of the data set.
+            key: What the pass depends on beside the model.
+            used_by: Name of the task that asks.
+            is_current: Whether the model is still in a state; it may have been trained, or set to other dimensions.
+        """
+        shared = self._runs.get(corpus)
+        if shared is None or shared.model() is not model or shared.key != key or used_by in shared.used_by:
             return None
-        run.used_by.add(used_by)
-        return run.counted
+        if not is_current(shared.run.state):
+            del self._runs[corpus]
+            return None
+        shared.used_by.add(used_by)
+        return shared.run
 
     def clear(self) -> None:
         """Forget all passes."""
