@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraini
 from transformers import PrinterCallback
 from transformers.integrations import get_available_reporting_integrations
 
+from beir_hybrid.corpora import choose_languages
 from beir_hybrid.training.base import Base, training_prompts
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.head import fill_embeddings, head_model
@@ -55,7 +56,8 @@ class _Trainer(HybridTrainer):
     """Evaluates without taking random numbers that training would have taken: evaluating changes no weights."""
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        with torch.random.fork_rng():
+        # Without names, every process would open every GPU.
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
             return super().evaluate(*args, **kwargs)
 
 
@@ -69,7 +71,10 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
 
     Raises:
         TrainingError: The hardware lacks the precision, or a tracker is not installed.
+        DataError: There is no such corpus to evaluate on.
     """
+    if options.evaluate:
+        choose_languages(options.evaluate)
     missing = set(options.report_to) - set(get_available_reporting_integrations())
     if missing:
         raise TrainingError(f"--report-to {min(missing)}: the trainer knows no such tracker, or it is not installed")
@@ -144,6 +149,8 @@ def build_trainer(
         if options.evaluate
         else None
     )
+    if evaluator is not None:
+        _ = evaluator.corpus  # what is wrong with it is to be said now, and not a fifth into the training
     model = encoder
     if recipe.tune == "head":
         model = head_model(encoder, start.revision)
