@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.encoders import e5_q4, ours
+from beir_hybrid.encoders.model_files import DENSE, check
 from beir_hybrid.errors import ModelError
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def find_base(name: str) -> Base:
     checkpoint = ours.locate(name, "--base ")
     if checkpoint.folder is None:
         return Base(checkpoint.source, checkpoint.revision(), checkpoint)
-    _check_kind(checkpoint.folder, checkpoint.source)
-    return Base(checkpoint.folder.resolve().name, ours.content_hash(checkpoint.folder), checkpoint)
+    return Base(checkpoint.folder.resolve().name, checkpoint.revision(), checkpoint)
 
 
 def training_prompts(model: SentenceTransformer) -> dict[str, str]:
@@ -98,18 +97,11 @@ def training_prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"question": prompt("query"), "answer": prompt("document", "passage", "corpus")}
 
 
-def _check_kind(folder: Path, source: str) -> None:
-    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        raise ModelError(f"--base {source} is neither a Sentence Transformers nor a transformers model")
-
-
 def _load_files(checkpoint: ours.Checkpoint, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     folder = checkpoint.fetch()
-    _check_kind(folder, checkpoint.source)
-    check = ours.check if (folder / "modules.json").is_file() else ours.check_files
-    check(folder, checkpoint.source)
+    check(folder, f"--base {checkpoint.source}", wanted=DENSE)
     try:
         # A transformers model without modules of Sentence Transformers gets mean pooling, as it always does there.
         return SentenceTransformer(
