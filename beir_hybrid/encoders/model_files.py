@@ -102,8 +102,8 @@ def family(folder: Path, source: str) -> str:
 def _family_of_transformers(folder: Path, source: str) -> str:
     """Return the kind of a plain transformers model: mean pooling makes an encoder of it, or it has a classifier."""
     if not (folder / "config.json").is_file():
-        found = "it has no modules.json" if any(folder.iterdir()) else "it is empty"
-        raise ModelError(f"{source} is not a Sentence Transformers model: {found}")
+        found = "it has no modules.json and no config.json" if any(folder.iterdir()) else "it is empty"
+        raise ModelError(f"{source} is neither a Sentence Transformers nor a transformers model: {found}")
     for name in (_SETTINGS, "sentence_bert_config.json"):
         if (folder / name).is_file():  # what is missing may have named a pooling and layers: it would be another model
             raise ModelError(f"{source} is not a complete Sentence Transformers model: it has no modules.json")
