@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, wraps
+from inspect import signature
 from typing import Any
 
 
@@ -97,7 +98,9 @@ def _let_folders_be_named() -> None:
 
         if model_name in module.MODEL_REGISTRY or not ours.is_model_folder(model_name):
             return of_mteb(model_name, *args, **kwargs)
-        return ours.model_meta(model_name)
+        asked = signature(of_mteb).bind(model_name, *args, **kwargs).arguments
+        taken = ("revision", "fill_missing", "experiment_kwargs")
+        return ours.model_meta(model_name, **{name: asked[name] for name in taken if name in asked})
 
     _rebind("get_model_meta", of_mteb, get_model_meta)
     mteb.get_model_meta = get_model_meta

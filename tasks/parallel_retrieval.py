@@ -14,11 +14,11 @@ from uuid import uuid4
 
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.languages import check_language_code
-from mteb.models import EncoderProtocol, SearchProtocol
+from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
-from beir_hybrid.errors import DataError
+from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of
@@ -235,10 +235,14 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _is_counted(self, model: MTEBModels, subsets: Sequence[HFSubset]) -> TypeGuard[EncoderProtocol]:
         """Whether ranks are counted, which needs an encoder and full rankings (no reranking of given candidates)."""
-        if not isinstance(model, EncoderProtocol) or isinstance(model, SearchProtocol):
-            return False
         assert isinstance(self.dataset, SubsetData)
-        return not self.dataset.is_reranking(subsets)
+        reranks = self.dataset.is_reranking(subsets)
+        if isinstance(model, CrossEncoderProtocol) and not reranks:
+            raise ModelError(
+                f"{model.mteb_model_meta.name} is a cross-encoder, which ranks anew what another model has found: "
+                "evaluate that one with prediction_folder=FOLDER, and this one on task.convert_to_reranking(FOLDER)"
+            )
+        return isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol) and not reranks
 
     def _count(
         self,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers.util import dot_score
 
 from beir_hybrid.corpora import ParallelCorpus
-from beir_hybrid.errors import ModelError
+from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.scoring import counting, evaluation, rank_table
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
@@ -335,3 +335,55 @@ def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(piece.ids) for piece in counting.split_blocks(block, 1000)] == [1] * 7
     assert list(counting.split_blocks(block, 2)) == [block]
     assert list(counting.split_blocks(block, 0)) == [block]
+
+
+def test_scores_near_the_largest_float32_can_be_ranked() -> None:
+    """Each is finite; their sum is not."""
+    largest = float(np.finfo(np.float32).max)
+    scores = counting.scores_of(lambda *_: torch.full((3, 5), largest), torch.ones(3, 1), torch.ones(5, 1))
+    assert scores.tolist() == [[largest] * 5] * 3
+    scores = counting.scores_of(lambda *_: torch.full((3, 5), -largest), torch.ones(3, 1), torch.ones(5, 1))
+    assert scores.tolist() == [[-largest] * 5] * 3
+    with pytest.raises(ModelError, match="not finite"):  # of float64: 1e39 is none of float32
+        counting.scores_of(lambda *_: torch.full((3, 5), 1e39, dtype=torch.float64), torch.ones(3, 1), torch.ones(5, 1))
+
+
+@property_test(100)
+@given(
+    st.sampled_from([np.int8, np.uint8, np.int16, np.float16, np.bool_]),
+    st.sampled_from([np.asarray, torch.from_numpy]),
+    st.integers(0, 2**32 - 1),
+)
+def test_small_numbers_are_multiplied_in_single_precision(kind: Any, form: Callable[..., Any], seed: int) -> None:
+    """The product of two 8-bit integers does not fit into 8 bits."""
+    draw = np.random.default_rng(seed).integers(-100, 100, (9, 30)).astype(kind)
+    embeddings = form(draw)
+    exact = draw[:4].astype(np.float64) @ draw[4:].astype(np.float64).T
+    product = counting.scores_of(lambda a, b: a @ b.T, embeddings[:4], embeddings[4:])
+    assert product.dtype == torch.float32
+    assert product.tolist() == exact.astype(np.float32).tolist()
+
+
+def test_a_similarity_that_divides_by_the_length_of_nothing_gives_0() -> None:
+    def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a @ b.T / (a.norm(dim=1)[:, None] * b.norm(dim=1)[None, :])
+
+    questions, passages = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[6.0, 8.0], [0.0, 0.0], [-8.0, 6.0]])
+    expected = [[1, 0, 0], [0, 0, 0]]
+    assert counting.scores_of(cosine, questions, passages).tolist() == expected
+    sparse = counting.scores_of(
+        lambda a, b: cosine(a.to_dense(), b.to_dense()), *(questions.to_sparse(), passages.to_sparse())
+    )
+    assert sparse.tolist() == expected
+    with pytest.raises(ModelError, match="not finite"):  # a NaN of embeddings that say something
+        counting.scores_of(lambda *_: torch.full((2, 3), torch.nan), questions, passages)
+
+
+def test_an_empty_pool_is_one_line() -> None:
+    corpus = corpus_of({"en": [], "de": ["1"]}, {"en": ["q"], "de": []}, {"de": {"q": {0: 1}}})
+    embeddings = Embeddings({"en": torch.ones(1, 2)}, {"en": torch.ones(0, 2), "de": torch.ones(1, 2)})
+    for pool in (["en"], []):
+        with pytest.raises(DataError, match="the pool holds no passage"):
+            list(count_corpus(corpus, embeddings, dot_score, ["en"], pool))
+    (counted,) = count_corpus(corpus, embeddings, dot_score, ["en"], ["en", "de"])
+    assert counted.rank_in_pool.tolist() == [1]

@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.model_card import generate_model_card
 from transformers import TrainerCallback
 
-from beir_hybrid.corpora import ParallelCorpus, load
+from beir_hybrid.corpora import RETRIEVAL, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.settings import SETTINGS, setting_of
 from beir_hybrid.tasks import XQuADR, XQuADRLanguageBias
@@ -207,6 +207,8 @@ def test_a_truncated_model_is_another() -> None:
     ("options", "message"),
     [
         ({"corpus": "xquad"}, "unknown data set 'xquad'; known: "),
+        ({"corpus": "ntrex"}, "ntrex is no retrieval corpus: "),
+        ({"corpus": "atlas-r", "languages": "xx"}, "atlas-r: unknown language 'xx'; it has "),
         ({"corpus": "xquad-r", "languages": ["xx"]}, "xquad-r: unknown language 'xx'; it has "),
         ({"corpus": "xquad-r", "languages": []}, "xquad-r: no language was asked for"),
         ({"corpus": uneven_corpus(), "languages": ["en", "fr"]}, "random: unknown language 'fr'; it has en, de"),
@@ -224,6 +226,28 @@ def test_bad_arguments_are_one_line_at_once(options: dict[str, Any], message: st
         MultilingualRetrievalEvaluator(**options)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_every_retrieval_corpus_is_known() -> None:
+    for name in RETRIEVAL:
+        assert MultilingualRetrievalEvaluator(name).languages == choose_languages(name)
+    assert MultilingualRetrievalEvaluator("atlas-r", languages="de").languages == ("de",)
+    assert MultilingualRetrievalEvaluator(uneven_corpus(), languages="en").languages == ("en",)
+
+
+def test_words_that_a_model_does_not_know_are_counted_and_score_0(caplog: pytest.LogCaptureFixture) -> None:
+    class Forgetful(SpyModel):
+        def encode_document(self, texts: list[str], **options: Any) -> torch.Tensor:
+            known = torch.tensor([not text.startswith("de ") for text in texts])
+            return self.model.encode_document(texts, **options) * known[:, None]
+
+    metrics = MultilingualRetrievalEvaluator("xquad-r", languages=["en", "de"])(Forgetful(tiny_model()))
+    assert all(np.isfinite(list(metrics.values())))
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    n = len(load("xquad-r", ["de"]).languages["de"].passages)
+    assert warning.startswith(
+        f"the de passages of xquad-r: {n} of {n} embeddings are all zeros, the first that of de:0;"
+    )
 
 
 def test_lower_is_better_for_rank_distance_only() -> None:

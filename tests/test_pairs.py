@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import mteb
 import numpy as np
@@ -22,8 +23,8 @@ from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 from torch.utils.data import DataLoader
 
 from beir_hybrid.corpora import DATA_SETS, ParallelCorpus, load
-from beir_hybrid.errors import DataError
-from beir_hybrid.training import pair_files, pair_sources
+from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.training import model_card, pair_files, pair_sources
 from beir_hybrid.training.pairs import ParallelPairs, load_pairs, pair_datasets, read_source
 from beir_hybrid.training.parallel_pairs import same_answer_labels
 from tests import small_ntrex, small_xquad
@@ -552,3 +553,52 @@ def test_columns_of_different_lengths_are_refused() -> None:
 def test_the_codes_of_languages() -> None:
     assert len(pair_files.LANGUAGES) == 183
     assert {code for source in DATA_SETS.values() for code in source.languages} <= pair_files.LANGUAGES
+
+
+def test_a_source_is_named_as_users_name_it(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(write_lines(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    expected = load_pairs(str(path), languages=["en"])
+    assert set(expected) == {"en-en"}
+    shouted = path.rename(tmp_path / "PAIRS.JSONL")
+    for source in (shouted, str(shouted), "~/PAIRS.JSONL", Path("~/PAIRS.JSONL")):
+        assert load_pairs(source, languages="en")["en-en"].to_list() == expected["en-en"].to_list()
+    assert set(load_pairs(DATA_SETS["xquad-r"], languages="de")) == {"de-de"}
+    assert read_source("xquad-r", "de").languages == ("de",)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Dataset.from_list(ENTRIES), "a source of pairs is a name or a path, not a Dataset; "),
+        (None, "a source of pairs is a name or a path, not a NoneType; "),
+        (Path("no/folder"), "unknown pairs '/"),  # a path is never looked for on the hub
+        (Path("xquad-r"), "unknown pairs '/"),
+    ],
+)
+def test_what_is_no_source_is_one_line(source: Any, message: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load_pairs(source)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_nobodys_home_is_one_line() -> None:
+    with pytest.raises(BeirHybridError, match="there is no such home folder"):
+        load_pairs("~nobody-of-this-name/pairs.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("source", "licence"),
+    [
+        ("ntrex", "cc-by-sa-4.0"),
+        ("ntrex-next", "cc-by-sa-4.0"),
+        ("xquad-r", DATA_SETS["xquad-r"].licence),
+        ("ntrex-mine.jsonl", "see the source"),
+        ("xquad-r-mine", "see the source"),
+    ],
+)
+def test_the_licence_is_that_of_the_source_and_of_none_of_a_like_name(source: str, licence: str) -> None:
+    part = {"source": source, "revision": "0" * 40, "rows": 1, "languages": ["en"]}
+    assert model_card._data_row(part).endswith(f"| {licence} |")

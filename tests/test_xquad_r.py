@@ -241,7 +241,6 @@ def nan_in_row_2(embeddings: np.ndarray, prompt_type: Any, hf_subset: str) -> np
     ("spoil", "message"),
     [
         (nan_in_row_2, r"tests/counting: the de passages cannot be ranked: .* row 2 \(de:2\) is not finite"),
-        (lambda embeddings, **_: embeddings * 0, r"the ar passages .* row 0 \(ar:0\) is all zeros"),
         (lambda embeddings, **_: embeddings[:-1], r"the ar passages are 5 texts, but the model returned 4"),
         (lambda embeddings, **_: embeddings[0], r"the ar passages should give a matrix"),
     ],

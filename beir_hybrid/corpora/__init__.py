@@ -9,7 +9,19 @@ from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.sources import DATA_SETS, DataSet
 from beir_hybrid.errors import DataError
 
-__all__ = ["DATA_SETS", "DataSet", "LanguageCorpus", "ParallelCorpus", "load", "revision_of"]
+__all__ = [
+    "DATA_SETS",
+    "RETRIEVAL",
+    "DataSet",
+    "LanguageCorpus",
+    "ParallelCorpus",
+    "choose_languages",
+    "load",
+    "revision_of",
+]
+
+RETRIEVAL = (*(name for name in DATA_SETS if name != ntrex.NAME), atlas.NAME)
+"""Names of the corpora that have questions: what can be evaluated on."""
 
 
 def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
@@ -28,13 +40,29 @@ def load(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
             malformed.
         BeirHybridError: The cache folder cannot be written to.
     """
+    languages = choose_languages(name, languages)
+    if name == atlas.NAME:
+        return atlas.read(languages)
+    return lareqa.read(name, languages, progress)
+
+
+def choose_languages(name: str, languages: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return the languages asked for of a retrieval corpus, in its order; reads nothing.
+
+    Args:
+        name: Name of the corpus.
+        languages: ISO 639-1 codes; None for all.
+
+    Raises:
+        DataError: The name or a language is unknown, or the data set is no retrieval corpus.
+    """
     if name == ntrex.NAME:
         raise DataError(
             f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
         )
-    if name == atlas.NAME:
-        return atlas.read(languages)
-    return lareqa.read(name, languages, progress)
+    if name not in RETRIEVAL:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join(RETRIEVAL)}")
+    return atlas.choose(languages) if name == atlas.NAME else sources.data_set(name).choose(languages)
 
 
 def revision_of(name: str, languages: Iterable[str] | None = None) -> str:

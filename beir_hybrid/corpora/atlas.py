@@ -48,7 +48,7 @@ def read(languages: Iterable[str] | None = None, split: Split = "test") -> Paral
     """
     if split not in get_args(Split):
         raise DataError(f"{NAME}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
-    wanted = _choose(languages)
+    wanted = choose(languages)
     if content_hash() != revision():
         raise DataError(
             f"{NAME}: its texts are no longer those of revision {revision()[:12]}; restore the files "
@@ -89,13 +89,18 @@ def passage_text(fact: Fact, language: str) -> str:
     return _sentence(fact, language, "passage", _forms(fact, language).passages)
 
 
-def _choose(languages: Iterable[str] | None) -> list[str]:
+def choose(languages: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the languages asked for, in the order of the data set; all of them for None.
+
+    Raises:
+        DataError: There is no such language, or none was asked for.
+    """
     asked = set(LANGUAGES) if languages is None else {languages} if isinstance(languages, str) else set(languages)
     unknown = asked - set(LANGUAGES)
     if unknown or not asked:
         what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
         raise DataError(f"{NAME}: {what}; it has {', '.join(LANGUAGES)}")
-    return [language for language in LANGUAGES if language in asked]
+    return tuple(language for language in LANGUAGES if language in asked)
 
 
 def _language_corpus(language: str, facts: Sequence[Fact]) -> LanguageCorpus:

@@ -11,29 +11,30 @@ from __future__ import annotations
 
 import copy
 import gc
-import hashlib
-import json
+import importlib
 import logging
+import math
 import os
 import re
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
-from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-from beir_hybrid.encoders import e5_q4, heads
+from beir_hybrid.encoders import e5_q4, heads, model_files
 from beir_hybrid.encoders.heads import Head
+from beir_hybrid.encoders.model_files import DENSE, FAMILIES, check, content_hash, family, incomplete
 from beir_hybrid.errors import BeirHybridError, ModelError, one_line
+from beir_hybrid.files import user_path
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from mteb.models import MTEBModels
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +47,8 @@ NO_CHECKPOINT = "no_checkpoint"
 _LOADING = ("loader", "loader_kwargs")
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-# What loading does not read: hidden files, the state and the logs of a training run, other formats, and texts. Whatever
-# is not listed here counts as content; at worst a model is then evaluated once more.
-_NOT_CONTENT = re.compile(
-    r"""\..* | checkpoint-\d+ | checkpoints | runs | eval | onnx | openvino
-    | training_(manifest|run)\.json | training_fingerprints\.parquet
-    | README\.md | LICENSE.* | NOTICE.* | trainer_state\.json | training_args\.bin | events\.out\.tfevents.*
-    | (optimizer|scheduler|scaler)\.(pt|bin) | rng_state.*\.pth""",
-    re.VERBOSE,
-)
-_PICKLES = {".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"}
-_NOT_DOWNLOADED = [*(f"*{suffix}" for suffix in _PICKLES), "*.h5", "*.msgpack", "*.onnx", "onnx/*", "openvino/*"]
-# Two writes within this time can leave a file with the same time stamps, on the coarsest of file systems.
-_CLOCK_GRAIN_NS = 2_000_000_000
+_NOT_DOWNLOADED = ["*.bin", "*.ckpt", "*.pickle", "*.pkl", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "onnx/*"]
+_NOT_DOWNLOADED += ["openvino/*"]
 
 
 @dataclass(frozen=True)
@@ -82,10 +72,7 @@ class Checkpoint:
         if self.folder is None:
             return _hub_commit(self.source)
         try:
-            # Before anything is hashed: the folder may be anything, of any size.
-            if not (self.folder / "modules.json").is_file():
-                found = "it has no modules.json" if any(self.folder.iterdir()) else "it is empty"
-                raise ModelError(f"{self.source} is not a Sentence Transformers model: {found}")
+            family(self.folder, self.source)  # before anything is hashed: the folder may be anything, of any size
             return content_hash(self.folder)
         except OSError as error:
             raise ModelError(f"cannot read {error.filename}: {error.strerror}") from error
@@ -102,9 +89,15 @@ class Checkpoint:
 
         commit = _hub_commit(self.source)
         try:
-            return Path(snapshot_download(self.source, revision=commit, ignore_patterns=_NOT_DOWNLOADED))
+            folder = Path(snapshot_download(self.source, revision=commit, ignore_patterns=_NOT_DOWNLOADED))
         except Exception as error:  # the hub's client raises its own errors, the file system's and its HTTP library's
             raise ModelError(f"cannot download {self.source} from the Hugging Face hub: {one_line(error)}") from error
+        if (folder / model_files.ADAPTER).is_file():
+            raise ModelError(
+                f"{self.source} is an adapter, whose commit does not say what its base is: give the folder instead, "
+                f"which is hashed together with it: {folder}"
+            )
+        return folder
 
 
 def find_checkpoint(folder: str | None = None) -> Checkpoint | Head:
@@ -140,7 +133,7 @@ def locate(name: str, asked_by: str = "") -> Checkpoint:
     Raises:
         ModelError: It is neither.
     """
-    folder = Path(os.path.expanduser(name)).absolute()
+    folder = user_path(name, asked_by).absolute()
     if folder.is_dir():
         return Checkpoint(str(folder), folder)
     if folder.exists():
@@ -171,131 +164,8 @@ def _hub_commit(repository: str) -> str:
         ) from None
 
 
-def content_hash(folder: Path) -> str:
-    """Return a hash of the files that loading reads: 40 hexadecimal digits.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    state = tuple(_file_state(folder, name) for name in _content_files(folder))
-    now = time.time_ns()
-    if any(abs(now - stamp) < _CLOCK_GRAIN_NS for *_, modified, changed in state for stamp in (modified, changed)):
-        # Could change again without a trace in the time stamps, so it is not remembered.
-        return _hash_files.__wrapped__(folder, state)
-    return _hash_files(folder, state)
-
-
-def _file_state(folder: Path, name: str) -> tuple[str, int, int, int, int]:
-    status = (folder / name).stat()
-    return name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
-
-
-@lru_cache(maxsize=8)
-def _hash_files(folder: Path, state: tuple[tuple[str, int, int, int, int], ...]) -> str:
-    """Hash names and bytes. Remembered as long as no file's state changes: mteb asks for a revision again and again."""
-    total = hashlib.sha256()
-    for name, *_ in state:
-        with (folder / name).open("rb") as stream:
-            total.update(os.fsencode(name) + b"\0" + hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()[:40]
-
-
-def _content_files(folder: Path) -> list[str]:
-    """Return the files that make the model, as sorted paths relative to the folder."""
-    names = []
-    for parent, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
-        folders[:] = [name for name in folders if not _NOT_CONTENT.fullmatch(name)]
-        names += [
-            Path(parent, name).relative_to(folder).as_posix() for name in files if not _NOT_CONTENT.fullmatch(name)
-        ]
-    return sorted(names)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def check(folder: Path, source: str) -> None:
-    """Refuse what would run foreign code, or load without an error and be another model than the one that was saved.
-
-    Args:
-        folder: The files of a Sentence Transformers model.
-        source: What the user calls them.
-
-    Raises:
-        ModelError: What is wrong, and in which file.
-    """
-    check_files(folder, source)
-    try:
-        kinds = [str(module["type"]) for module in _read_json(folder / "modules.json")]
-        settings = folder / "config_sentence_transformers.json"
-        family = _read_json(settings).get("model_type", "SentenceTransformer") if settings.exists() else None
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise _incomplete(source, error) from error
-    if family not in (None, "SentenceTransformer"):
-        raise ModelError(f"{source} is a {family}, not a SentenceTransformer")
-    for kind in kinds:
-        if not kind.startswith("sentence_transformers."):
-            raise ModelError(f"{source} needs code of its own ({kind}); only Sentence Transformers' modules are run")
-    # Where these two are missing, settings are made up. The versions whose modules are in `base` always save the first.
-    if family is None and any(kind.startswith("sentence_transformers.base.") for kind in kinds):
-        raise _incomplete(source, FileNotFoundError(f"{settings.name} is missing"))
-    if (folder / "tokenizer.json").exists() and not (folder / "tokenizer_config.json").exists():
-        raise _incomplete(source, FileNotFoundError("tokenizer_config.json is missing"))
-
-
-def check_files(folder: Path, source: str) -> None:
-    """Refuse files that are damaged, and weights that could run code when they are loaded.
-
-    Args:
-        folder: The files of a Sentence Transformers or transformers model.
-        source: What the user calls them.
-
-    Raises:
-        ModelError: What is wrong, and in which file.
-    """
-    files = [folder / name for name in _content_files(folder)]
-    _check_whole(files)
-    _check_weights(files, source)
-
-
-def _check_whole(files: list[Path]) -> None:
-    """Refuse files that end too early: what is told of them later does not name the file."""
-    from safetensors import SafetensorError, safe_open
-
-    for file in files:
-        try:
-            if file.suffix == ".safetensors":
-                with safe_open(file, framework="np"):
-                    pass
-            elif file.suffix == ".json":
-                _read_json(file)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(f"{file} is damaged or not copied completely: {one_line(error)}") from error
-
-
-def _check_weights(files: list[Path], source: str) -> None:
-    safe = {file.parent for file in files if file.suffix == ".safetensors"}
-    for file in files:
-        if file.suffix in _PICKLES and file.parent not in safe:
-            raise ModelError(
-                f"{source} has its weights in {file.name}, a pickle, which can run code when it is loaded: "
-                "save the model again as safetensors"
-            )
-    if not safe:
-        raise ModelError(f"{source} has no weights: there is no .safetensors file")
-
-
-def _read_json(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _incomplete(source: str, error: Exception) -> ModelError:
-    return ModelError(f"{source} is not a complete Sentence Transformers model: {one_line(error)}")
-
-
 # Models in memory -> the checkpoint they were loaded from, and its revision then.
-_loaded: WeakKeyDictionary[SentenceTransformerEncoderWrapper, tuple[Checkpoint | Head, str]] = WeakKeyDictionary()
+_loaded: WeakKeyDictionary[MTEBModels, tuple[Checkpoint | Head, str]] = WeakKeyDictionary()
 
 
 def ours_encoder(
@@ -303,9 +173,9 @@ def ours_encoder(
     revision: str | None = None,
     device: str | None = None,
     embed_dim: int | None = None,
-    model_kwargs: Mapping[str, Any] | None = None,
     folder: str | None = None,
-) -> SentenceTransformerEncoderWrapper:
+    **options: Any,
+) -> MTEBModels:
     """Load the checkpoint for mteb, which calls this with the name and revision of its metadata.
 
     Args:
@@ -313,11 +183,12 @@ def ours_encoder(
         revision: The revision that the results will be filed under.
         device: Where to put the model.
         embed_dim: Number of dimensions to cut the embeddings to. Default: all.
-        model_kwargs: Passed on to transformers' ``from_pretrained``, e.g. ``{"torch_dtype": "bfloat16"}``.
         folder: The folder of the model; None for `ours`.
+        **options: Passed on to mteb's wrapper and to Sentence Transformers, as for the name of a model on the hub, e.g.
+            ``model_kwargs={"torch_dtype": "bfloat16"}``.
 
     Returns:
-        mteb's wrapper, with the checkpoint's own prompts.
+        mteb's wrapper of this kind of model, with the checkpoint's own prompts.
 
     Raises:
         ModelError: There is no checkpoint, it cannot be loaded, or its content is not that of the revision.
@@ -326,11 +197,13 @@ def ours_encoder(
     found = checkpoint.revision()
     logger.info("Loading %s from %s, revision %s", NAME, checkpoint.source, found)
     if isinstance(checkpoint, Head):
-        if model_kwargs:
-            raise ModelError(f"model_kwargs are for a checkpoint of your own, and {checkpoint.source} is to be loaded")
-        encoder = e5_q4.wrapped(checkpoint.load(device))
+        if options:
+            raise ModelError(
+                f"{', '.join(options)}: for a checkpoint of your own, and {checkpoint.source} is to be loaded"
+            )
+        encoder: MTEBModels = e5_q4.wrapped(checkpoint.load(device))
     else:
-        encoder = _load_files(checkpoint, device, embed_dim, model_kwargs or {})
+        encoder = _load_files(checkpoint, device, embed_dim, options)
     if not found == revision == checkpoint.revision():
         raise ModelError(f"{checkpoint.source} changed while it was being loaded: load it again when it is complete")
     _loaded[encoder] = checkpoint, found
@@ -338,22 +211,44 @@ def ours_encoder(
 
 
 def _load_files(
-    checkpoint: Checkpoint, device: str | None, embed_dim: int | None, model_kwargs: Mapping[str, Any]
-) -> SentenceTransformerEncoderWrapper:
+    checkpoint: Checkpoint, device: str | None, embed_dim: int | None, options: Mapping[str, Any]
+) -> MTEBModels:
     files = checkpoint.fetch()
-    check(files, checkpoint.source)
+    kind = check(files, checkpoint.source)
+    wrapper, _ = FAMILIES[kind]
+    loader = getattr(importlib.import_module("mteb.models"), wrapper, None)
+    if loader is None:
+        raise ModelError(f"{checkpoint.source} is a {kind}, which this version of mteb cannot evaluate; update mteb")
     try:
-        return SentenceTransformerEncoderWrapper(
-            str(files),
-            device=device,
-            embed_dim=embed_dim,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={**model_kwargs, "use_safetensors": True},
-        )
+        return cast("MTEBModels", loader(str(files), device=device, **_checked(checkpoint, kind, embed_dim, options)))
+    except ModelError:
+        raise
     except Exception as error:  # each module of a model, and each version of transformers, has its own errors
         logger.debug("Loading %s failed", files, exc_info=True)
-        raise _incomplete(checkpoint.source, error) from None
+        if options and isinstance(error, TypeError):
+            raise ModelError(
+                f"{checkpoint.source} cannot be loaded with {', '.join(options)}: {one_line(error)}"
+            ) from None
+        raise incomplete(checkpoint.source, error) from None
+
+
+def _checked(checkpoint: Checkpoint, kind: str, embed_dim: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of loading, those that keep foreign code from running among them."""
+    if options.get("trust_remote_code"):
+        raise ModelError(f"trust_remote_code: no code of {checkpoint.source} is run, only Sentence Transformers' own")
+    if options.get("backend", "torch") != "torch":
+        raise ModelError(
+            f"backend={options['backend']}: {checkpoint.source} is loaded by torch, whose files are checked"
+        )
+    if embed_dim is not None and kind != DENSE:
+        raise ModelError(f"embed_dim is for dense models, and {checkpoint.source} is a {kind}")
+    checked = {
+        **options,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "model_kwargs": {**(options.get("model_kwargs") or {}), "use_safetensors": True},
+    }
+    return checked if embed_dim is None else {**checked, "embed_dim": embed_dim}
 
 
 class OursMeta(ModelMeta):
@@ -366,11 +261,11 @@ class OursMeta(ModelMeta):
     def __getattribute__(self, name: str) -> Any:
         if name == "revision":
             return _revision_to_file_under(self.loader_kwargs.get("folder"))
+        if name == "model_type":
+            return _facts_of_kind(self.loader_kwargs.get("folder"))[name]
         return super().__getattribute__(name)
 
-    def load_model(
-        self, device: str | None = None, *, embed_dim: int | None = None, **kwargs: Any
-    ) -> SentenceTransformerEncoderWrapper:
+    def load_model(self, device: str | None = None, *, embed_dim: int | None = None, **kwargs: Any) -> MTEBModels:
         """Load the checkpoint.
 
         Args:
@@ -384,9 +279,9 @@ class OursMeta(ModelMeta):
         Raises:
             ModelError: As `ours_encoder` does.
         """
-        encoder = cast("SentenceTransformerEncoderWrapper", super().load_model(device, embed_dim=embed_dim, **kwargs))
+        encoder: Any = super().load_model(device, embed_dim=embed_dim, **kwargs)
         encoder.mteb_model_meta = encoder.mteb_model_meta.model_copy(update=_facts_of_model(encoder.model))
-        return encoder
+        return cast("MTEBModels", encoder)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> ModelMeta:  # type: ignore[override]
         """Return ordinary metadata of the checkpoint as it is now, with changes.
@@ -420,7 +315,7 @@ def _facts_of_checkpoint(folder: str | None) -> dict[str, Any]:
         return {"revision": NO_CHECKPOINT}
     if checkpoint.folder is None:
         return {**facts, "reference": f"https://huggingface.co/{checkpoint.source}"}
-    return {**facts, **_facts_of_training(checkpoint.folder)}
+    return {**facts, **_facts_of_kind(folder), **_facts_of_training(checkpoint.folder)}
 
 
 def _facts_of_training(folder: Path) -> dict[str, Any]:
@@ -445,14 +340,30 @@ def _facts_of_training(folder: Path) -> dict[str, Any]:
     }
 
 
-def _facts_of_model(model: SentenceTransformer) -> dict[str, Any]:
+def _facts_of_kind(folder: str | None) -> dict[str, Any]:
+    """Return mteb's word for the kind of model; that of most models where there is none, or it is damaged."""
+    kind = DENSE
+    with suppress(BeirHybridError, OSError):
+        checkpoint = find_checkpoint(folder)
+        if isinstance(checkpoint, Checkpoint) and checkpoint.folder is not None:
+            kind = family(checkpoint.folder, checkpoint.source)
+    return {"model_type": [FAMILIES[kind][1]]}
+
+
+def _facts_of_model(model: Any) -> dict[str, Any]:
+    """Return what a loaded model of any kind says of itself."""
     parameters = list(model.parameters())
+    dimension = getattr(model, "get_embedding_dimension", lambda: None)()
+    similarity = getattr(model, "similarity_fn_name", None) or "none"
+    limit = model.max_seq_length
     return {
         "n_parameters": sum(tensor.numel() for tensor in parameters),
         "memory_usage_mb": round(sum(tensor.nbytes for tensor in parameters) / 2**20, 1),
-        "max_tokens": model.max_seq_length,
-        "embed_dim": model.get_embedding_dimension(),
-        "similarity_fn_name": ScoringFunction.from_str(model.similarity_fn_name),
+        "max_tokens": None if limit is None or math.isinf(limit) else limit,
+        "embed_dim": dimension,
+        "similarity_fn_name": next(
+            (known for known in ScoringFunction if known.value.lower() == similarity.lower()), None
+        ),
         "use_instructions": any(model.prompts.values()),
     }
 
@@ -482,11 +393,16 @@ def _loaded_revisions(checkpoint: Checkpoint | Head) -> set[str]:
 
 
 def is_model_folder(name: str) -> bool:
-    """Whether a name is the folder of a Sentence Transformers model."""
-    return Path(os.path.expanduser(name), "modules.json").is_file()
+    """Whether a name is the folder of a Sentence Transformers or a transformers model."""
+    return model_files.is_model_folder(Path(os.path.expanduser(name)))
 
 
-def model_meta(folder: str | None = None) -> ModelMeta:
+def model_meta(
+    folder: str | None = None,
+    revision: str | None = None,
+    fill_missing: bool = False,
+    experiment_kwargs: Mapping[str, Any] | None = None,
+) -> ModelMeta:
     """Return the metadata for mteb. Nothing is read until somebody asks for the revision.
 
     What is not known of a checkpoint as such (licence, and without a training manifest languages and training data) is
@@ -495,8 +411,14 @@ def model_meta(folder: str | None = None) -> ModelMeta:
 
     Args:
         folder: The folder of the model; None for `ours`.
+        revision: The revision that it must have; any by default.
+        fill_missing: Whether to count the weights of a folder now, and not when it is loaded.
+        experiment_kwargs: What makes an experiment of an evaluation, as mteb takes it.
+
+    Raises:
+        ModelError: The folder has another revision, or its weights cannot be counted.
     """
-    return OursMeta(
+    meta = OursMeta(
         loader=ours_encoder,
         loader_kwargs={} if folder is None else {"folder": str(Path(os.path.expanduser(folder)).absolute())},
         name=NAME,
@@ -515,4 +437,11 @@ def model_meta(folder: str | None = None) -> ModelMeta:
         similarity_fn_name=None,
         use_instructions=None,
         training_datasets=None,
+        experiment_kwargs=experiment_kwargs,
     )
+    if revision is not None and revision != meta.revision:
+        raise ModelError(f"{folder or NAME} has the revision {meta.revision}, not {revision}")
+    if not fill_missing or folder is None:
+        return meta
+    number, size = model_files.count_weights(user_path(folder), folder)
+    return meta.model_copy(update={"n_parameters": number, "memory_usage_mb": round(size / 2**20, 1)})

@@ -76,9 +76,9 @@ class TopScores:
     def confidence(self) -> Confidence:
         """Compute the confidence of each query from its top scores."""
         assert self.values is not None, "no block was added"
-        best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.double().cpu().numpy()
+        best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
         margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
-        return Confidence(best[:, 0], np.std(self.values.double().cpu().numpy(), axis=1), margin)
+        return Confidence(best[:, 0], np.std(self.values.cpu().double().numpy(), axis=1), margin)
 
 
 def _above(scores: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from beir_hybrid.errors import ModelError
+from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, TopScores
-from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.scoring.top_languages import TopLanguages
 from beir_hybrid.settings import MULTI
@@ -140,15 +140,19 @@ class RankCounter:
         self._outranked[:, block.language] += outranking
 
     def result(self) -> CountedRanks:
-        """Return the outcome for the blocks seen so far."""
+        """Return the outcome for the blocks seen so far.
+
+        Raises:
+            DataError: There was none.
+        """
         names = self.targets.passage_languages
+        if not any(top.values is not None for top in (*self._tops.values(), self._other_tops)):
+            raise DataError("the pool holds no passage, so nothing can be ranked; name languages that have some")
         confidence: dict[str, Confidence] = {}
         for language, top in self._tops.items():
             if top.values is not None:
                 confidence[names[language]] = top.confidence()
-        multi = TopScores.of_all([*self._tops.values(), self._other_tops])
-        if multi.values is not None:
-            confidence[MULTI] = multi.confidence()
+        confidence[MULTI] = TopScores.of_all([*self._tops.values(), self._other_tops]).confidence()
         return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
 
     def state(self) -> dict[str, NDArray]:
@@ -201,6 +205,7 @@ def count_ranks(
 
     Raises:
         ModelError: The similarity gives scores that are not finite, or not one for each query and passage.
+        DataError: The pool is empty.
     """
     scored: Iterable[tuple[PassageBlock, torch.Tensor]]
     scored = ((block, scores_of(similarity, questions, block.embeddings)) for block in blocks)
@@ -235,16 +240,32 @@ def scores_of(similarity: Similarity, questions: Any, passages: Any) -> torch.Te
     Raises:
         ModelError: The scores are not finite, or not one for each query and passage.
     """
-    scores = torch.as_tensor(similarity(questions, passages)).detach()
+    scores = torch.as_tensor(similarity(widened(questions), widened(passages))).detach()
     scores = (scores if scores.layout == torch.strided else scores.to_dense()).to(torch.float32).contiguous()
     shape = (questions.shape[0], passages.shape[0])
     if scores.shape != shape:
         raise ModelError(
             f"the similarity of {shape[0]} x {shape[1]} embeddings has the shape {tuple(scores.shape)}; check the model"
         )
-    if not torch.isfinite(scores.sum()):
+    scores = scores.clone() if scores.is_inference() else scores  # others cannot be written to
+    if not _all_finite(scores) and not _all_finite(_zero_where_nothing_is_known(scores, questions, passages)):
         raise ModelError("the similarity of two embeddings is not finite; the model's scores cannot be ranked")
-    return scores.clone() if scores.is_inference() else scores  # others cannot be written to
+    return scores
+
+
+def _all_finite(scores: torch.Tensor) -> bool:
+    """Whether no score is NaN or infinite, in one pass: the smallest or the largest one would be."""
+    if scores.numel() == 0:
+        return True
+    smallest, largest = torch.aminmax(scores)
+    return bool(torch.isfinite(smallest) & torch.isfinite(largest))
+
+
+def _zero_where_nothing_is_known(scores: torch.Tensor, questions: Any, passages: Any) -> torch.Tensor:
+    """Put 0 where a similarity has divided by the length of an embedding of zeros, as MTEB's own cosine gives."""
+    unknown = torch.from_numpy(~nonzero_rows(torch.as_tensor(questions).detach()))[:, None]
+    unknown = unknown | torch.from_numpy(~nonzero_rows(torch.as_tensor(passages).detach()))[None, :]
+    return scores.masked_fill_(unknown.to(scores.device) & scores.isnan(), 0)
 
 
 def own_scores_in(targets: Targets, scored: Iterable[tuple[PassageBlock, torch.Tensor]]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from datasets import Dataset
 from mteb._create_dataloaders import create_dataloader
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.scoring.matrices import is_sparse
+from beir_hybrid.scoring.matrices import is_sparse, nonzero_rows, not_finite_rows, widened
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol, TaskMetadata
     from mteb.types import EncodeKwargs, PromptType
+
+logger = logging.getLogger("mteb.beir_hybrid")
 
 
 def encode_texts(
@@ -42,10 +45,10 @@ def encode_texts(
         num_proc: Processes for the data loader.
 
     Returns:
-        What the encoder returned: a matrix of n rows.
+        What the encoder returned: a matrix of n rows, small numbers as float32.
 
     Raises:
-        ModelError: The number of rows is wrong, or a row is not finite or all zeros.
+        ModelError: The number of rows is wrong, or a row is not finite.
     """
     loader = create_dataloader(
         texts,
@@ -64,11 +67,14 @@ def encode_texts(
     )
     kind = "questions" if prompt_type == "query" else "passages"
     check_embeddings(embeddings, texts["id"], f"{model.mteb_model_meta.name}: the {language} {kind}")
-    return on_device(embeddings)
+    return on_device(widened(embeddings))
 
 
 def check_embeddings(embeddings: Any, ids: Sequence[str], what: str) -> None:
-    """Make sure that embeddings can be ranked by.
+    """Make sure that embeddings can be ranked by, and warn of those that say nothing.
+
+    A text of which a model knows no word has an embedding of zeros. It is similar to nothing, as in MTEB: its score is
+    0. How many there are is said in one line.
 
     Args:
         embeddings: Matrix of len(ids) rows, numpy or torch, dense or sparse.
@@ -84,28 +90,40 @@ def check_embeddings(embeddings: Any, ids: Sequence[str], what: str) -> None:
         raise ModelError(f"{what} should give a matrix with a row a text, but the model returned {found}")
     if shape[0] != len(ids):
         raise ModelError(f"{what} are {len(ids)} texts, but the model returned {shape[0]} embeddings")
-    for start in range(0, len(ids), 1024):  # a copy of a large matrix would double the memory
-        try:
-            size = _row_sizes(embeddings[start : start + 1024] if not is_sparse(embeddings) else embeddings)
-        except (TypeError, ValueError) as error:
-            found = f"a {type(embeddings).__name__} of {getattr(embeddings, 'dtype', 'unknown type')}"
-            raise ModelError(f"{what} cannot be ranked: torch cannot read {found}; check the model") from error
-        bad = np.flatnonzero(~np.isfinite(size) | (size == 0))
-        if len(bad):
-            row = start + int(bad[0])
-            fault = "all zeros" if size[bad[0]] == 0 else "not finite (NaN or infinite)"
-            raise ModelError(
-                f"{what} cannot be ranked: the embedding in row {row} ({ids[row]}) is {fault}; check the model"
-            )
-        if is_sparse(embeddings):
-            return
+    if shape[1] == 0:
+        raise ModelError(f"{what} cannot be ranked: the embeddings have no dimensions; check the model")
+    empty = [_check_rows(rows, first, ids, what) for first, rows in _row_blocks(embeddings)]
+    zeros = np.concatenate([np.empty(0, np.int64), *empty])
+    if len(zeros):
+        logger.warning(
+            f"{what}: {len(zeros)} of {len(ids)} embeddings are all zeros, the first that of {ids[zeros[0]]}; the "
+            "model knows no word of these texts, and they score 0 with everything"
+        )
 
 
-def _row_sizes(embeddings: Any) -> np.ndarray:
-    """Sum of the absolute values of each row: zero or not finite exactly where a row has nothing or too much."""
-    rows = torch.as_tensor(embeddings).detach().to(torch.float64)
-    size = rows.abs().sum(1)
-    return (size.to_dense() if size.is_sparse else size).cpu().numpy()
+def _row_blocks(embeddings: Any) -> list[tuple[int, Any]]:
+    """Cut a matrix into some thousand rows at a time: a converted copy of all would double the memory."""
+    if is_sparse(embeddings):
+        return [(0, embeddings)]
+    step = 1024
+    return [(first, embeddings[first : first + step]) for first in range(0, embeddings.shape[0], step)]
+
+
+def _check_rows(rows: Any, first: int, ids: Sequence[str], what: str) -> np.ndarray:
+    """Refuse rows that are not finite, and return the numbers of those that are all zeros."""
+    try:
+        tensor = widened(torch.as_tensor(rows).detach())
+    except (TypeError, ValueError) as error:
+        found = f"a {type(rows).__name__} of {getattr(rows, 'dtype', 'unknown type')}"
+        raise ModelError(f"{what} cannot be ranked: torch cannot read {found}; check the model") from error
+    bad = np.flatnonzero(not_finite_rows(tensor))
+    if len(bad):
+        row = first + int(bad[0])
+        raise ModelError(
+            f"{what} cannot be ranked: the embedding in row {row} ({ids[row]}) is not finite (NaN or infinite); "
+            "check the model"
+        )
+    return first + np.flatnonzero(~nonzero_rows(tensor))
 
 
 def on_device(embeddings: Any) -> Any:

@@ -65,7 +65,7 @@ class HeadBench:
 
     def matrix(self) -> NDArray[np.float32]:
         """Return a copy of the matrix of the head as it is now, shape (dimensions, dimensions)."""
-        copy: NDArray[np.float32] = self._matrix.detach().numpy().copy()
+        copy: NDArray[np.float32] = self._matrix.detach().cpu().numpy().copy()
         return copy
 
     def set_matrix(self, matrix: NDArray[np.float32]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.encoders import e5_q4, ours
+from beir_hybrid.encoders.model_files import DENSE, check
 from beir_hybrid.errors import ModelError
 
 if TYPE_CHECKING:
@@ -62,11 +62,7 @@ class Base:
         model = e5_q4.load(device) if self.checkpoint is None else _load_files(self.checkpoint, device)
         model.float()  # weights that were saved in half precision would hardly move
         if max_length is not None:
-            if model.max_seq_length is not None and max_length > model.max_seq_length:
-                raise ModelError(
-                    f"--max-length {max_length}: {self.name} takes texts of up to {model.max_seq_length} tokens"
-                )
-            model.max_seq_length = max_length
+            _cut_texts(model, max_length, self.name)
         return model
 
 
@@ -84,8 +80,33 @@ def find_base(name: str) -> Base:
     checkpoint = ours.locate(name, "--base ")
     if checkpoint.folder is None:
         return Base(checkpoint.source, checkpoint.revision(), checkpoint)
-    _check_kind(checkpoint.folder, checkpoint.source)
-    return Base(checkpoint.folder.resolve().name, ours.content_hash(checkpoint.folder), checkpoint)
+    return Base(checkpoint.folder.resolve().name, checkpoint.revision(), checkpoint)
+
+
+def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:
+    """Let a model cut texts, in each of its routes, as it will when it is saved and loaded."""
+    from sentence_transformers.base.modules import InputModule, Router
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    modules: list[Any] = list(model.modules())
+    for module in modules:
+        if isinstance(module, StaticEmbedding):
+            module.tokenizer.enable_truncation(max_length)
+        elif isinstance(module, InputModule) and not isinstance(module, Router):
+            limit = getattr(module, "max_seq_length", None)
+            if limit is not None and max_length > limit:
+                raise ModelError(f"--max-length {max_length}: {name} takes texts of up to {limit} tokens")
+            try:
+                module.max_seq_length = max_length
+            except AttributeError as error:
+                raise ModelError(f"--max-length {max_length}: {name} does not cut texts; leave it out") from error
+
+
+def text_limit(model: SentenceTransformer) -> float | None:
+    """Return the number of tokens after which a model without routes cuts texts, None if it does not say."""
+    truncation = getattr(getattr(model[0], "tokenizer", None), "truncation", None)
+    limit: float | None = truncation["max_length"] if isinstance(truncation, dict) else model.max_seq_length
+    return limit
 
 
 def training_prompts(model: SentenceTransformer) -> dict[str, str]:
@@ -98,18 +119,11 @@ def training_prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"question": prompt("query"), "answer": prompt("document", "passage", "corpus")}
 
 
-def _check_kind(folder: Path, source: str) -> None:
-    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        raise ModelError(f"--base {source} is neither a Sentence Transformers nor a transformers model")
-
-
 def _load_files(checkpoint: ours.Checkpoint, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     folder = checkpoint.fetch()
-    _check_kind(folder, checkpoint.source)
-    check = ours.check if (folder / "modules.json").is_file() else ours.check_files
-    check(folder, checkpoint.source)
+    check(folder, f"--base {checkpoint.source}", wanted=DENSE)
     try:
         # A transformers model without modules of Sentence Transformers gets mean pooling, as it always does there.
         return SentenceTransformer(

@@ -27,7 +27,7 @@ CHUNK = 512
 Encode = Callable[[list[str]], NDArray[np.float32]]
 
 
-def cache_folder(encoder: str, prompt: str, max_length: int | None) -> Path:
+def cache_folder(encoder: str, prompt: str, max_length: float | None) -> Path:
     """Return the folder for the embeddings of one encoder, below `beir_hybrid.files.home`.
 
     Args:

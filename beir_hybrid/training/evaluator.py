@@ -15,14 +15,14 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from torch import Tensor
 
-from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
-from beir_hybrid.corpora.sources import data_set
+from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import mean_bias, query_bias
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.encode import check_embeddings
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
+from beir_hybrid.scoring.matrices import widened
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
     ``monolingual_map`` alone.
 
     Args:
-        corpus: A parallel corpus, or the name of one, e.g. ``xquad-r``, which is read at the first call.
+        corpus: A parallel corpus, or the name of one (``xquad-r``, ``mlqa-r``, ``atlas-r``), which is read at the first
+            call.
         name: Prefix of the metrics; the name of the corpus by default, "" for none.
         languages: ISO 639-1 codes of the languages to evaluate on; all by default.
         max_questions: Evaluate on this many questions, drawn at random; the same ones in every language. The pool is
@@ -157,7 +158,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
 
         Raises:
             DataError: The data cannot be had or is malformed.
-            ModelError: The model's embeddings cannot be ranked by: NaN, infinite or all zeros.
+            ModelError: The model's embeddings cannot be ranked by: NaN or infinite.
         """
         values = self._measure(model)
         when = f" in epoch {epoch} after {steps} steps" if epoch != -1 else ""
@@ -224,9 +225,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
             convert_to_tensor=True,
             truncate_dim=self.truncate_dim,
         )
-        if embeddings.element_size() < 4:
-            embeddings = embeddings.float()  # as an encoder returns them to MTEB
-        parts = embeddings.split([len(ids) for ids, _ in texts.values()])
+        parts = widened(embeddings).split([len(ids) for ids, _ in texts.values()])
         by_language = dict(zip(texts, parts, strict=True))
         for language, (ids, _) in texts.items():
             check_embeddings(by_language[language], ids, f"the {language} {kind} of {self.name}")
@@ -246,8 +245,8 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
 def _chosen(corpus: ParallelCorpus | str, languages: Iterable[str] | None) -> tuple[str, ...]:
     """Return the languages asked for, in the order of the data set."""
     if isinstance(corpus, str):
-        return data_set(corpus).choose(languages)
-    asked = set(corpus.languages if languages is None else languages)
+        return choose_languages(corpus, languages)
+    asked = {languages} if isinstance(languages, str) else set(corpus.languages if languages is None else languages)
     unknown = asked - set(corpus.languages)
     if unknown or not asked:
         what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"

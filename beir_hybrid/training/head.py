@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
-from sentence_transformers.base.modules import InputModule
+from sentence_transformers.base.modules import InputModule, Router
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import Tensor, nn
 
 from beir_hybrid.errors import ModelError
+from beir_hybrid.training.base import text_limit
 from beir_hybrid.training.embedding_cache import EmbeddingCache, Encode, cache_folder
 
 if TYPE_CHECKING:
@@ -106,10 +107,18 @@ def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransform
     Args:
         encoder: The frozen encoder.
         revision: What names its content and no other.
+
+    Raises:
+        ModelError: The encoder embeds questions and answers by different routes, or does not know its dimensions.
     """
+    if any(isinstance(module, Router) for module in encoder.modules()):
+        raise ModelError(
+            "the base has different encoders for questions and answers (Router), and a head stands behind one: "
+            "train it with --tune full"
+        )
     dimensions = _dimensions(encoder)
     caches = {
-        prompt: EmbeddingCache(cache_folder(revision, prompt, encoder.max_seq_length), _encode_with(encoder, prompt))
+        prompt: EmbeddingCache(cache_folder(revision, prompt, text_limit(encoder)), _encode_with(encoder, prompt))
         for prompt in {"", *_prompts(encoder).values()}
     }
     return _model_like(encoder, [StoredEmbeddings(caches, dimensions), _identity(dimensions), Normalize()])

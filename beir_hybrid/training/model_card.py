@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformerModelCardData
 
-from beir_hybrid.corpora import DATA_SETS, atlas
+from beir_hybrid.corpora import DATA_SETS, atlas, ntrex
 from beir_hybrid.encoders import e5_q4
 from beir_hybrid.training.manifest import TrainingManifest
-from beir_hybrid.training.pair_sources import ATLAS
+from beir_hybrid.training.pair_sources import ATLAS, NTREX
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
@@ -121,5 +121,5 @@ def _licence(part: Mapping[str, Any]) -> str:
     source = part["source"]
     if source == ATLAS:
         return atlas.LICENCE
-    name = next((name for name in DATA_SETS if source == name or source.startswith(f"{name}-")), None)
-    return DATA_SETS[name].licence if name else "see the source"
+    name = ntrex.NAME if source in NTREX else source
+    return DATA_SETS[name].licence if name in DATA_SETS else "see the source"

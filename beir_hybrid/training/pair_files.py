@@ -104,9 +104,9 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
 
 def _reader(source: str) -> Callable[[str], Entries] | None:
     """Return what reads a source, None if it is not written like one of the user's own."""
-    if source.endswith((".jsonl", ".jsonl.gz")):
+    if source.lower().endswith((".jsonl", ".jsonl.gz")):
         return _json_lines
-    if source.endswith(".parquet"):
+    if source.lower().endswith(".parquet"):
         return _parquet
     if source and Path(source).is_dir():
         return _saved
@@ -115,7 +115,7 @@ def _reader(source: str) -> Callable[[str], Entries] | None:
 
 def _json_lines(source: str) -> Entries:
     """Yield the objects of a JSON Lines file; blank lines are left out."""
-    opened: Callable[..., Any] = gzip.open if source.endswith(".gz") else open
+    opened: Callable[..., Any] = gzip.open if source.lower().endswith(".gz") else open
     try:
         with opened(source, "rb") as file:
             for number, line in enumerate(file, 1):

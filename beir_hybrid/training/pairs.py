@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from beir_hybrid.corpora import DataSet
 from beir_hybrid.errors import DataError
+from beir_hybrid.files import user_path
 from beir_hybrid.training import pair_files, pair_sources
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
@@ -26,8 +29,11 @@ __all__ = ["Batching", "ParallelPairs", "load_pairs", "pair_datasets", "read_sou
 Batching = Literal["hybrid", "monolingual", "cross-lingual"]
 """Which pairs batches are made of: x-x and x-y, only x-x, only x-y."""
 
+Source = str | Path | DataSet
+"""A source of pairs: its name, the path of a file or folder, or a data set of this package."""
 
-def read_source(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
+
+def read_source(source: Source, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
     """Read question-answer pairs.
 
     Args:
@@ -37,7 +43,7 @@ def read_source(source: str, languages: Iterable[str] | None = None, progress: b
             ``language``, ``question`` and ``answer`` (entries of one id are translations of each other): a file
             ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or a data set of the
             Hugging Face hub, ``org/name`` or ``org/name:split`` (``train`` by default).
-        languages: ISO 639-1 codes; None for all languages of the source.
+        languages: ISO 639-1 codes, or one of them as text; None for all languages of the source.
         progress: Show progress bars for downloads, if standard error is a terminal.
 
     Returns:
@@ -47,6 +53,8 @@ def read_source(source: str, languages: Iterable[str] | None = None, progress: b
         DataError: The source or a language is unknown, missing or malformed.
         BeirHybridError: The cache folder cannot be written to.
     """
+    source = _name_of(source)
+    languages = [languages] if isinstance(languages, str) else languages
     if source in pair_sources.CORPORA:
         return pair_sources.read_corpus(source, languages, progress)
     if source in pair_sources.NTREX:
@@ -60,6 +68,20 @@ def read_source(source: str, languages: Iterable[str] | None = None, progress: b
         f"unknown pairs {source!r}; known: {known}, a .jsonl, .jsonl.gz or .parquet file, a folder of "
         "Dataset.save_to_disk, or a data set of the hub, org/name"
     )
+
+
+def _name_of(source: Source) -> str:
+    """Return a source as it is written on the command line."""
+    if isinstance(source, DataSet):
+        return source.name
+    if isinstance(source, Path):
+        return str(user_path(source).absolute())  # never the name of a source, nor of a data set of the hub
+    if not isinstance(source, str):
+        raise DataError(
+            f"a source of pairs is a name or a path, not a {type(source).__name__}; save a data set by "
+            "Dataset.save_to_disk and name its folder"
+        )
+    return str(user_path(source)) if source.startswith("~") else source
 
 
 def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid") -> DatasetDict:
@@ -99,13 +121,14 @@ def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid")
 
 
 def load_pairs(
-    *sources: str, languages: Iterable[str] | None = None, batching: Batching = "hybrid", progress: bool = True
+    *sources: Source, languages: Iterable[str] | None = None, batching: Batching = "hybrid", progress: bool = True
 ) -> DatasetDict:
     """Read sources and make one data set a language pair, as ``read_source`` and ``pair_datasets`` do.
 
     Args:
         sources: Names or paths of sources.
-        languages: ISO 639-1 codes, which every source must have; None for all languages of each.
+        languages: ISO 639-1 codes, or one of them as text, which every source must have; None for all languages of
+            each.
         batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
         progress: Show progress bars for downloads, if standard error is a terminal.
 
@@ -116,7 +139,7 @@ def load_pairs(
         DataError: As for ``read_source`` and ``pair_datasets``.
         BeirHybridError: The cache folder cannot be written to.
     """
-    asked = None if languages is None else list(languages)
+    asked = [languages] if isinstance(languages, str) else None if languages is None else list(languages)
     return pair_datasets([read_source(source, asked, progress) for source in sources], batching)
 
 

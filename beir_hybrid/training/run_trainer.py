@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,14 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.modules import Router
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from torch import Tensor
 from transformers import PrinterCallback
 from transformers.integrations import get_available_reporting_integrations
 
+from beir_hybrid.corpora import choose_languages
+from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.training.base import Base, training_prompts
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.head import fill_embeddings, head_model
@@ -28,6 +34,10 @@ from beir_hybrid.training.trainer import HybridTrainer
 
 _CHECKPOINTS_KEPT = 2
 _LOG_SHARE = 0.05
+_ROUTES = {"question": "query", "answer": "document"}
+"""Column -> the route that it takes through a Router, that of `encode_query` and `encode_document`."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,21 @@ class RunOptions:
 class _Trainer(HybridTrainer):
     """Evaluates without taking random numbers that training would have taken: evaluating changes no weights."""
 
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Take a step; a base whose modules cannot be trained shows in the first one."""
+        try:
+            return super().training_step(*args, **kwargs)
+        except (BeirHybridError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # each module has its own errors
+            if self.state.global_step:
+                raise
+            logger.debug("The first step failed", exc_info=True)
+            raise TrainingError(f"the base cannot be trained like this: {one_line(error)}") from error
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        with torch.random.fork_rng():
+        # Without names, every process would open every GPU.
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
             return super().evaluate(*args, **kwargs)
 
 
@@ -69,7 +92,10 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
 
     Raises:
         TrainingError: The hardware lacks the precision, or a tracker is not installed.
+        DataError: There is no such corpus to evaluate on.
     """
+    if options.evaluate:
+        choose_languages(options.evaluate)
     missing = set(options.report_to) - set(get_available_reporting_integrations())
     if missing:
         raise TrainingError(f"--report-to {min(missing)}: the trainer knows no such tracker, or it is not installed")
@@ -137,13 +163,19 @@ def build_trainer(
         data: The training data.
         arguments: What `build_arguments` returned; gets the prompts of the base.
         options: What does not change the weights.
+
+    Raises:
+        BeirHybridError: The base cannot be trained like this, or the corpus to evaluate on cannot be read.
     """
+    _check_trainable(encoder, start, recipe)
     prompts = training_prompts(encoder)
     evaluator = (
         MultilingualRetrievalEvaluator(options.evaluate, max_questions=options.eval_questions)
         if options.evaluate
         else None
     )
+    if evaluator is not None:
+        _ = evaluator.corpus  # what is wrong with it is to be said now, and not a fifth into the training
     model = encoder
     if recipe.tune == "head":
         model = head_model(encoder, start.revision)
@@ -153,6 +185,7 @@ def build_trainer(
             fill_embeddings(model, prompt, asked, progress=not options.quiet)
     prepare_card(model, start, data.languages)
     arguments.prompts = prompts
+    arguments.router_mapping = _ROUTES if _has_routes(model) else {}
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -164,6 +197,28 @@ def build_trainer(
     if options.quiet:
         trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _has_routes(model: SentenceTransformer) -> bool:
+    return any(isinstance(module, Router) for module in model.modules())
+
+
+def _check_trainable(encoder: SentenceTransformer, start: Base, recipe: Recipe) -> None:
+    """Refuse what the trainer would only find out in its first step."""
+    if recipe.tune == "full" and not any(weights.requires_grad for weights in encoder.parameters()):
+        raise TrainingError(
+            f"--base {start.name} has no weights that can be trained (those of an adapter's folder are frozen): "
+            "merge the adapter into its base, or train a head, --tune head"
+        )
+    if recipe.mini_batch_size is not None and any(isinstance(module, StaticEmbedding) for module in encoder.modules()):
+        raise TrainingError(
+            f"--gradient-cache: {start.name} is a static model, which needs no memory for large batches"
+        )
+    try:
+        for task in _ROUTES.values() if _has_routes(encoder) else ():
+            encoder.preprocess(["text"], task=task)
+    except ValueError as error:
+        raise TrainingError(f"--base {start.name} has no route for questions and answers: {one_line(error)}") from error
 
 
 def _loss(model: SentenceTransformer, recipe: Recipe) -> HybridContrastiveLoss | CachedHybridContrastiveLoss:
