@@ -100,7 +100,7 @@ def list_data() -> None:
         (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.parts))
         for data in DATA_SETS.values()
     ]
-    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.revision()[:12], "none: generated"))
+    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.REVISION[:12], "none: generated"))
     print(_table(rows, ("data set", "languages", "licence", "revision", "files")))
 
 
