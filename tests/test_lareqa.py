@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beir_hybrid.corpora import DATA_SETS, LanguageCorpus, load
+from beir_hybrid.corpora import DATA_SETS, LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.corpora.lareqa import read, read_file
 from beir_hybrid.errors import DataError
+from tests.helpers import corpus_of
 
 Json = Any
 Write = Callable[..., Path]
@@ -157,6 +160,13 @@ def test_a_question_id_that_looks_like_a_passage_number_is_refused(write: Write)
     write("en", document([paragraph(["One."], {"0": [0]})]))
     with pytest.raises(DataError, match="'en:0' names both a query and a passage"):
         load("xquad-r", ["en"])
+
+
+@pytest.mark.parametrize("code", ["fil", "zh-Hant", "EN", "e", "", "e\n"])
+def test_a_language_that_rank_tables_would_cut_to_two_letters_is_refused(code: str) -> None:
+    part = corpus_of({"en": ["0"]}, {"en": ["q"]}, {"en": {"q": {0: 1}}}).languages["en"]
+    with pytest.raises(DataError, match=f"^random: {re.escape(repr(code))} is no language code of ISO 639-1"):
+        ParallelCorpus("random", "1", {"en": part, code: replace(part, language=code)})
 
 
 def test_truncated_json_is_answered_with_the_position(write: Write) -> None:

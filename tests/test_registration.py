@@ -6,6 +6,9 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +21,9 @@ from mteb.models.model_meta import ModelMeta
 
 import beir_hybrid.encoders
 import beir_hybrid.tasks
-from beir_hybrid import registration
-from beir_hybrid.registration import Registered, register
+from beir_hybrid import cli, registration
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.registration import Registered, check_mteb, register
 
 # The package has a function of the same name.
 task_registry: Any = importlib.import_module("mteb.get_tasks")
@@ -57,7 +61,7 @@ def restored_registries() -> Iterator[None]:
 def offer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let the package offer nothing, until the test sets TASKS, MODELS or BENCHMARKS."""
     monkeypatch.setattr(beir_hybrid.tasks, "TASKS", ())
-    monkeypatch.setattr(beir_hybrid.tasks, "BENCHMARKS", (), raising=False)
+    monkeypatch.setattr(beir_hybrid.tasks, "BENCHMARKS", ())
     monkeypatch.setattr(beir_hybrid.encoders, "MODELS", {})
     return monkeypatch
 
@@ -114,11 +118,10 @@ def test_a_models_key_may_differ_from_its_name(offer: pytest.MonkeyPatch) -> Non
     assert mteb.get_model_meta("stand-in").name == "beir-hybrid/stand-in"
 
 
-@pytest.mark.parametrize("lazily", [False, True])
-def test_a_benchmark_is_found_after_the_others_were_looked_up(lazily: bool, offer: pytest.MonkeyPatch) -> None:
+def test_a_benchmark_is_found_after_the_others_were_looked_up(offer: pytest.MonkeyPatch) -> None:
     before = set(benchmark_registry._build_registry())
     benchmark = Benchmark(name="Stand-in (v1)", aliases=["stand-in"], tasks=mteb.get_tasks(["NFCorpus"]))
-    offer.setattr(beir_hybrid.tasks, "BENCHMARKS", (lambda: (benchmark,)) if lazily else (benchmark,))
+    offer.setattr(beir_hybrid.tasks, "BENCHMARKS", (benchmark,))
     try:
         assert register() == Registered(benchmarks=("Stand-in (v1)",))
         assert mteb.get_benchmark("Stand-in (v1)") is mteb.get_benchmark("stand-in") is benchmark
@@ -179,3 +182,72 @@ print([name for name in {heavy} if name in sys.modules])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+UNSUPPORTED = [
+    ("1.39.7", "2.26.5 or newer, 1.39.7 is installed: pip install -U mteb"),
+    ("2.5.0", "2.26.5 or newer, 2.5.0 is installed: pip install -U mteb"),
+    ("2.26.4", "2.26.5 or newer, 2.26.4 is installed: pip install -U mteb"),
+    ("3.0.0rc1", 'older than 3, 3.0.0rc1 is installed: pip install "mteb<3"'),
+    ("4.2", 'older than 3, 4.2 is installed: pip install "mteb<3"'),
+]
+
+
+@pytest.mark.parametrize(("installed", "said"), UNSUPPORTED)
+def test_an_unsupported_mteb_is_one_line_and_nothing_is_registered(
+    installed: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration, "version", lambda _: installed)
+    before = dict(MODEL_REGISTRY)
+    with pytest.warns(RuntimeWarning) as warned:
+        assert register() == Registered(failed=("tasks", "models", "benchmarks"))
+    assert [str(one.message) for one in warned] == [f"BEIR-Hybrid needs mteb {said}"]
+    assert before == MODEL_REGISTRY
+
+
+@pytest.mark.parametrize("installed", ["2.26.5", "2.26.24", "2.27", "2.30.0.dev1", "2.100.0"])
+def test_supported_versions_of_mteb(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "version", lambda _: installed)
+    check_mteb()
+
+
+def test_without_mteb_one_line_says_so_and_a_checkout_on_the_path_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_installed(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(registration, "version", not_installed)
+    check_mteb()
+    monkeypatch.setattr(registration, "find_spec", lambda _: None)
+    with pytest.raises(BeirHybridError, match=r"needs mteb 2\.26\.5 or newer, none is installed: pip install -U mteb$"):
+        check_mteb()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mteb available-tasks",
+        "train --base x --data mlqa-r --output o",
+        "quickstart",
+        "study --preset offline",
+        "leaderboard",
+    ],
+)
+def test_commands_that_need_mteb_say_it_in_one_line(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registration, "version", lambda _: "2.5.0")
+    monkeypatch.setattr(sys, "argv", ["beir-hybrid", *command.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = "error: BEIR-Hybrid needs mteb 2.26.5 or newer, 2.5.0 is installed: pip install -U mteb\n"
+    assert capsys.readouterr() == ("", said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_supported_versions_are_those_that_pip_installs() -> None:
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    bounds = f"mteb>={registration.OLDEST_MTEB},<{registration.TOO_NEW_MTEB}"
+    assert bounds in setup["options"]["install_requires"].split()

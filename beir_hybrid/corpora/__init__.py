@@ -78,4 +78,4 @@ def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
     Raises:
         DataError: The data set or a language is unknown, or a file cannot be read.
     """
-    return atlas.revision() if name == atlas.NAME else sources.revision_of(name, languages)
+    return atlas.REVISION if name == atlas.NAME else sources.revision_of(name, languages)

@@ -1,8 +1,8 @@
 """Atlas-R: parallel questions and one-sentence passages in eleven languages, made of facts of Unicode CLDR.
 
-The data are generated when they are read: the facts come from the installed package babel, the sentences from the
-templates in ``atlas_templates``. Nothing is downloaded. It is meant for demonstrations, tests and quick experiments,
-and is not a benchmark of the literature.
+The data are generated when they are read, from the facts in ``atlas_facts.json`` and the sentence templates in
+``atlas_templates``: they are the same everywhere, and nothing is downloaded. Atlas-R is meant for demonstrations, tests
+and quick experiments, and is not a benchmark of the literature.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from typing import get_args
 
-from beir_hybrid.corpora.atlas_facts import Fact, Split, all_facts, split_of, stable_number
-from beir_hybrid.corpora.atlas_names import LANGUAGES
+from beir_hybrid.corpora.atlas_facts import LANGUAGES, Fact, Split, all_facts, split_of, stable_number
 from beir_hybrid.corpora.atlas_templates import TEMPLATES, Forms
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
@@ -24,9 +22,8 @@ from beir_hybrid.errors import DataError
 NAME = "atlas-r"
 LICENCE = "unicode-3.0"
 
-PUBLISHED_BABEL = "2.18.0"
-PUBLISHED_REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
-"""What ``content_hash`` gives with that version of babel, which constraints.txt pins; see ``revision``."""
+REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
+"""What names the texts: their ``content_hash``, known without generating them; reading checks it."""
 
 _SHARED_FORMS = {"weekday_word": "word", "month_word": "word"}
 """Relation -> the name of its templates, where that is another."""
@@ -49,22 +46,13 @@ def read(languages: Iterable[str] | None = None, split: Split = "test") -> Paral
     if split not in get_args(Split):
         raise DataError(f"{NAME}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
     wanted = choose(languages)
-    if content_hash() != revision():
+    if content_hash() != REVISION:
         raise DataError(
-            f"{NAME}: its texts are no longer those of revision {revision()[:12]}; restore the files "
-            f"beir_hybrid/corpora/atlas*, or enter {content_hash()} as PUBLISHED_REVISION in atlas.py"
+            f"{NAME}: its texts are no longer those of revision {REVISION[:12]}; restore the files "
+            f"beir_hybrid/corpora/atlas*, or enter {content_hash()} as REVISION in atlas.py"
         )
     facts = [fact for fact in all_facts() if split_of(fact.entity) == split]
-    return ParallelCorpus(NAME, revision(), {language: _language_corpus(language, facts) for language in wanted})
-
-
-def revision() -> str:
-    """Return what names the texts: their content hash.
-
-    For the published version of babel it is known without generating them, which takes seconds, and reading checks it.
-    Another version may have other facts or names, and then has another revision.
-    """
-    return PUBLISHED_REVISION if version("babel") == PUBLISHED_BABEL else content_hash()
+    return ParallelCorpus(NAME, REVISION, {language: _language_corpus(language, facts) for language in wanted})
 
 
 @cache

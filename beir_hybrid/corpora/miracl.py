@@ -20,7 +20,8 @@ import numpy as np
 
 from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.errors import DataError
+from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.files import read_text, reading, user_path
 from beir_hybrid.settings import MULTI
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ LANGUAGES = tuple("ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split(
 # Seconds until the hub must answer: without a network the answer is an error, and an error must come at once. The
 # hub's own client tries for half a minute.
 CONNECT_TIMEOUT = 3
+
+_AT_ONCE = 1_000_000
+"""Ids looked through at once."""
 
 _DATA = "BEIR_HYBRID_MIRACL"
 _QUERIES = "BEIR_HYBRID_MIRACL_QUERIES"
@@ -58,10 +62,9 @@ class HubSource:
     @property
     def folder(self) -> Path | None:
         """The user's own copy: BEIR_HYBRID_MIRACL, or the folder in it that is named like the repository; or None."""
-        configured = os.environ.get(_DATA)
-        if not configured:
+        root = _folder_of(os.environ.get(_DATA), _DATA)
+        if root is None:
             return None
-        root = Path(configured).expanduser()
         inside = root / self.path.rpartition("/")[2]
         return inside if inside.is_dir() else root
 
@@ -85,9 +88,19 @@ def languages_of(source: HubSource) -> tuple[str, ...]:
 
 
 def translation_folder(folder: Path | str | None = None) -> Path | None:
-    """Return the folder of translated questions: the given one, else BEIR_HYBRID_MIRACL_QUERIES, else None."""
-    configured = folder or os.environ.get(_QUERIES)
-    return Path(configured).expanduser() if configured else None
+    """Return the folder of translated questions: the given one, else BEIR_HYBRID_MIRACL_QUERIES, else None.
+
+    Raises:
+        DataError: It names the home of nobody, or no path at all.
+    """
+    return _folder_of(folder or os.environ.get(_QUERIES), _QUERIES)
+
+
+def _folder_of(configured: Path | str | None, variable: str) -> Path | None:
+    try:
+        return user_path(configured, f"{variable}=") if configured else None
+    except BeirHybridError as error:
+        raise DataError(str(error)) from error
 
 
 def translated_subsets(folder: Path | None, languages: Sequence[str]) -> list[str]:
@@ -250,14 +263,18 @@ def _read_language(source: HubSource, language: str, num_proc: int | None) -> La
 
 
 def _rows_of(ids: Iterable[str], passages: Dataset) -> dict[str, int]:
-    """Find the rows of some passages without a copy of all ids."""
+    """Find the rows of some passages, in the order of the data set, without a copy of all ids."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = passages.data.column("id")
-    found = np.flatnonzero(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(ids), pa.string())).to_numpy())
-    names = column.take(pa.array(found)).to_pylist()
-    return {str(name): int(row) for name, row in zip(names, found, strict=True)}
+    wanted = pa.array(sorted(ids), pa.string())
+    column = passages.select_columns(["id"]).with_format("arrow")
+    rows: dict[str, int] = {}
+    for first in range(0, len(column), _AT_ONCE):
+        names = column[first : first + _AT_ONCE]["id"].cast(pa.string())
+        places = np.flatnonzero(pc.is_in(names, value_set=wanted).to_numpy())
+        rows.update((names[place].as_py(), first + int(place)) for place in places)
+    return rows
 
 
 def _load(source: HubSource, language: str, num_proc: int | None, where: str) -> RetrievalSplitData:
@@ -355,14 +372,8 @@ def _read_translation(folder: Path | None, language: str, original: LanguageCorp
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; restore the file") from error
     # Not splitlines, which also splits at characters that may stand in a text.
-    for number, line in enumerate(content.split("\n"), 1):
+    for number, line in enumerate(read_text(path, DataError).split("\n"), 1):
         if line.strip():
             yield number, line
 
@@ -398,10 +409,8 @@ def _fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
 def _content_hash(folder: Path, paths: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
-        try:
+        with reading(path, DataError):
             digest = _file_hash(path, path.stat().st_size, path.stat().st_mtime_ns)
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
         total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
     return total.hexdigest()[:16]
 

