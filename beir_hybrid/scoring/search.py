@@ -83,7 +83,7 @@ def _ends_in_zeros(results: Results) -> bool:
         values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
         if not (values >= 0).all():
             return False
-        several = several or np.count_nonzero(values == 0) > 1
+        several = several or int((values == 0).sum()) > 1
     return several
 
 
