@@ -69,7 +69,7 @@ class Evaluation:
     Attributes:
         subset: The pair, e.g. ``en-de`` or ``en-multi``.
         map: Mean average precision over all that was retrieved, which is the whole pool unless ``cut`` says otherwise.
-            Questions without results count as 0.
+            Questions without results count as 0, and so do passages that a lexical search fills up with, score 0.
         ndcg: ``NDCG@k``, as BEIR gives it: rounded, and averaged over the questions that have results.
         map_at_k: ``MAP@k``, likewise.
         recall: ``Recall@k``, likewise.
@@ -175,6 +175,8 @@ def evaluate(
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
+    from beir_hybrid.scoring.search import returned
+
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
     corpus = _read(name, questions, passages)
@@ -187,7 +189,9 @@ def evaluate(
     ndcg, map_at_k, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
     cut = _cut(results, queries, len(documents), retriever.top_k)
     run = (model_name, revision, top_k or cut)  # the same for pools of all sizes, where they are one table
-    info, table, mean = _ranked(corpus, f"{questions}-{passages}", qrels, results, run)
+    # BEIR's searches of embeddings hold their model; a 0 of another may stand for a passage that it did not find.
+    model_types = ("dense",) if hasattr(retriever.retriever, "model") else ()
+    info, table, mean = _ranked(corpus, f"{questions}-{passages}", qrels, returned(results, model_types), run)
     encode = _encoder(retriever.retriever, name)
     if encode is not None:
         info = replace(info, state=_state(encode, corpus, questions, languages_of_pool(corpus, passages)))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BIAS_TASK = "LanguageBias"
 
+_COVERAGE = "_coverage"
+
 
 @dataclass(frozen=True)
 class ModelBias:
@@ -26,14 +28,18 @@ class ModelBias:
     Attributes:
         model: Name of the model.
         task: Name of the retrieval task.
-        figures: Name of the figure -> its mean over all queries.
+        figures: Name of the figure -> its mean over all queries; NaN where too few queries have it.
+        coverage: Name of the figure -> share of the queries that have it, as far as that is known.
         map: Question language x answer language; None where there is no rank table.
+        keeps_top: Whether the languages of the best passages are kept, which the figures at a cut-off follow from.
     """
 
     model: str
     task: str
     figures: Mapping[str, float]
+    coverage: Mapping[str, float | None]
     map: pd.DataFrame | None
+    keeps_top: bool = True
 
 
 def bias(
@@ -48,13 +54,17 @@ def bias(
         str, typer.Option(help="Weights of the grades in PEER, adding up to 1.", metavar="GRADE:WEIGHT,...")
     ] = "0:0.5,1:0.5",
 ) -> None:
-    """Print language-bias figures, one column a model; lower rank_distance and preferences near 1 are better."""
+    """Print language-bias figures, one column a model; lower rank_distance and preferences near 1 are better.
+
+    A figure stands there if at least 90 % of the queries have it: those of which the search returned all answers.
+    """
     weights = _parse_weights(peer_weights)
     found = [one for path in paths for one in _read(path, weights)]
     if not found:
         raise BeirHybridError(f"{paths[0]}: neither a rank table nor a result of a bias task is here")
     for task in dict.fromkeys(one.task for one in found):
-        print(_table([one for one in found if one.task == task]))
+        of_task = [one for one in found if one.task == task]
+        print("\n".join([_table(of_task), *_notes(of_task)]))
         print()
     if plot is not None:
         maps = {f"{one.model}\n{one.task}": one.map for one in found if one.map is not None}
@@ -91,12 +101,19 @@ def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
 
 def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
     from beir_hybrid.scoring import rank_table
-    from beir_hybrid.scoring.bias import mean_bias, one_target_map, query_bias
+    from beir_hybrid.scoring.bias import bias_coverage, mean_bias, one_target_map, query_bias
 
     table, info = rank_table.read(file)
     frame = table.to_pandas()
-    figures = mean_bias(query_bias(frame, info.pool_sizes, weights))
-    return ModelBias(info.model, info.task, figures, one_target_map(frame, info.pool_sizes))
+    figures = query_bias(frame, info.pool_sizes, weights)
+    return ModelBias(
+        info.model,
+        info.task,
+        mean_bias(figures),
+        bias_coverage(figures),
+        one_target_map(frame, info.pool_sizes),
+        bool(frame["top_languages"].notna().any()),
+    )
 
 
 def _from_result(file: Path) -> Iterator[ModelBias]:
@@ -108,7 +125,8 @@ def _from_result(file: Path) -> Iterator[ModelBias]:
         raise BeirHybridError(f"{file} is not an MTEB result ({type(error).__name__}: {error})") from error
     model = file.resolve().parent.parent.name.replace("__", "/")
     for entry in means:
-        yield ModelBias(model, content["task_name"].removesuffix(BIAS_TASK), entry, None)
+        coverage = {key.removesuffix(_COVERAGE): share for key, share in entry.items() if key.endswith(_COVERAGE)}
+        yield ModelBias(model, content["task_name"].removesuffix(BIAS_TASK), entry, coverage, None)
 
 
 def _table(models: Sequence[ModelBias]) -> str:
@@ -124,3 +142,27 @@ def _table(models: Sequence[ModelBias]) -> str:
 
 def _shown(figure: float) -> str:
     return "-" if math.isnan(figure) else f"{figure:.4f}"
+
+
+def _notes(models: Sequence[ModelBias]) -> Iterator[str]:
+    """Say why there is no figure, and which are not of all queries: a line a model and reason."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    for one in models:
+        figures: dict[tuple[str, str], list[str]] = {}
+        for name in BIAS_FIGURES:
+            figures.setdefault(_reason(one, name), []).append(name)
+        yield from (f"{one.model}{what}: {', '.join(names)} {why}" for (what, why), names in figures.items() if why)
+
+
+def _reason(one: ModelBias, name: str) -> tuple[str, str]:
+    """Say what is to be known of a figure: what follows the name of the model, and that of the figure."""
+    from beir_hybrid.scoring.bias import coverage_text, is_covered
+
+    share = one.coverage.get(name)
+    if share is None or share == 1:
+        return "", ""
+    if is_covered(share):
+        return "", f"of {coverage_text(share)}"
+    not_kept = "_at_" in name and not one.keeps_top
+    return ", no figure", f"({'the languages of the best passages are not kept' if not_kept else coverage_text(share)})"

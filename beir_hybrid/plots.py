@@ -48,7 +48,8 @@ def draw_one_target_maps(maps: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     """Draw titled one-target matrices as heat maps on one colour scale, four in a row."""
     from matplotlib.figure import Figure
 
-    highest = max(float(matrix.max().max()) for _, matrix in maps)
+    values = [value for _, matrix in maps for value in matrix.to_numpy().flat if not math.isnan(value)]
+    highest = float(max(values, default=1.0))
     in_a_row = min(len(maps), _MAPS_IN_A_ROW)
     rows = math.ceil(len(maps) / in_a_row)
     size = 1.6 + 0.42 * max(len(matrix.columns) for _, matrix in maps)
@@ -87,7 +88,7 @@ def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
     axis.set_ylabel("question")
     for row, values in enumerate(matrix.to_numpy()):
         for column, value in enumerate(values):
-            if not math.isnan(value):  # where no question has such an answer
+            if not math.isnan(value):  # where too few questions have such an answer that was returned
                 colour = "white" if value < 0.6 * highest else "black"
                 shown = f"{value:.2f}".lstrip("0")
                 text = axis.text(column, row, shown, ha="center", va="center", color=colour, fontsize=7)

@@ -8,20 +8,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Any
 
-from beir_hybrid.leaderboard.captions import captions, partial_note, published_notes, revision_notes, untested_notes
+from beir_hybrid.leaderboard.captions import (
+    captions,
+    coverage_notes,
+    partial_note,
+    published_notes,
+    revision_notes,
+    untested_notes,
+)
 from beir_hybrid.leaderboard.columns import Column
 from beir_hybrid.leaderboard.comparisons import ColumnTests, against_baselines, compare_columns, one_order
 from beir_hybrid.leaderboard.measures import Figure, Measures, columns_of, measure
 from beir_hybrid.leaderboard.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.settings import Settings, unique_key
+from beir_hybrid.leaderboard.significance import in_favour, is_significant
 from beir_hybrid.leaderboard.tables import best_and_second
 from beir_hybrid.leaderboard.training_data import TrainingFacts
+from beir_hybrid.scoring.bias import coverage_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PUBLISHED = "Published figures"
 """Heading of the rows that are cited, not measured."""
 
@@ -91,7 +100,12 @@ def build_board(
         "captions": captions(
             settings, board_rows, measured.columns, baselines, sum(len(one_order(one.shown)) for one in tests)
         ),
-        "notes": [*measured.notes, *untested_notes(board_rows, measured.columns), *published_notes(cited)],
+        "notes": [
+            *measured.notes,
+            *coverage_notes(board_rows, measured.columns),
+            *untested_notes(board_rows, measured.columns),
+            *published_notes(cited),
+        ],
         "inputs": _inputs(rows),
     }
     return _rounded(board)
@@ -167,7 +181,7 @@ def _row(
     for column in measured.columns:
         figures = measured.figures(column)
         if key in figures:
-            means = {other: fmean(figure.values) for other, figure in figures.items()}
+            means = {other: figure.mean for other, figure in figures.items()}
             best, second = best_and_second(means, column.higher_is_better, column.decimals)
             cells[column.key] = {
                 **_value(figures[key]),
@@ -192,12 +206,14 @@ def _row(
 def _value(figure: Figure) -> dict[str, Any]:
     low, high = figure.interval or (None, None)
     return {
-        "value": fmean(figure.values),
+        "value": figure.mean,
         "spread": stdev(figure.values) if len(figure.values) > 1 else None,
         "low": low,
         "high": high,
         "tested": figure.units is not None,
         "units": None if figure.units is None else len(figure.units[0]),
+        "coverage": figure.coverage,
+        "reason": coverage_text(figure.coverage) if figure.coverage is not None and not figure.values else None,
     }
 
 
@@ -208,8 +224,8 @@ def _tested(key: str, settings: Settings, baselines: Sequence[Baseline], tests: 
     marks = []
     for baseline in baselines:
         comparison = tests.shown.get((key, baseline.row))
-        if comparison is not None and comparison.p_corrected <= settings.alpha:
-            gained = (comparison.difference > 0) == tests.column.higher_is_better and comparison.difference != 0
+        if comparison is not None and is_significant(comparison, settings.alpha):
+            gained = in_favour(comparison.difference, tests.column.higher_is_better)
             marks += [baseline.mark] if gained else []
     found = tests.ranks[key]
     return {"marks": marks, "rank": [found.best, found.worst], "tie_group": found.groups}
@@ -246,7 +262,8 @@ def _published_rows(
 
 
 def _cited(value: float) -> dict[str, Any]:
-    nothing = dict.fromkeys(("spread", "low", "high", "seen_in_training", "units", "rank", "tie_group"))
+    unknown = ("spread", "low", "high", "seen_in_training", "units", "rank", "tie_group", "coverage", "reason")
+    nothing = dict.fromkeys(unknown)
     return {"value": value, "best": False, "second": False, "marks": [], "tested": False, **nothing}
 
 

@@ -93,6 +93,12 @@ def is_known(value: float | None) -> bool:
     return value is not None and not math.isnan(value)
 
 
+def partly_covered(board: Board, column: str) -> bool:
+    """Whether some model of a column has the figure for a part of the queries only."""
+    cells = (row["cells"].get(column) for row in board["rows"].values())
+    return any(cell is not None and cell["coverage"] not in (None, 1) for cell in cells)
+
+
 def task_labels(board: Board) -> dict[str, str]:
     """Give each task the heading of its first columns, in the order of the columns."""
     labels: dict[str, str] = {}
@@ -166,13 +172,17 @@ def language_maps(board: Board, kind: Literal["one_target", "map"]) -> list[Lang
     found = []
     for task in task_labels(board):
         by_row = {key: board["matrices"].get(key, {}).get(task) for key in measured_rows(board)}
-        held = {key: entry for key, entry in by_row.items() if entry and entry[kind]}
-        values = [value for entry in held.values() for line in entry[kind] for value in line if is_known(value)]
+        held = {key: entry for key, entry in by_row.items() if entry and _known(entry[kind])}
+        values = [value for entry in held.values() for value in _known(entry[kind])]
         if values:
             languages = {key: entry["languages"] for key, entry in held.items()}
             matrices = {key: entry[kind] for key, entry in held.items()}
             found.append(LanguageMaps(task, languages, matrices, max(values)))
     return found
+
+
+def _known(matrix: Sequence[Sequence[float | None]] | None) -> list[float]:
+    return [value for line in matrix or () for value in line if value is not None and is_known(value)]
 
 
 def comparisons_by_column(board: Board) -> dict[str, list[Entry]]:

@@ -8,6 +8,7 @@ from typing import Any
 from beir_hybrid.leaderboard.columns import Column
 from beir_hybrid.leaderboard.rows import Baseline
 from beir_hybrid.leaderboard.settings import Settings
+from beir_hybrid.scoring.bias import MIN_COVERAGE, coverage_text
 
 _CORRECTIONS = {"holm": "Holm-corrected", "benjamini-hochberg": "Benjamini-Hochberg-corrected"}
 _PLURALS = {"question": "questions", "article": "articles", "query": "queries"}
@@ -35,6 +36,8 @@ def captions(
         parts.append("↓ Lower is better.")
     if any(row["seeds"] > 1 for row in rows.values()):
         parts.append("± Standard deviation over training seeds.")
+    if any(cell["reason"] for row in rows.values() for cell in row["cells"].values()):
+        parts.append(f"A language-bias figure needs {100 * MIN_COVERAGE:g} % of the queries; else the cell is empty.")
     parts.append(_tests(settings, rows, columns, baselines, n_comparisons))
     return {
         "main": " ".join(part for part in parts if part),
@@ -79,18 +82,40 @@ def _units(settings: Settings, rows: BoardRows, columns: Sequence[Column]) -> st
     return f"{_PLURALS[settings.unit]}: {', '.join(named)}"
 
 
+def coverage_notes(rows: BoardRows, columns: Sequence[Column]) -> list[str]:
+    """Say which cells are empty because too few queries have the figure, and which figures are not of all queries."""
+    notes = []
+    for row in rows.values():
+        found: dict[tuple[str, str, bool], list[str]] = {}
+        for column in columns:
+            cell = row["cells"].get(column.key)
+            if cell is not None and cell["coverage"] is not None and cell["coverage"] < 1:
+                text = coverage_text(cell["coverage"])
+                found.setdefault((column.group, text, cell["value"] is None), []).append(column.label)
+        for (group, text, empty), labels in found.items():
+            figures = f"{row['label']} in {group} ({', '.join(labels)})"
+            notes.append(f"Empty, unranked and untested: {figures}: {text}." if empty else f"Of {text}: {figures}.")
+    return notes
+
+
 def untested_notes(rows: BoardRows, columns: Sequence[Column]) -> list[str]:
     """Say which rows stand in the table without tests."""
     notes = []
     for row in rows.values():
         groups = dict.fromkeys(
-            column.group for column in columns if column.key in row["cells"] and not row["cells"][column.key]["tested"]
+            column.group
+            for column in columns
+            if (cell := row["cells"].get(column.key)) is not None and _has_no_test(cell)
         )
         if groups:
             notes.append(
                 f"Without tests, because MTEB's result files hold means only: {row['label']} ({', '.join(groups)})."
             )
     return notes
+
+
+def _has_no_test(cell: Mapping[str, Any]) -> bool:
+    return cell["value"] is not None and not cell["tested"]
 
 
 def published_notes(rows: BoardRows) -> list[str]:

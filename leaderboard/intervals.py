@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from beir_hybrid.errors import RankTableError
@@ -29,7 +30,7 @@ def average_interval(
     """Compute the percentile bootstrap interval of a figure, the mean over seeds of ``ColumnScores.average``.
 
     Units are drawn with replacement, each with all its queries, and the figure is computed from them: by subset first.
-    Seeds are resampled as in comparisons.
+    Queries that do not have the figure with every seed are left out. Seeds are resampled as in comparisons.
 
     Args:
         of_seeds: The scores of a model in a column, one a training seed.
@@ -45,7 +46,7 @@ def average_interval(
         RankTableError: There are fewer than two units, or the seeds were not evaluated on the same ones.
     """
     first = of_seeds[0]
-    queries = [one.queries.assign(subset="all") if first.pooled else one.queries for one in of_seeds]
+    queries = _with_figure([one.queries.assign(subset="all") if first.pooled else one.queries for one in of_seeds])
     totals = [
         one.groupby([UNIT_COLUMNS[unit], "subset"])["score"].agg(["sum", "count"]).unstack(fill_value=0)
         for one in queries
@@ -58,11 +59,19 @@ def average_interval(
     sums, counts = np.mean([one["sum"].to_numpy() for one in totals], axis=0), totals[0]["count"].to_numpy()
     samples = bootstrap_weights(len(totals[0]), resamples, seed)
     averages = np.concatenate([_averages(weights @ sums, weights @ counts) for weights in samples])
-    error = seed_error(np.stack([one.by_unit(unit).to_numpy() for one in of_seeds]))
+    by_unit = pd.concat([one.by_unit(unit) for one in of_seeds], axis=1).reindex(totals[0].index)
+    error = seed_error(by_unit.to_numpy().T)
     effects = SeedEffects(np.array([len(of_seeds)]), np.array([error]), seed)
     effects.draw(resamples)
     low, high = percentiles(averages + effects.of(0), confidence)
     return float(low), float(high)
+
+
+def _with_figure(of_seeds: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Keep the queries that have the figure with every seed."""
+    missing = [one.loc[one["score"].isna(), "query_id"] for one in of_seeds]
+    lacking = set().union(*missing)
+    return [one[~one["query_id"].isin(lacking)] for one in of_seeds] if lacking else list(of_seeds)
 
 
 def _averages(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

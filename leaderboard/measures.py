@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -18,7 +19,7 @@ from beir_hybrid.leaderboard.settings import Settings
 from beir_hybrid.leaderboard.sources import BIAS_SUFFIX
 from beir_hybrid.leaderboard.unit_scores import ColumnScores, column_scores
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.bias import one_target_map
+from beir_hybrid.scoring.bias import is_covered, one_target_map
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 
 WHOLE_TASK = "all"
@@ -39,14 +40,16 @@ class ResultScores:
     """A figure from an MTEB result, which holds means only.
 
     Attributes:
-        average: The figure.
+        average: The figure; NaN where too few queries have it.
         by_subset: Subset -> its mean; empty for figures of language bias.
         subsets: The subsets that the figure is computed from.
+        coverage: Share of the queries that have it; None where the result does not say.
     """
 
     average: float
     by_subset: Mapping[str, float]
     subsets: tuple[str, ...]
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,24 @@ class Figure:
     """The figure of a row in a column.
 
     Attributes:
-        values: One a training seed.
+        values: One a training seed; none where too few queries have the figure.
         subsets: The subsets that all of them are computed from.
-        units: The scores that tests pair, one Series a seed; None where a result file holds means only.
+        coverage: Share of the queries that have it, the least of the seeds'; None where a result file does not say.
+        units: The scores that tests pair, one Series a seed; None where a result file holds means only, or too few
+            queries have the figure.
         interval: Bootstrap interval of the mean; None likewise.
     """
 
     values: tuple[float, ...]
     subsets: tuple[str, ...]
+    coverage: float | None
     units: tuple[pd.Series, ...] | None = None
     interval: tuple[float, float] | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """The figure that is shown; None where too few queries have it."""
+        return fmean(self.values) if self.values else None
 
 
 @dataclass(frozen=True)
@@ -145,9 +156,7 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
     one_target = {}
     for task, source in run.ranks.items():
         table = source.read()
-        found = column_scores(table, source.info, map(_as_ranked, columns))
-        # Without a query there is no figure: strong alignment, for one, needs answers in several languages.
-        scores.update({key: of_column for key, of_column in found.items() if len(of_column.queries)})
+        scores.update(column_scores(table, source.info, map(_as_ranked, columns)))
         frame = table.to_pandas()
         if len(frame) and rank_table.ranked_in_pool(frame).all():
             one_target[task] = one_target_map(frame, source.info.pool_sizes)
@@ -170,7 +179,10 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         if result is None or _ALL_QUESTIONS not in result.scores:
             return None
         subsets = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
-        return ResultScores(result.value(_ALL_QUESTIONS, column.metric), {}, tuple(subsets))
+        key = f"{column.metric}_coverage"  # results of older versions lack it
+        coverage = result.value(_ALL_QUESTIONS, key) if key in result.scores[_ALL_QUESTIONS] else None
+        value = result.value(_ALL_QUESTIONS, column.metric) if is_covered(coverage) else math.nan
+        return ResultScores(value, {}, tuple(subsets), coverage)
     result = run.results.get(column.task)
     if result is None or not any(column.metric in entry for entry in result.scores.values()):
         return None
@@ -185,16 +197,20 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
 
 
 def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings) -> Figure:
+    subsets = tuple(sorted(set.intersection(*(set(scores.subsets) for scores in of_seeds))))
+    known = [scores.coverage for scores in of_seeds if scores.coverage is not None]
+    coverage = min(known) if known else None
+    if not is_covered(coverage):
+        return Figure((), subsets, coverage)
     values = tuple(scores.average for scores in of_seeds)
-    shared = set.intersection(*(set(scores.subsets) for scores in of_seeds))
     ranked = [scores for scores in of_seeds if isinstance(scores, ColumnScores)]
     if len(ranked) < len(of_seeds):
-        return Figure(values, tuple(sorted(shared)))
+        return Figure(values, subsets, coverage)
     units = tuple(scores.by_unit(settings.unit) for scores in ranked)
     interval = average_interval(
         ranked, settings.unit, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
     )
-    return Figure(values, tuple(sorted(shared)), units, interval)
+    return Figure(values, subsets, coverage, units, interval)
 
 
 def _pair_columns(columns: Sequence[Column]) -> list[Column]:

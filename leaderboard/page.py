@@ -23,6 +23,7 @@ from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard import board_views
 from beir_hybrid.leaderboard.page_charts import heat_level, interval_chart, scatter_chart
 from beir_hybrid.leaderboard.tables import SEEN, Board
+from beir_hybrid.scoring.bias import coverage_text
 
 HERE = Path(__file__).parent
 MISSING = "\u2013"
@@ -70,7 +71,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (heat_level, metric_name, number, p_value, board_views.reach, signed, web_address)
+    views = (board_views.partly_covered, board_views.reach)
+    filters = (coverage, heat_level, metric_name, number, p_value, signed, web_address, *views)
     environment.filters.update({one.__name__: one for one in filters})
     environment.globals.update(interval_chart=interval_chart, scatter_chart=scatter_chart, seen_mark=SEEN)
     return environment
@@ -128,6 +130,14 @@ def metric_name(metric: str) -> str:
     """Write the name of a metric as readers know it: ``ndcg_at_10`` is nDCG@10, ``rank_distance`` rank distance."""
     name, at, k = metric.partition("_at_")
     return f"{_METRICS.get(name, name.replace('_', ' '))}{'@' if at else ''}{k}"
+
+
+def coverage(cell: board_views.Entry) -> str:
+    """Say how many queries have the figure of a cell, and why there is none."""
+    share = cell["coverage"]
+    if share is None:
+        return MISSING
+    return "all queries" if share == 1 else cell["reason"] or coverage_text(share)
 
 
 def web_address(url: str | None) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.significance import Comparison, Pair
+from beir_hybrid.leaderboard.significance import Comparison, Pair, in_favour, is_significant
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def _winner(pair: Pair, comparisons: Mapping[Pair, Comparison], alpha: float, hi
     comparison = comparisons.get((model, other))
     if comparison is None or comparison.p_corrected is None:
         raise BeirHybridError(f"ranks need a corrected comparison of {model} and {other}; compare all pairs")
-    if comparison.p_corrected > alpha or comparison.difference == 0:
+    if not is_significant(comparison, alpha):
         return None
-    return model if (comparison.difference > 0) == higher_is_better else other
+    return model if in_favour(comparison.difference, higher_is_better) else other
 
 
 def _groups(models: Sequence[str], like: Mapping[str, set[str]]) -> dict[str, str]:

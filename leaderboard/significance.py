@@ -64,6 +64,16 @@ class Comparison:
     p_corrected: float | None = None
 
 
+def is_significant(comparison: Comparison, alpha: float) -> bool:
+    """Whether there is a difference and its corrected p value is at most alpha."""
+    return comparison.difference != 0 and comparison.p_corrected is not None and comparison.p_corrected <= alpha
+
+
+def in_favour(difference: float, higher_is_better: bool) -> bool:
+    """Whether a difference is in the model's favour; none at all is not."""
+    return difference > 0 if higher_is_better else difference < 0
+
+
 def compare(
     model: Sequence[pd.Series],
     baseline: Sequence[pd.Series],
@@ -179,21 +189,27 @@ def _units_of(pair: Pair, scores: Mapping[str, Sequence[pd.Series]], common_only
         _check_comparable(first, (name, other))
         if other.index.equals(first[1].index):
             continue
-        shared = first[1].index.intersection(other.index)
-        if not common_only and not len(shared) == len(first[1]) == len(other):
+        asked, asked_of_other = _evaluated(first[1]), _evaluated(other)
+        shared = asked.intersection(asked_of_other)
+        if not common_only and not len(shared) == len(asked) == len(asked_of_other):
             raise RankTableError(
                 f"{_name(*first)} and {_name(name, other)} were not evaluated on the same "
-                f"{first[1].index.name or 'unit'}s: {len(first[1])} and {len(other)}, {len(shared)} in common; "
+                f"{first[1].index.name or 'unit'}s: {len(asked)} and {len(asked_of_other)}, {len(shared)} in common; "
                 "evaluate both on the same data, or ask for the common ones only (common_questions in "
                 "leaderboard.toml, common_only in Python)"
             )
-        common = common.intersection(shared)
+        common = common.intersection(other.index)
     if len(common) < 2:
         raise RankTableError(
             f"{_name(*first)}: a paired test needs two {first[1].index.name or 'unit'}s at least, here there are "
             f"{len(common)} to compare on"
         )
     return tuple(common.sort_values())
+
+
+def _evaluated(scores: pd.Series) -> pd.Index:
+    """Return the units that a model was evaluated on, with those that do not have the figure."""
+    return scores.index.union(scores.attrs.get("undefined", ()))
 
 
 def _check_comparable(one: tuple[str, pd.Series], other: tuple[str, pd.Series]) -> None:

@@ -57,7 +57,7 @@ def matrix_tables(board: Board) -> Iterator[Table]:
 
 
 def _main_cell(cell: Mapping[str, Any] | None, decimals: int) -> Cell:
-    if cell is None:
+    if cell is None or cell["value"] is None:
         return Cell()
     text = f"{cell['value']:.{decimals}f}"
     if cell["spread"] is not None:

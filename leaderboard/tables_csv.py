@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from beir_hybrid.leaderboard.columns import BIAS_METRICS
 from beir_hybrid.leaderboard.tables import Board, one_line, rows_in_order
 
 _FORMULA = ("=", "+", "-", "@")
@@ -19,11 +20,18 @@ def escape(text: str) -> str:
 
 
 def main_csv(board: Board) -> str:
-    """Return the main table: a row a model; for each column its figure, spread over seeds and marks."""
+    """Return the main table: a row a model; for each column its figure, spread over seeds and marks.
+
+    Figures of language bias have a fourth field, the share of the queries that have them: without a figure, the reason.
+    """
     columns = board["columns"]
-    fields = [f"{column['key']}{suffix}" for column in columns for suffix in ("", " spread", " marks")]
+    fields = [f"{column['key']}{suffix}" for column in columns for suffix in _fields_of(column)]
     heads = ["row", "label", "base", "batching", "seeds", "published", "models", "revisions", "source"]
     return _csv([*heads, *fields], (_main_row(key, board["rows"][key], columns) for key in rows_in_order(board)))
+
+
+def _fields_of(column: Mapping[str, Any]) -> list[str]:
+    return ["", " spread", " marks", *([" coverage"] if column["metric"] in BIAS_METRICS else [])]
 
 
 def _main_row(key: str, row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -32,7 +40,8 @@ def _main_row(key: str, row: Mapping[str, Any], columns: Sequence[Mapping[str, A
     cells: list[Any] = []
     for column in columns:
         cell = row["cells"].get(column["key"])
-        cells += ["", "", ""] if cell is None else [cell["value"], cell["spread"], "".join(cell["marks"])]
+        values = {} if cell is None else {**cell, "": cell["value"], "marks": "".join(cell["marks"])}
+        cells += [values.get(suffix.strip(), "") for suffix in _fields_of(column)]
     return [*facts, " ".join(row["models"]), " ".join(row["revisions"]), source, *cells]
 
 

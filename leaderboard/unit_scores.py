@@ -6,6 +6,7 @@ the article, whose questions are about the same text; the looser one, for compar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pandas as pd
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.leaderboard.columns import BIAS_METRICS, Column
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.bias import query_bias
+from beir_hybrid.scoring.bias import is_covered, query_bias
 from beir_hybrid.scoring.metrics import NOT_RETRIEVED, query_metrics
 from beir_hybrid.settings import MULTI
 
@@ -44,7 +45,7 @@ class ColumnScores:
         name: Model, revision and column, for messages.
         data_revision: Revision of the data set.
         queries: One row a (query, subset) with the columns ``query_id``, ``question_id``, ``cluster_id``, ``subset``
-            and ``score``.
+            and ``score``; NaN where a query does not have the figure, as some of language bias.
         pooled: Whether the figure is the mean over all queries, as those of language bias are, and not the plain mean
             over the subsets of the means over their queries.
     """
@@ -60,8 +61,15 @@ class ColumnScores:
         return tuple(sorted(self.queries["subset"].unique()))
 
     @property
+    def coverage(self) -> float:
+        """Share of the queries that have the figure."""
+        return float(self.queries["score"].notna().sum() / max(len(self.queries), 1))
+
+    @property
     def average(self) -> float:
-        """The figure of the column, equal to what MTEB's result files give."""
+        """The figure of the column, equal to what MTEB's result files give; NaN where too few queries have it."""
+        if not is_covered(self.coverage):
+            return math.nan
         if self.pooled:
             return float(self.queries["score"].mean())
         return float(self.queries.groupby("subset")["score"].mean().mean())
@@ -69,11 +77,13 @@ class ColumnScores:
     def by_unit(self, unit: Unit = "question") -> pd.Series:
         """Average the scores of each unit.
 
-        A question's score is the mean over the subsets it is part of; an article's, the mean over its questions.
+        A question's score is the mean over the subsets it is part of; an article's, the mean over its questions. A
+        query without the figure is left out of the mean.
 
         Returns:
-            Unit id -> score, sorted by id. ``attrs`` hold ``data_revision`` and ``subsets``, which scores must share
-            to be compared.
+            Unit id -> score, sorted by id; units of which no query has the figure are left out. ``attrs`` hold
+            ``data_revision`` and ``subsets``, which scores must share to be compared, and the ids ``undefined`` of
+            what was left out.
         """
         if unit == "article":
             of_question = self.queries.groupby("question_id").agg({"cluster_id": "first", "score": "mean"})
@@ -81,8 +91,10 @@ class ColumnScores:
         else:
             scores = self.queries.groupby(UNIT_COLUMNS[unit])["score"].mean()
         scores = scores.sort_index().rename(self.name).rename_axis(unit)
-        scores.attrs = {"data_revision": self.data_revision, "subsets": self.subsets}
-        return scores
+        defined = scores.dropna()
+        undefined = tuple(scores.index.difference(defined.index))
+        defined.attrs = {"data_revision": self.data_revision, "subsets": self.subsets, "undefined": undefined}
+        return defined
 
 
 def unit_scores(table: pa.Table, info: TableInfo, column: Column, unit: Unit = "question") -> pd.Series:
@@ -199,9 +211,7 @@ def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, 
 
 
 def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> dict[str, pd.DataFrame]:
-    """Compute the bias figures of every query; one that a query does not have is left out, as ``mean_bias`` does."""
+    """Compute the bias figures of every query; NaN where it has none."""
     figures = query_bias(frame.loc[ranks.index], pool_sizes)
     queries = ranks.drop_duplicates("query_id")[_IDS].set_index("query_id")
-    return {
-        metric: queries.assign(score=figures[metric]).dropna(subset="score").reset_index() for metric in BIAS_METRICS
-    }
+    return {metric: queries.assign(score=figures[metric]).reset_index() for metric in BIAS_METRICS}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
-from beir_hybrid.scoring.bias import PEER_WEIGHTS, mean_bias_by_language, query_bias
+from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
 from beir_hybrid.settings import MULTI
 from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
@@ -31,7 +31,9 @@ ALL = "all"
 class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
     """Language bias in the multilingual pool of a retrieval task.
 
-    It asks that task for its ranks: after it, in the same `mteb run`, nothing is encoded again.
+    It asks that task for its ranks: after it, in the same `mteb run`, nothing is encoded again. Beside each figure of
+    the result stands its coverage, the share of the queries that have it; a figure that less than 90 % of them have is
+    NaN, as MTEB's own missing scores are.
 
     Attributes:
         retrieval_task: The task whose multilingual subsets are looked at.
@@ -98,7 +100,10 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         languages = [subset for subset in self.metadata.hf_subsets if subset != ALL]
         scores: dict[str, ScoresDict] = dict(mean_bias_by_language(figures, languages))
         main_score = self.metadata.main_score
-        logger.info(f"{self.metadata.name}: {main_score} {scores[ALL][main_score]:.4f}")
+        value, coverage = scores[ALL][main_score], scores[ALL][f"{main_score}_coverage"]
+        shown = f"{value:.4f}" if is_covered(coverage) else "no figure"
+        note = "" if coverage == 1 else f" ({coverage_text(coverage)})"
+        logger.info(f"{self.metadata.name}: {main_score} {shown}{note}")
         return scores
 
 

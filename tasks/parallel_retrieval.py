@@ -510,12 +510,16 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     ) -> dict[str, float]:
         """Add ``map`` over all that a search returned, and enter its ranks in the rank table.
 
-        Called by MTEB's own retrieval path; a relevant passage that was not returned has no rank.
+        Called by MTEB's own retrieval path; a relevant passage that was not returned has no rank, and a lexical score
+        of 0 is not a result. The other scores are MTEB's, of all that the search handed over.
         """
-        from beir_hybrid.scoring.search import ranks_in_results, search_rows
+        from beir_hybrid.scoring.search import ranks_in_results, returned, search_rows
 
         assert self.parallel_corpus is not None and self._search is not None
-        ranks = ranks_in_results(results, qrels)
+        meta = self._search.meta
+        # "dense" unless set: only what was set says anything.
+        model_types = meta.model_type if "model_type" in meta.model_fields_set else ()
+        ranks = ranks_in_results(returned(results, model_types), qrels)
         rows = search_rows(ranks, self.parallel_corpus, hf_subset)
         self._search.rows.append(rows)
         query_language, pool = hf_subset.split("-")

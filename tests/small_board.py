@@ -48,7 +48,7 @@ def small_board(more_models: int = 0) -> dict[str, Any]:
     measured = [key for key, row in rows.items() if not row["published"]]
     bases = dict.fromkeys(row["base"] for row in rows.values())
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "title": "A leaderboard of made-up figures & <b>names</b>",
         "alpha": 0.05,
         "confidence": 0.95,
@@ -144,7 +144,21 @@ def _cell(column, level: float, seeds: int, published: bool, chance: random.Rand
         "units": None if published else 1190,
         "rank": rank,
         "tie_group": None if published else "ab",
+        "coverage": None if published else 1.0,
+        "reason": None,
     }
+
+
+def lose_figure(board: dict[str, Any], row: str, column: str, coverage: float) -> str:
+    """Take a figure away that too few queries have, and return the reason that stands in its cell."""
+    cell = board["rows"][row]["cells"][column]
+    reason = f"{100 * coverage:.1f} % of the queries have one, 90 % are needed"
+    cell.update(dict.fromkeys(("value", "spread", "low", "high", "units", "rank", "tie_group")))
+    cell.update(best=False, second=False, marks=[], tested=False, coverage=coverage, reason=reason)
+    board["comparisons"] = [
+        one for one in board["comparisons"] if one["column"] != column or row not in (one["row"], one["baseline"])
+    ]
+    return reason
 
 
 def _mark_best(rows: dict[str, Any], columns: list[dict[str, Any]]) -> None:

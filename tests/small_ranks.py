@@ -6,6 +6,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.rank_table import TableInfo
 
@@ -86,3 +89,12 @@ def write_ranks(
     path = rank_table.default_path(task, model, info.model_revision, folder)
     rank_table.write(path, rank_table.build(task, [columns]), info)
     return path
+
+
+def lose_ranks(path: Path, queries: int) -> None:
+    """Take the rank of one answer in the pool of all languages away from some queries of a table."""
+    table, info = rank_table.read(path)
+    frame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int32Dtype()}.get)
+    answers = frame.drop_duplicates("query_id").index[:queries]
+    frame.loc[answers, ["rank_in_pool", "outranked_by_query_language"]] = None
+    rank_table.write(path, pa.Table.from_pandas(frame, preserve_index=False), info)

@@ -386,3 +386,26 @@ def test_what_cannot_be_evaluated_is_one_line(
     with pytest.raises(error, match=message) as caught:
         beir.evaluate(model, **{"questions": "en", "passages": "de", **options})
     assert "\n" not in str(caught.value)
+
+
+class SharedWords(BaseSearch):
+    """A lexical search in BEIR's interface that returns the whole pool, with 0 for what shares no word."""
+
+    def search(self, corpus: Any, queries: Any, top_k: int, score_function: str, **kwargs: Any) -> Any:
+        words = {name: set(entry["text"].split()) for name, entry in corpus.items()}
+        return {
+            query_id: {name: float(len(set(text.split()) & of_passage)) for name, of_passage in words.items()}
+            for query_id, text in queries.items()
+        }
+
+    def encode(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def search_from_files(self, *args: Any, **kwargs: Any) -> None: ...
+
+
+def test_a_lexical_zero_is_not_a_result(small: Path) -> None:
+    found = beir.evaluate(SharedWords(), questions="en", passages="multi")
+    frame = found.table.to_pandas()
+    # English questions share a word with English passages alone, which have one answer of eleven.
+    assert frame["rank_in_pool"].notna().equals(frame["passage_language"] == "en")
+    assert 0 < found.map <= 1 / 11

@@ -1,4 +1,7 @@
-"""Language bias against brute force, against peer-measure, and in cases whose value follows by hand."""
+"""Language bias against brute force, against peer-measure, and in cases whose value follows by hand.
+
+Searches that return a part of the pool are drawn, too: a query has a figure only if what the figure needs was returned.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,16 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.bias import BIAS_FIGURES, mean_bias, one_target_map, query_bias
+from beir_hybrid.scoring.bias import (
+    BIAS_FIGURES,
+    bias_coverage,
+    coverage_text,
+    mean_bias,
+    one_target_map,
+    query_bias,
+)
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows
+from beir_hybrid.scoring.search import ranks_in_results, search_rows
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score, of all queries and passages."""
@@ -48,8 +59,20 @@ def bias_table(corpus: ParallelCorpus, questions: Mapping[str, np.ndarray], pass
     """Count ranks by the dot product of embeddings and return the rank table with the sizes of its pools."""
     counted = count_corpus(corpus, Embeddings(questions, passages), lambda a, b: a @ b.T)
     rows = [rank_rows(one, corpus, whole_pool=True) for one in counted]
-    table = rank_table.build("made-up", rows).to_pandas()
-    return table, {language: len(part.passages) for language, part in corpus.languages.items()}
+    return rank_table.build("made-up", rows).to_pandas(), sizes_of(corpus)
+
+
+def sizes_of(corpus: ParallelCorpus) -> dict[str, int]:
+    return {language: len(part.passages) for language, part in corpus.languages.items()}
+
+
+def searched_table(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
+    """Make the rank table of a search that returned these passages."""
+    rows = []
+    for language, part in corpus.languages.items():
+        qrels = {query: dict.fromkeys(right, 1) for query in part.query_ids if (right := right_answers(corpus, query))}
+        rows.append(search_rows(ranks_in_results(scores, qrels), corpus, f"{language}-multi"))
+    return rank_table.build("made-up", rows).to_pandas()
 
 
 def all_scores(
@@ -76,42 +99,47 @@ def right_answers(corpus: ParallelCorpus, query_id: str) -> set[str]:
 
 
 def brute_force(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
-    """Compute the figures of each query as the definitions say, from a full sort."""
+    """Compute the figures of each query as the definitions say, from a sort of what was returned."""
     rows = {}
+    n_passages = sum(sizes_of(corpus).values())
     for query_id, values in scores.items():
         order, right = ranking(values), right_answers(corpus, query_id)
         if not right:
             continue
-        place = {passage_id: rank for rank, passage_id in enumerate(order, 1)}
+        row = dict.fromkeys(BIAS_FIGURES, np.nan)
         own = query_id.split(":")[0]
-        best = {p.split(":")[0]: min(place[o] for o in right if o.split(":")[0] == p.split(":")[0]) for p in right}
-        wrong = [p for p in order if p.split(":")[0] == own and p not in right]
-        foreign = [p for p in right if p.split(":")[0] != own]
-        shares = [np.mean([place[p] < place[w] for w in wrong]) for p in foreign] if wrong else []
-        pool = sum(p.split(":")[0] == own for p in order) / len(order)
-        row = {
-            "rank_distance": max(best.values()) - min(best.values()),
-            "normalized_rank_distance": (max(best.values()) - min(best.values())) / max(len(order) - 1, 1),
-            "strong_alignment": np.mean(shares) if shares else np.nan,
-        }
-        row["language_fairness"] = 1 - row["normalized_rank_distance"]
+        languages = {passage_id.split(":")[0] for passage_id in right}
+        if len(languages) > 1 and right <= set(order):
+            place = {passage_id: rank for rank, passage_id in enumerate(order, 1)}
+            best = [min(place[p] for p in right if p.startswith(f"{language}:")) for language in languages]
+            wrong = {p for p in corpus.languages[own].passage_ids if p not in right}
+            ahead = [sum(order.index(w) < order.index(p) for w in wrong & set(order)) for p in right if own != p[:2]]
+            row["rank_distance"] = max(best) - min(best)
+            row["normalized_rank_distance"] = row["rank_distance"] / max(n_passages - 1, 1)
+            row["language_fairness"] = 1 - row["normalized_rank_distance"]
+            row["strong_alignment"] = 1 - np.mean(ahead) / len(wrong) if wrong else np.nan
+        pool = len(corpus.languages[own].passages) / n_passages
         for k in (10, 100):
-            share = np.mean([p.split(":")[0] == own for p in order[:k]])
-            row[f"same_language_share_at_{k}"] = share
-            row[f"same_language_preference_at_{k}"] = share / pool if pool else np.nan
+            if len(order) >= min(k, n_passages):
+                share = np.mean([p.split(":")[0] == own for p in order[:k]])
+                row[f"same_language_share_at_{k}"] = share
+                row[f"same_language_preference_at_{k}"] = share / pool if pool else np.nan
         for k in (20, 100):
-            row[f"peer_at_{k}"] = peer(query_id, order, right, k)
+            if len(order) >= min(k, n_passages) and len(languages) > 1:
+                row[f"peer_at_{k}"] = peer(query_id, order, right, k, corpus)
         rows[query_id] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def peer(query_id: str, order: list[str], right: set[str], k: int) -> float:
+def peer(query_id: str, order: list[str], right: set[str], k: int, corpus: ParallelCorpus) -> float:
     """Ask the package peer-measure about one query, on the run that our ranking is."""
-    mapping = {passage_id: passage_id.split(":")[0] for passage_id in order}
+    mapping = {
+        passage_id: passage_id.split(":")[0] for part in corpus.languages.values() for passage_id in part.passage_ids
+    }
     measure = PEER(weights={0: 0.5, 1: 0.5}, lang_mapping=mapping) @ k
     # peer-measure breaks ties the other way round, so it gets scores without any.
     run = {query_id: {passage_id: float(-rank) for rank, passage_id in enumerate(order)}}
-    judged = {query_id: {**dict.fromkeys(order, 0), **dict.fromkeys(right, 1)}}
+    judged = {query_id: {**dict.fromkeys(mapping, 0), **dict.fromkeys(right, 1)}}
     # Its provider calls a function that ir_measures 0.4 no longer has; the evaluator behind it does the computing.
     evaluator = PEEREvaluator([measure], judged, {0: [(k, measure)]}, {0: mapping})
     [metric] = evaluator.iter_calc(run)
@@ -140,6 +168,21 @@ def made_up(draw: st.DrawFn):
     return corpus, questions, {language: vectors(n_passages[language]) for language in languages}
 
 
+@st.composite
+def some_scores(draw: st.DrawFn):
+    """Draw a corpus as above, and what a search returned of it: all, all but a few, or the first few of each query."""
+    corpus, questions, passages = draw(made_up())
+    scores = all_scores(corpus, questions, passages)
+    kept = draw(st.sampled_from([1.0, 0.97, 0.8, 0.3]))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    found = {}
+    for query_id, values in scores.items():
+        order = ranking(values)
+        first = len(order) if draw(st.booleans()) else draw(st.integers(0, len(order)))
+        found[query_id] = {p: values[p] for p in order[:first] if generator.random() < kept}
+    return corpus, found
+
+
 @settings(max_examples=60, deadline=None)
 @given(made_up())
 def test_every_figure_equals_brute_force_and_peer_measure(drawn) -> None:
@@ -154,26 +197,93 @@ def test_every_figure_equals_brute_force_and_peer_measure(drawn) -> None:
         np.testing.assert_allclose(figures[name], expected[name].loc[figures.index], atol=1e-9, err_msg=name)
 
 
-@settings(max_examples=60, deadline=None)
-@given(made_up())
-def test_the_one_target_map_equals_brute_force(drawn) -> None:
-    corpus, questions, passages = drawn
-    table, sizes = bias_table(corpus, questions, passages)
+@settings(max_examples=100, deadline=None)
+@given(some_scores())
+def test_what_a_search_did_not_return_is_no_figure(drawn) -> None:
+    corpus, scores = drawn
+    table = searched_table(corpus, scores)
     if not len(table):
         return
-    matrix = one_target_map(table, sizes)
+    expected = brute_force(corpus, scores)
+    figures = query_bias(table, sizes_of(corpus)).loc[expected.index]
+    for name in BIAS_FIGURES:
+        np.testing.assert_allclose(figures[name], expected[name], atol=1e-9, err_msg=name)
+    shares, means = bias_coverage(figures), mean_bias(figures)
+    for name in BIAS_FIGURES:
+        known = [value for value in expected[name] if not np.isnan(value)]
+        assert shares[name] == len(known) / len(expected)
+        wanted = np.mean(known) if 10 * len(known) >= 9 * len(expected) else np.nan
+        np.testing.assert_allclose(means[name], wanted, atol=1e-9, err_msg=name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_scores())
+def test_the_one_target_map_equals_brute_force(drawn) -> None:
+    corpus, found = drawn
+    table = searched_table(corpus, found)
+    if not len(table):
+        return
+    matrix = one_target_map(table, sizes_of(corpus))
     for query_language in matrix.index:
         for answer_language in matrix.columns:
-            values = []
-            for query_id, scores in all_scores(corpus, questions, passages).items():
+            values: list[float] = []
+            n_queries = 0
+            for query_id, scores in found.items():
                 right = right_answers(corpus, query_id)
                 wanted = {p for p in right if p.startswith(f"{answer_language}:")}
                 if query_id.startswith(f"{query_language}:") and wanted:
+                    n_queries += 1
                     order = ranking({p: s for p, s in scores.items() if p not in right - wanted})
-                    ranks = sorted(order.index(p) + 1 for p in wanted)
-                    values.append(np.mean([place / rank for place, rank in enumerate(ranks, 1)]))
-            expected = np.mean(values) if values else np.nan
+                    if wanted <= set(order):
+                        ranks = sorted(order.index(p) + 1 for p in wanted)
+                        values.append(np.mean([place / rank for place, rank in enumerate(ranks, 1)]))
+            expected = np.mean(values) if values and 10 * len(values) >= 9 * n_queries else np.nan
             np.testing.assert_allclose(matrix.loc[query_language, answer_language], expected, atol=1e-9)
+
+
+def answers(query_id: str, ranks: Mapping[str, int | None], top: str = "") -> pd.DataFrame:
+    """Make the rows of one query whose one answer in each language has this rank in the pool."""
+    return pd.DataFrame(
+        {
+            "query_id": query_id,
+            "question_id": query_id.split(":")[1],
+            "query_language": query_id.split(":")[0],
+            "passage_language": list(ranks),
+            "rank_in_pool": list(ranks.values()),
+            "outranked_by_query_language": [None if rank is None else 0 for rank in ranks.values()],
+            "grade": 1,
+            "top_languages": top,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [{"en": None, "de": None}, {"en": 1, "de": None}, {"en": None, "de": 1}, {"en": 1}, {"de": 1}],
+    ids=["no answer returned", "own returned", "other returned", "own language only", "other language only"],
+)
+def test_a_failed_search_is_not_fair(ranks: Mapping[str, int | None]) -> None:
+    figures = query_bias(answers("en:q", ranks, "ende" * 10), {"en": 60, "de": 40})
+    compared = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
+    assert figures[compared].isna().all(axis=None)
+    assert figures["same_language_share_at_10"].tolist() == [0.5]
+    assert figures["peer_at_20"].isna().tolist() == [len(ranks) < 2]
+    # Twenty passages are not the best hundred.
+    assert figures["same_language_share_at_100"].isna().all() and figures["peer_at_100"].isna().all()
+
+
+@pytest.mark.parametrize(("returned", "mean"), [(18, 2.0), (17, np.nan)])
+def test_nine_queries_in_ten_make_a_figure(returned: int, mean: float) -> None:
+    queries = [answers(f"en:q{n}", {"en": 1, "de": 3 if n < returned else None}) for n in range(20)]
+    figures = query_bias(pd.concat(queries, ignore_index=True), {"en": 60, "de": 40})
+    assert bias_coverage(figures)["rank_distance"] == returned / 20
+    np.testing.assert_equal(mean_bias(figures)["rank_distance"], mean)
+
+
+def test_coverage_is_never_rounded_up() -> None:
+    assert coverage_text(0.89999) == "89.9 % of the queries have one, 90 % are needed"
+    assert coverage_text(0.99999) == "99.9 % of the queries"
+    assert coverage_text(0.9) == "90.0 % of the queries"
 
 
 LANGUAGES = ("ar", "de", "en", "zh")

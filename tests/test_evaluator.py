@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,14 @@ def test_a_language_without_questions_of_the_sample() -> None:
     else:
         raise AssertionError("no sample without German questions")
     assert set(MultilingualRetrievalEvaluator(uneven_corpus())(tiny_model())) == {f"random_{m}" for m in METRICS}
+
+
+def test_there_is_no_language_bias_where_questions_have_answers_in_one_language() -> None:
+    found = MultilingualRetrievalEvaluator(uneven_corpus())(tiny_model())  # one of its three questions
+    for metric in METRICS:
+        assert math.isnan(found[f"random_{metric}"]) is (metric in ("rank_distance", "language_fairness")), metric
+    with pytest.raises(DataError, match="random: there is no rank_distance: less than 90 % of the questions"):
+        MultilingualRetrievalEvaluator(uneven_corpus(), primary_metric="rank_distance")(tiny_model())
 
 
 def test_titles_are_joined_as_mteb_joins_them() -> None:

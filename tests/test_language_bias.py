@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 
 import mteb
-import pandas as pd
+import pyarrow as pa
 import pytest
 from mteb.cache import ResultCache
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import BIAS_FIGURES, mean_bias, query_bias
 from beir_hybrid.scoring.identity import SAMPLED_TEXTS
 from beir_hybrid.tasks import MLQAR, MLQARLanguageBias, XQuADR, XQuADRLanguageBias
-from tests.mteb_models import CountingEncoder
+from tests.mteb_models import CountingEncoder, WordSearch
 from tests.test_xquad_r import N_PASSAGES, N_QUESTIONS, SearchThatEncodes, evaluate, rank_tables, use_small_data
 
 
@@ -145,19 +146,79 @@ def test_a_table_of_some_languages_says_what_it_lacks(tmp_path: Path) -> None:
     assert "needs ranks in the pool of all languages" in message(tmp_path / "home")
 
 
-def test_ranks_that_a_search_did_not_return_count_as_the_worst() -> None:
-    table = pd.DataFrame(
-        {
-            "query_id": ["en:q", "en:q"],
-            "question_id": ["q", "q"],
-            "query_language": ["en", "en"],
-            "passage_language": ["en", "de"],
-            "rank_in_pool": [1, None],
-            "outranked_by_query_language": [0, None],
-            "grade": [1, 1],
-            "top_languages": ["enen", "enen"],
-        }
+LEXICAL = pytest.mark.parametrize("fields", [{}, {"model_type": ["sparse"]}], ids=["undeclared", "sparse"])
+
+
+@LEXICAL
+def test_a_lexical_search_has_no_figure_of_what_it_did_not_find(
+    fields: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="mteb.beir_hybrid"):
+        scores = evaluate(WordSearch(**fields), XQuADRLanguageBias(), tmp_path)
+    # Questions share a word with the passages of their own language only, where one of the answers is.
+    for name in ("rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"):
+        for subset in ("all", "de"):
+            assert math.isnan(scores[subset][name]) and scores[subset][f"{name}_coverage"] == 0, (subset, name)
+    assert math.isnan(scores["all"]["main_score"])
+    message = "XQuADRLanguageBias: language_fairness no figure (0.0 % of the queries have one, 90 % are needed)"
+    assert message in caplog.text
+    [path] = rank_tables(tmp_path / "home")
+    frame = rank_table.read(path)[0].to_pandas()
+    own = frame["query_language"] == frame["passage_language"]
+    assert frame["rank_in_pool"].notna().equals(own)
+    assert set(frame["top_languages"].str.len()) == {2 * 5, 2 * 6}
+
+
+def test_mteb_can_read_and_show_a_result_without_a_main_score(tmp_path: Path) -> None:
+    for _ in range(2):  # the second time from the cache
+        evaluate(WordSearch(), XQuADRLanguageBias(), tmp_path)
+    [file] = (tmp_path / "cache").rglob("XQuADRLanguageBias.json")
+    result = mteb.TaskResult.from_disk(file)
+    assert math.isnan(result.get_score()) and math.isnan(result.main_score)
+    assert "main_score=nan" in repr(result)
+    result.validate_and_filter_scores(XQuADRLanguageBias())
+    stored = next(scores for scores in result.scores["test"] if scores["hf_subset"] == "all")
+    assert stored["language_fairness_coverage"] == 0
+    assert "no figure" not in file.read_text()
+
+
+def test_a_search_by_meaning_keeps_its_zeros(tmp_path: Path) -> None:
+    evaluate(WordSearch(model_type=["cross-encoder"]), XQuADRLanguageBias(), tmp_path)
+    [path] = rank_tables(tmp_path / "home")
+    assert rank_table.read(path)[0].to_pandas()["rank_in_pool"].notna().all()
+
+
+def test_the_command_says_why_there_is_no_figure(results: Path) -> None:
+    evaluate(WordSearch(), XQuADRLanguageBias(), results, prediction_folder=results / "out")
+    reason = "0.0 % of the queries have one, 90 % are needed"
+    for folder in ("out", "cache"):  # rank tables and results
+        printed = run(results / folder)
+        assert [line.split()[-1] for line in printed.splitlines() if line.startswith("rank_distance ")] == ["-"]
+        [note] = [line for line in printed.splitlines() if reason in line]
+        assert note.startswith("tests/words, no figure: rank_distance, normalized_rank_distance, language_fairness, ")
+        assert "tests/one," not in printed and "nan" not in printed
+
+
+def test_the_command_says_of_how_many_queries_a_figure_is(results: Path) -> None:
+    [path, *_] = rank_tables(results / "out")
+    table, info = rank_table.read(path)
+    frame = table.to_pandas()
+    lost = frame["query_id"] == frame["query_id"].unique()[0]
+    columns = ["rank_in_pool", "outranked_by_query_language"]
+    frame.loc[lost, columns] = None
+    frame[columns] = frame[columns].astype("Int32")
+    rank_table.write(path, pa.Table.from_pandas(frame, preserve_index=False), info)
+    printed = run(path)
+    assert (
+        "tests/one: rank_distance, normalized_rank_distance, language_fairness, strong_alignment of 97.7 % of the "
+        in (printed)
     )
-    figures = query_bias(table, {"en": 6, "de": 4})
-    assert figures["rank_distance"].tolist() == [9]
-    assert figures["strong_alignment"].tolist() == [0]
+
+
+def test_a_table_that_keeps_no_top_languages_says_so(results: Path) -> None:
+    [path, *_] = rank_tables(results / "out")
+    table, info = rank_table.read(path)
+    place = table.column_names.index("top_languages")
+    rank_table.write(path, table.set_column(place, "top_languages", pa.nulls(len(table), pa.string())), info)
+    [note] = [line for line in run(path).splitlines() if "not kept" in line]
+    assert "peer_at_20" in note and "rank_distance" not in note and "%" not in note

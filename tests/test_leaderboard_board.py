@@ -18,8 +18,8 @@ from beir_hybrid.leaderboard.settings import ModelEntry, Settings
 from beir_hybrid.leaderboard.significance import compare
 from beir_hybrid.leaderboard.unit_scores import setting_average, unit_scores
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.bias import one_target_map
-from tests.small_ranks import LANGUAGES, write_ranks
+from beir_hybrid.scoring.bias import one_target_map, query_bias
+from tests.small_ranks import LANGUAGES, lose_ranks, write_ranks
 
 SCHEMA = Path(__file__).parents[1] / "leaderboard" / "board.schema.json"
 SETTINGS = Settings(flips=2000, resamples=200, ask_mteb=False)
@@ -309,6 +309,65 @@ def test_fewer_languages_are_left_out_and_said_so(three: Path) -> None:
     assert MAP in board["rows"]["me__x-x"]["cells"]
     assert not any(board["languages"]["me__z"]["XQuADR"].values())
     assert board["matrices"]["me__z"]["XQuADR"]["languages"] == ["de", "en"]
+
+
+BIAS = [column.key for column in COLUMNS if column.is_bias and column.task == "XQuADR"]
+
+
+def test_a_figure_that_too_few_queries_have_is_an_empty_cell(three: Path) -> None:
+    # Very fair on what it finds: 6 of its 60 queries and one more lack an answer.
+    lose_ranks(write_ranks(three, "me/lexical", 1.0, seed=9), queries=7)
+    board = board_of(three, replace(SETTINGS, baselines=("me/x-x",)))
+    row = board["rows"]["me__lexical"]["cells"]
+    reason = "88.3 % of the queries have one, 90 % are needed"
+    for column in BIAS:
+        cell = row[column]
+        assert (cell["value"], cell["coverage"], cell["reason"]) == (None, pytest.approx(53 / 60), reason)
+        assert not (cell["tested"] or cell["best"] or cell["second"] or cell["marks"])
+        assert cell["rank"] is cell["tie_group"] is cell["units"] is cell["low"] is cell["spread"] is None
+        others = [board["rows"][key]["cells"][column] for key in board["rows"] if key != "me__lexical"]
+        assert sorted(cell["best"] for cell in others) == [False, False, False, True]
+        assert all(cell["rank"][1] <= len(others) and cell["coverage"] == 1 and not cell["reason"] for cell in others)
+    assert not any(
+        one["column"] in BIAS for one in board["comparisons"] if "me__lexical" in (one["row"], one["baseline"])
+    )
+    assert row[MAP]["tested"] and row[MAP]["coverage"] == 1
+    assert board["notes"] == [
+        "Empty, unranked and untested: me/lexical in XQuAD-R language bias (rank distance, language fairness, strong "
+        f"alignment): {reason}."
+    ]
+    assert "A language-bias figure needs 90 % of the queries; else the cell is empty." in board["captions"]["main"]
+
+
+def test_a_figure_that_most_queries_have_is_shown_with_how_many_and_tested_on_those(three: Path) -> None:
+    lose_ranks(write_ranks(three, "me/search", 0.5, seed=9), queries=6)
+    lose_ranks(rank_table.default_path("XQuADR", "me/x-x", "main", three), queries=1)
+    board = board_of(three, replace(SETTINGS, baselines=("me/x-x",)))
+    cell = board["rows"]["me__search"]["cells"][BIAS[0]]
+    assert cell["coverage"] == 0.9 and cell["reason"] is None and cell["tested"] and cell["rank"]
+    assert cell["low"] <= cell["value"] <= cell["high"]
+    table, info = rank_table.read(rank_table.default_path("XQuADR", "me/search", "main", three))
+    known = query_bias(table.to_pandas(), info.pool_sizes)["rank_distance"].dropna()
+    assert len(known) == 54 and cell["value"] == pytest.approx(known.mean(), rel=1e-8)
+    # Each question is asked in three languages; of two of them no query has a figure.
+    assert cell["units"] == 18
+    units = {(one["row"], one["baseline"]): one["units"] for one in board["comparisons"] if one["column"] == BIAS[0]}
+    assert units["me__search", "me__x-x"] == 18 and units["me__x-y", "me__x-x"] == 20
+    assert board["notes"] == [
+        f"Of {share} % of the queries: me/{model} in XQuAD-R language bias (rank distance, language fairness, strong "
+        "alignment)."
+        for model, share in (("search", "90.0"), ("x-x", "98.3"))
+    ]
+
+
+def test_the_seed_with_the_fewest_queries_decides(three: Path) -> None:
+    settings = replace(SETTINGS, models=(entry("hybrid", "me/hybrid-*"), entry("other", "me/x-*")))
+    paths = [rank_table.default_path("XQuADR", f"me/hybrid-{seed}", "main", three) for seed in (0, 1)]
+    lose_ranks(paths[0], queries=2)
+    cell = board_of(three, settings)["rows"]["hybrid"]["cells"][BIAS[0]]
+    assert cell["coverage"] == pytest.approx(58 / 60) and cell["low"] <= cell["value"] <= cell["high"]
+    lose_ranks(paths[1], queries=9)
+    assert board_of(three, settings)["rows"]["hybrid"]["cells"][BIAS[0]]["value"] is None
 
 
 def test_seeds_that_were_not_all_evaluated(three: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,22 @@ def test_results_stand_in_the_columns_of_rank_tables_by_setting(tmp_path: Path) 
         "XQuADR: results of different revisions of the data: d1 (me/listed); data-1 (me/ranked).",
         "Without tests, because MTEB's result files hold means only: me/listed (XQuAD-R, XQuAD-R language bias).",
     ]
+
+
+@pytest.mark.parametrize(("coverage", "shown"), [(0.4, False), (0.95, True), (1.0, True), (None, True)])
+def test_results_say_of_how_many_queries_a_bias_figure_is(coverage: float | None, shown: bool, tmp_path: Path) -> None:
+    names = ("rank_distance", "language_fairness", "strong_alignment")
+    scores = dict.fromkeys(names, 0.5 if shown else math.nan) | {"ndcg_at_10": 0.1}
+    if coverage is not None:  # older results do not say
+        scores |= {f"{name}_coverage": coverage for name in names}
+    write_result(tmp_path, "me/listed", "XQuADRLanguageBias", dict.fromkeys(("all", "de", "en"), scores))
+    board = make_board(Inputs(results=tmp_path / "results"), SETTINGS)
+    for name in names:
+        cell = board["rows"]["me__listed"]["cells"][f"XQuADR/multilingual/{name}"]
+        assert (cell["value"], cell["coverage"]) == (0.5 if shown else None, coverage)
+        assert (cell["reason"] is None) is shown
+    untested = "Without tests, because MTEB's result files hold means only: me/listed (XQuAD-R language bias)."
+    assert (untested in board["notes"]) is shown
 
 
 def test_a_rank_table_comes_before_the_result_of_the_same_run(tmp_path: Path) -> None:

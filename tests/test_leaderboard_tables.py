@@ -18,7 +18,7 @@ from beir_hybrid.leaderboard import tables_csv, tables_latex, tables_markdown
 from beir_hybrid.leaderboard.table_contents import language_tables, main_table, matrix_tables
 from beir_hybrid.leaderboard.tables import best_and_second
 from tests.helpers import property_test
-from tests.small_board import small_board
+from tests.small_board import lose_figure, small_board
 
 SCRIPT = "<script>alert(1)</script>"
 SPECIAL = "a_b & 50 % $x$"
@@ -59,6 +59,31 @@ def test_the_main_table_shows_every_row_and_column() -> None:
             assert ("±" in cell.text) is (expected["spread"] is not None)
             assert (cell.best, cell.second) == (expected["best"], expected["second"])
             assert ("◇" in cell.marks) is bool(expected["seen_in_training"])
+
+
+def test_a_cell_without_a_figure_is_empty_in_every_format() -> None:
+    board = small_board()
+    board["notes"] = [f"Empty: {lose_figure(board, 'e5', 'XQuADR/multilingual/rank_distance', 0.017)}."]
+    place = [column["key"] for column in board["columns"]].index("XQuADR/multilingual/rank_distance")
+    row = next(
+        cells for section in main_table(board).sections for label, cells in section.rows if label == "small encoder"
+    )
+    assert (row[place].text, row[place].marks, row[place].best) == ("-", "", False)
+
+    def line_of(text: str, separator: str) -> list[str]:
+        line = next(one for one in text.splitlines() if one.strip("| ").startswith("small encoder "))
+        return [cell.strip() for cell in line.strip("|").split(separator)]
+
+    markdown, latex = tables_markdown.markdown(board), tables_latex.latex(board)
+    assert line_of(markdown, "|")[1 + place] == line_of(latex, "&")[1 + place] == "-"
+    assert "1.7 % of the queries have one, 90 % are needed" in markdown
+    assert r"1.7 \% of the queries have one, 90 \% are needed" in latex
+    assert "nan" not in markdown.lower() and "none" not in markdown.lower()
+    [line] = [one for one in csv.DictReader(io.StringIO(tables_csv.main_csv(board))) if one["row"] == "e5"]
+    key = "XQuADR/multilingual/rank_distance"
+    assert (line[key], line[f"{key} marks"], line[f"{key} coverage"]) == ("", "", "0.017")
+    assert line["XQuADR/multilingual/language_fairness coverage"] == "1.0"
+    assert "XQuADR/multilingual/map coverage" not in line
 
 
 def test_tables_by_language_and_pair() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from beir_hybrid.leaderboard import board_views, page
 from beir_hybrid.leaderboard.page_charts import HEAT_LEVELS, heat_level, interval_chart, scatter_chart
 from beir_hybrid.leaderboard.tables import SEEN
-from tests.small_board import LATEX_NAME, MANY_SCRIPTS_NAME, QUOTED_NAME, SCRIPT_NAME, small_board
+from tests.small_board import LATEX_NAME, MANY_SCRIPTS_NAME, QUOTED_NAME, SCRIPT_NAME, lose_figure, small_board
 
 MAX_BYTES = 1_000_000
 
@@ -124,6 +124,20 @@ def test_best_second_marks_and_training_data():
                 assert f"<{tag}>{page.number(cell['value'], column['decimals'])}</{tag}></a>" in text
     assert "<sup>†‡</sup>" in text
     assert f"<sup>{SEEN}</sup>" in text
+
+
+def test_a_cell_without_a_figure_says_why():
+    board = small_board()
+    column = "XQuADR/multilingual/strong_alignment"
+    reason = lose_figure(board, "e5", column, 0.017)
+    board["rows"]["e5-x-x"]["cells"][column]["coverage"] = 0.95
+    text = page.render_page(board)
+    assert f'<td title="{reason}"><a href="#{column}:e5">{page.MISSING}</a></td>' in text
+    details = text[text.index(f'id="{column}:e5"') :]
+    assert details[: details.index("</tr>")].endswith(f"<td>{reason}")
+    assert "<td>95.0 % of the queries</tr>" in details and "<td>all queries</tr>" in details
+    # Where every query has the figure, nothing is said of it.
+    assert text.count("Coverage") == 1 and "Coverage" not in page.render_page(small_board())
 
 
 def test_the_same_board_gives_the_same_bytes(tmp_path):

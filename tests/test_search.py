@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.scoring.evaluation import count_corpus, rank_rows
 from beir_hybrid.scoring.rank_table import build
-from beir_hybrid.scoring.search import ranks_in_results, search_rows
+from beir_hybrid.scoring.search import ranks_in_results, returned, search_rows
 from beir_hybrid.settings import MULTI
 from tests.helpers import (
     LANGUAGES,
@@ -143,3 +143,43 @@ def test_rows_of_passages_that_were_not_returned() -> None:
         }
         for question_id, passage_id, grade in (("q", "de:1", 2), ("r", "de:2", 1))
     }
+
+
+def zeros_left(results: Run, *model_types: str) -> int:
+    return sum(score == 0 for scores in returned(results, model_types).values() for score in scores.values())
+
+
+def test_a_lexical_zero_is_not_a_result() -> None:
+    results = {"en:q": {"en:1": 2.5, "en:2": 0.0, "de:1": 0.0}, "en:r": {"en:1": 0.0, "en:2": -0.0}}
+    for model_types in ([], ["sparse"], ["dense", "sparse"]):
+        assert returned(results, model_types) == {"en:q": {"en:1": 2.5}, "en:r": {}}
+    ranks = ranks_in_results(returned(results), {"en:q": {"en:1": 1, "de:1": 1}, "en:r": {"en:2": 1}})
+    assert [(p.rank, p.top_languages) for p in ranks.found["en:q"]] == [(1, "en"), (None, "en")]
+    # Searched for without a result, which is not the same as not searched for.
+    assert [(p.rank, p.top_languages) for p in ranks.found["en:r"]] == [(None, "")]
+    assert ranks.mean_average_precision() == 0.25
+
+
+def test_a_zero_of_a_search_by_meaning_is_a_score() -> None:
+    grades = {"en:q": {"en:1": 3.0, "en:2": 0.0, "de:1": 0.0}}
+    assert (
+        zeros_left(grades, "cross-encoder")
+        == zeros_left(grades, "late-interaction")
+        == zeros_left(grades, "dense")
+        == 2
+    )
+    # Nothing is known of the model: negative scores are none of a lexical search, nor is a single zero.
+    assert zeros_left({**grades, "en:r": {"en:1": -0.25}}) == 2
+    assert zeros_left({"en:q": {"en:1": 0.5, "en:2": 0.0}, "en:r": {"en:2": 0.0}}) == 2
+    assert zeros_left({"en:q": {}}) == 0
+
+
+@property_test(100)
+@given(searches(), st.sampled_from([(), ("sparse",), ("dense",)]))
+def test_only_zeros_are_ever_left_out(search: tuple[Run, Qrels], model_types: tuple[str, ...]) -> None:
+    run, _ = search
+    kept = returned(run, model_types)
+    assert kept.keys() == run.keys()
+    without = {query_id: {p: score for p, score in scores.items() if score} for query_id, scores in run.items()}
+    assert kept in (run, without)
+    assert kept == without or model_types != ("sparse",)

@@ -19,9 +19,12 @@ from typer.testing import CliRunner
 
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.leaderboard.columns import COLUMNS
+from beir_hybrid.leaderboard.rank_ranges import rank_ranges
+from beir_hybrid.leaderboard.significance import Comparison
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.study import run as run_module
-from beir_hybrid.study.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, verdict
+from beir_hybrid.study.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, Contrast, Part, verdict
 from beir_hybrid.study.definition import (
     PRESETS,
     Experiment,
@@ -420,6 +423,29 @@ class _Part:
 )
 def test_verdicts(parts: list[tuple[bool, bool]], expected: str) -> None:
     assert verdict([_Part(*part) for part in parts]) == expected  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "lower_is_better", "expected"),
+    [
+        (0.1, 0.05, False, (True, True)),
+        (0.1, 0.0500001, False, (False, True)),
+        (-0.1, 0.05, True, (True, True)),
+        (0.0, 0.05, True, (False, False)),
+        (0.0, 0.05, False, (False, False)),
+    ],
+)
+def test_borders_are_those_of_the_leaderboard(
+    difference: float, p: float, lower_is_better: bool, expected: Any
+) -> None:
+    comparison = Comparison(difference, difference, difference, p, p, p, 0.0, 2, True, p_corrected=p)
+    metric = "rank_distance" if lower_is_better else "map"
+    column = next(one for one in COLUMNS if one.metric == metric)
+    contrast = Contrast("less-bias", None, None, "X-X", column)  # type: ignore[arg-type]
+    part = Part(contrast, 1.0, 1.0 - difference, comparison)
+    assert (part.significant, part.favourable) == expected
+    ranks = rank_ranges(["a", "b"], {("a", "b"): comparison}, higher_is_better=not lower_is_better)
+    assert (ranks["b"].best == 2) is (expected == (True, True))
 
 
 def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:

@@ -2,10 +2,14 @@
 
 All figures look at the pool of all languages. Sources: LAReQA (arXiv 2004.05484) for strong alignment and the
 one-target matrix, PEER (arXiv 2405.00978), arXiv 2408.10536 for the rank distance.
+
+What was not found is not a figure: `query_bias` says which queries have one (NaN: none), and a mean is given where at
+least `MIN_COVERAGE` of the queries do. A model that finds next to nothing would else be fair on the rest.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +32,9 @@ PEER_K = (20, 100)
 PEER_WEIGHTS: Mapping[int, float] = {0: 0.5, 1: 0.5}
 """Weight of the passages of each grade in PEER: half for the right answers, half for all others."""
 
+MIN_COVERAGE = 0.9
+"""Share of the queries that must have a figure for there to be a mean."""
+
 
 def query_bias(
     table: pd.DataFrame, pool_sizes: Mapping[str, int], peer_weights: Mapping[int, float] = PEER_WEIGHTS
@@ -35,8 +42,7 @@ def query_bias(
     """Compute the language-bias figures of each query.
 
     Args:
-        table: A rank table whose ranks in the pool are known; a query's relevant passage without a rank counts as
-            ranked behind the whole pool.
+        table: A rank table whose ranks in the pool are known; a relevant passage without a rank was not returned.
         pool_sizes: Language -> passages of the pool.
         peer_weights: Grade -> weight, adding up to 1.
 
@@ -46,12 +52,15 @@ def query_bias(
         - ``rank_distance``: largest less smallest of the best ranks that right answers of each language have;
           ``normalized_rank_distance``: divided by pool size - 1; ``language_fairness``: 1 less that.
         - ``strong_alignment``: mean, over the right answers in other languages than the query's, of the share of
-          wrong passages in the query's language that rank below. NaN without such an answer or such passages.
+          wrong passages in the query's language that rank below. NaN without such passages.
         - ``same_language_share_at_k``, ``same_language_preference_at_k``: share of the top k in the query's language;
           the same, divided by that language's share of the pool (1: no preference).
         - ``peer_at_k``: probability of equal expected rank of the languages, as the package peer-measure gives it.
 
-        The last three are NaN where the table does not keep the languages of the best passages.
+        The figures that compare right answers, all but the same-language ones, are NaN for a query that has them in
+        fewer than two languages. Those of ranks are NaN, too, where one of the answers was not returned; those of the
+        top k, PEER among them, where fewer than k passages of a larger pool were, or the table does not keep their
+        languages.
 
     Raises:
         RankTableError: The table lacks ranks in the pool of all languages.
@@ -60,6 +69,7 @@ def query_bias(
     n_passages = sum(pool_sizes.values())
     by_query = ranks.groupby("query_id", sort=False)
     figures = by_query[["query_language", "question_id"]].first()
+    comparable = by_query["passage_language"].nunique() > 1
     best = (
         ranks.groupby(["query_id", "passage_language"], sort=False)["rank_in_pool"]
         .min()
@@ -69,7 +79,9 @@ def query_bias(
     figures["normalized_rank_distance"] = figures["rank_distance"] / max(n_passages - 1, 1)
     figures["language_fairness"] = 1 - figures["normalized_rank_distance"]
     figures["strong_alignment"] = _strong_alignment(ranks, pool_sizes)
+    figures[_RANK_FIGURES] = figures[_RANK_FIGURES].where(comparable & by_query["was_ranked"].all())
     top_figures = _top_figures(ranks, figures["query_language"], pool_sizes, peer_weights)
+    top_figures[_PEER_FIGURES] = top_figures[_PEER_FIGURES].where(comparable)
     return figures.join(top_figures)
 
 
@@ -78,19 +90,22 @@ def _top_figures(
 ) -> pd.DataFrame:
     """Compute the figures that follow from the languages of the best passages; NaN where these are not known."""
     n_passages = sum(pool_sizes.values())
+    figures = pd.DataFrame(index=query_languages.index, columns=[*_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES], dtype=float)
     kept = ranks[ranks["top_languages"].notna()]
     tops = kept.groupby("query_id", sort=False)["top_languages"].first()
-    figures = pd.DataFrame(index=query_languages.index, columns=list(_TOP_FIGURES), dtype=float)
-    if tops.empty:
-        return figures
-    languages = query_languages.loc[tops.index]
-    in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
-    for k in TOP_K:
-        share = _same_language_share(tops, languages, k)
-        figures.loc[tops.index, f"same_language_share_at_{k}"] = share
-        figures.loc[tops.index, f"same_language_preference_at_{k}"] = share / in_pool
-    for k in PEER_K:
-        figures.loc[tops.index, f"peer_at_{k}"] = _peer(kept, tops, k, peer_weights, n_passages)
+    for k in sorted({*TOP_K, *PEER_K}):
+        whole = tops[tops.str.len() >= 2 * min(k, n_passages)]
+        if whole.empty:
+            continue
+        if k in TOP_K:
+            languages = query_languages.loc[whole.index]
+            share = _same_language_share(whole, languages, k)
+            in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
+            figures.loc[whole.index, f"same_language_share_at_{k}"] = share
+            figures.loc[whole.index, f"same_language_preference_at_{k}"] = share / in_pool
+        if k in PEER_K:
+            answers = kept[kept["query_id"].isin(whole.index)]
+            figures.loc[whole.index, f"peer_at_{k}"] = _peer(answers, whole, k, peer_weights, n_passages)
     return figures
 
 
@@ -116,22 +131,41 @@ def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: M
     return scores
 
 
-_TOP_FIGURES = (
-    *(f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")),
-    *(f"peer_at_{k}" for k in PEER_K),
-)
-BIAS_FIGURES = (
-    "rank_distance",
-    "normalized_rank_distance",
-    "language_fairness",
-    "strong_alignment",
-    *_TOP_FIGURES,
-)
+_RANK_FIGURES = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
+_SAME_LANGUAGE_FIGURES = [f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")]
+_PEER_FIGURES = [f"peer_at_{k}" for k in PEER_K]
+BIAS_FIGURES = (*_RANK_FIGURES, *_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES)
+
+
+def bias_coverage(figures: pd.DataFrame) -> dict[str, float]:
+    """Return figure -> share of the queries of ``query_bias`` that have it; 0 where there are no queries."""
+    return {name: float(figures[name].notna().sum() / max(len(figures), 1)) for name in BIAS_FIGURES}
 
 
 def mean_bias(figures: pd.DataFrame) -> dict[str, float]:
-    """Average the figures of some queries; a figure that a query does not have is left out of the mean."""
-    return {name: float(figures[name].mean()) for name in BIAS_FIGURES}
+    """Average the figures of some queries over those that have them.
+
+    Args:
+        figures: Rows of ``query_bias``.
+
+    Returns:
+        Figure -> mean; NaN where less than ``MIN_COVERAGE`` of the queries have it.
+    """
+    return {
+        name: float(figures[name].mean()) if is_covered(share) else math.nan
+        for name, share in bias_coverage(figures).items()
+    }
+
+
+def is_covered(coverage: float | None) -> bool:
+    """Whether enough of the queries have a figure; where it is not known how many, as in older results, it counts."""
+    return coverage is None or coverage >= MIN_COVERAGE
+
+
+def coverage_text(coverage: float) -> str:
+    """Say how many queries have a figure, and how many have to where they are too few; never rounded up."""
+    share = f"{math.floor(1000 * coverage + 1e-9) / 10:.1f} % of the queries"
+    return share if is_covered(coverage) else f"{share} have one, {100 * MIN_COVERAGE:g} % are needed"
 
 
 def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
@@ -142,7 +176,8 @@ def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Dat
         pool_sizes: Language -> passages of the pool.
 
     Returns:
-        Question language (rows) x answer language (columns); NaN where no question has such an answer.
+        Question language (rows) x answer language (columns). A query counts in a cell if all its answers in that
+        language were returned; NaN where less than ``MIN_COVERAGE`` of the queries with such answers do, or none has.
 
     Raises:
         RankTableError: The table lacks ranks in the pool of all languages.
@@ -152,16 +187,18 @@ def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Dat
     place = ranks.groupby("query_id", sort=False).cumcount()
     place_in_language = ranks.groupby(["query_id", "passage_language"], sort=False).cumcount()
     alone = ranks["rank_in_pool"] - (place - place_in_language)
-    found = ranks["was_ranked"].astype(float)
-    precision = ranks.assign(precision=found * (place_in_language + 1) / alone)
-    average = precision.groupby(["query_language", "passage_language", "query_id"], sort=False)["precision"].mean()
-    matrix = average.groupby(["query_language", "passage_language"], sort=False).mean().unstack("passage_language")
+    of_answers = ranks.assign(precision=((place_in_language + 1) / alone).where(ranks["was_ranked"])).groupby(
+        ["query_language", "passage_language", "query_id"], sort=False
+    )
+    average = of_answers["precision"].mean().where(of_answers["was_ranked"].all())
+    of_cell = average.groupby(["query_language", "passage_language"], sort=False)
+    matrix = of_cell.mean().where(of_cell.count() / of_cell.size() >= MIN_COVERAGE).unstack("passage_language")
     languages = [language for language in pool_sizes if language in matrix.columns or language in matrix.index]
     return matrix.reindex(index=[x for x in languages if x in matrix.index], columns=languages)
 
 
 def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
-    """Keep what the figures need, with a rank for every row: what was not returned ranks behind the whole pool."""
+    """Keep what the figures need, with a number in every row: the rank behind the whole pool if not ``was_ranked``."""
     ranked = ranked_in_pool(table)
     if not ranked.all():
         languages = sorted(set(table.loc[~ranked, "query_language"]))
@@ -174,8 +211,7 @@ def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.
     behind = sum(pool_sizes.values())
     ranks["was_ranked"] = table["rank_in_pool"].notna()
     ranks["rank_in_pool"] = table["rank_in_pool"].fillna(behind).astype("int64")
-    in_language = ranks["query_language"].map(pool_sizes).fillna(0)
-    ranks["outranked_by_query_language"] = table["outranked_by_query_language"].fillna(in_language).astype("int64")
+    ranks["outranked_by_query_language"] = table["outranked_by_query_language"].fillna(0).astype("int64")
     return ranks
 
 
@@ -191,19 +227,14 @@ def _strong_alignment(ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.
 
 
 def _letters(tops: pd.Series, k: int) -> NDArray[np.str_]:
-    """The languages of the top k of each query, shape (Q, k); fewer columns in a smaller pool, "" where none."""
-    width = min(k, int(tops.str.len().max()) // 2)
-    padded = (
-        tops.str.slice(0, 2 * width).str.pad(2 * width, side="right", fillchar="\0").to_numpy(dtype=f"U{2 * width}")
-    )
-    return np.array([[text[2 * i : 2 * i + 2] for i in range(width)] for text in padded], dtype="U2")
+    """The languages of the top k of each query, shape (Q, k); fewer columns in a smaller pool."""
+    width = min(k, int(tops.str.len().min()) // 2)
+    return np.array([[text[2 * i : 2 * i + 2] for i in range(width)] for text in tops], dtype="U2")
 
 
 def _same_language_share(tops: pd.Series, query_languages: pd.Series, k: int) -> NDArray[np.float64]:
-    letters = _letters(tops, k)
-    retrieved = (letters != "").sum(1)
-    same = (letters == query_languages.loc[tops.index].to_numpy(dtype="U2")[:, None]).sum(1)
-    return same / np.maximum(retrieved, 1)
+    same = _letters(tops, k) == query_languages.loc[tops.index].to_numpy(dtype="U2")[:, None]
+    return same.mean(axis=1)
 
 
 class _Samples(NamedTuple):
@@ -227,12 +258,12 @@ def _peer(
 ) -> NDArray[np.float64]:
     """PEER at k of each query: over the grades, the weighted p value of a test that the languages rank alike."""
     letters = _letters(tops, k)
-    languages = sorted({*np.unique(letters[letters != ""]), *ranks["passage_language"]})
+    languages = sorted({*np.unique(letters), *ranks["passage_language"]})
     row = pd.Series(np.arange(len(tops)), index=tops.index)[ranks["query_id"]].to_numpy()
     place, grade = ranks["rank_in_pool"].to_numpy(), ranks["grade"].to_numpy()
     inside = ranks["was_ranked"].to_numpy() & (place <= letters.shape[1])
     right = _Samples(row, np.searchsorted(languages, ranks["passage_language"]), place.astype(np.float64), inside)
-    wrong = letters != ""
+    wrong = np.ones(letters.shape, dtype=bool)
     wrong[row[inside], place[inside] - 1] = False
     queries, columns = np.nonzero(wrong)
     numbers = np.searchsorted(languages, letters[queries, columns])
@@ -272,7 +303,12 @@ def _equal_rank_probability(samples: _Samples, n_queries: int, n_languages: int)
 
 
 def mean_bias_by_language(figures: pd.DataFrame, languages: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Average the figures of the queries of each language, and of all queries under ``all``."""
-    means = {language: mean_bias(figures[figures["query_language"] == language]) for language in languages}
-    means["all"] = mean_bias(figures)
-    return means
+    """Average the figures of the queries of each language, and of all queries under ``all``.
+
+    Beside each figure stands its coverage, e.g. ``rank_distance_coverage``: the share of the queries that have it.
+    """
+    queries = {language: figures[figures["query_language"] == language] for language in languages} | {"all": figures}
+    return {
+        name: {**mean_bias(some), **{f"{figure}_coverage": share for figure, share in bias_coverage(some).items()}}
+        for name, some in queries.items()
+    }

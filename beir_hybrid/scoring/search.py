@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,41 @@ class SearchRanks:
             ranks = sorted(passage.rank for passage in passages if passage.rank is not None)
             precisions.append(sum(place / rank for place, rank in enumerate(ranks, 1)) / len(passages))
         return sum(precisions) / len(precisions)
+
+
+def returned(results: Results, model_types: Collection[str] = ()) -> Results:
+    """Leave out what a lexical search did not find: passages of score 0, which share no word with the query.
+
+    MTEB's BM25 fills up its results with them, in an arbitrary order; that would become ranks. What searches by meaning
+    may score 0 like anything else. So zeros are left out
+
+    - if the model says that it is sparse, as MTEB's BM25 does;
+    - if it does not say what it is: where no score of the search is negative and some query has several zeros, which
+      is how lexical searches end, and where ranks would follow from the order of the ids alone;
+    - never if it says that it is something else: dense, late interaction, or a cross-encoder, which may grade with 0.
+
+    A query keeps its entry, were it an empty one: it was searched for.
+
+    Args:
+        results: Scores of the passages that a search handed over for one pool.
+        model_types: What the model is, in the words of MTEB's ``ModelMeta.model_type``; empty where that is not known.
+    """
+    if "sparse" not in model_types and (model_types or not _ends_in_zeros(results)):
+        return results
+    return {
+        query_id: {passage_id: score for passage_id, score in scores.items() if score != 0}
+        for query_id, scores in results.items()
+    }
+
+
+def _ends_in_zeros(results: Results) -> bool:
+    several = False
+    for scores in results.values():
+        values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
+        if not (values >= 0).all():
+            return False
+        several = several or int((values == 0).sum()) > 1
+    return several
 
 
 def ranks_in_results(results: Results, relevant: Mapping[str, Mapping[str, int]]) -> SearchRanks:

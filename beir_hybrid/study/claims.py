@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from beir_hybrid.corpora import DATA_SETS
 from beir_hybrid.leaderboard.columns import COLUMNS, Column
-from beir_hybrid.leaderboard.significance import Comparison, compare_many
+from beir_hybrid.leaderboard.significance import Comparison, compare_many, in_favour, is_significant
 from beir_hybrid.leaderboard.unit_scores import column_scores
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.study.definition import ALPHA, CORPORA, Experiment, Study, StudyBase, System
@@ -76,12 +76,12 @@ class Part:
     @property
     def favourable(self) -> bool:
         """Whether the difference has the direction that the claim says."""
-        return (self.comparison.difference > 0) == self.contrast.column.higher_is_better
+        return in_favour(self.comparison.difference, self.contrast.column.higher_is_better)
 
     @property
     def significant(self) -> bool:
-        """Whether the corrected p value is below `LEVEL`."""
-        return self.comparison.p_corrected is not None and self.comparison.p_corrected < LEVEL
+        """Whether the corrected p value is at most `LEVEL`, as on the leaderboard."""
+        return is_significant(self.comparison, LEVEL)
 
 
 def verdict(parts: Sequence[Part]) -> str:

@@ -16,6 +16,7 @@ from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard.columns import COLUMNS
 from beir_hybrid.leaderboard.unit_scores import column_scores
 from beir_hybrid.scoring import rank_table
+from beir_hybrid.scoring.bias import is_covered
 
 if TYPE_CHECKING:
     from mteb.models import MTEBModels
@@ -136,12 +137,15 @@ def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_siz
 def figures(path: Path) -> dict[str, float]:
     """Compute the figures that a study reports from a rank table: mAP of each setting, and the rank distance.
 
+    A figure that too few queries have is left out.
+
     Raises:
         RankTableError: The table is damaged.
     """
     table, info = rank_table.read(path)
     columns = [column for column in COLUMNS if column.task == info.task and column.metric in METRICS]
-    return {key: scores.average for key, scores in column_scores(table, info, columns).items()}
+    found = column_scores(table, info, columns)
+    return {key: scores.average for key, scores in found.items() if is_covered(scores.coverage)}
 
 
 @contextmanager

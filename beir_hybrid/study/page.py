@@ -8,6 +8,7 @@ from typing import Any
 
 from beir_hybrid.corpora import DATA_SETS
 from beir_hybrid.files import atomic_path
+from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.settings import SETTINGS
 from beir_hybrid.study.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
 from beir_hybrid.study.definition import CORPORA
@@ -86,9 +87,9 @@ def _verdicts(summary: Summary) -> Iterator[str]:
         "",
         f"*{SUPPORTED}*: every comparison of the claim is significant in the claimed direction. *{NOT_SUPPORTED}*: at "
         f"least one is significant in the other direction. *{CANNOT_BE_TOLD}*: anything else. Significant means that "
-        f"the p value, corrected for all comparisons on this page (Holm), is below {tests['level']:g}. The last three "
-        "columns count the comparisons. The paper's models, data and amounts of training are others: a claim that is "
-        "not supported here is not supported for what was trained here.",
+        f"the p value, corrected for all comparisons on this page (Holm), is at most {tests['level']:g}. The last "
+        "three columns count the comparisons. The paper's models, data and amounts of training are others: a claim "
+        "that is not supported here is not supported for what was trained here.",
         "",
     )
     yield from _cases(summary)
@@ -173,7 +174,8 @@ def _figures(summary: Summary) -> Iterator[str]:
         "",
         "mAP and rank distance are means over the seeds, ± their standard deviation: the figures of the MTEB tasks, "
         "means over the subsets of a setting. Those of the comparisons above are means over questions, which differ "
-        "where questions are missing in some languages (MLQA-R).",
+        "where questions are missing in some languages (MLQA-R). There is no rank distance where fewer than "
+        f"{100 * MIN_COVERAGE:g} % of the queries have one: of the others a search did not return every answer.",
         "",
     )
     for experiment in summary["study"]["experiments"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
@@ -18,7 +19,7 @@ from torch import Tensor
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
 from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.bias import mean_bias, query_bias
+from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.encode import check_embeddings
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
@@ -41,7 +42,8 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
       (en-en, en-de, and en questions on the pool of all languages) of the mean average precision over the full ranking.
     - ``rank_distance``: mean distance between the best ranks that a question's right answers of each language have in
       the pool of all languages; lower is better. Source: arXiv 2408.10536.
-    - ``language_fairness``: 1 less the rank distance divided by the size of the pool less 1; higher is better.
+    - ``language_fairness``: 1 less the rank distance divided by the size of the pool less 1; higher is better. Both are
+      NaN where less than 90 % of the questions have right answers in two languages.
 
     They are those of the MTEB tasks, XQuADR and XQuADRLanguageBias for ``xquad-r``. Every text is encoded once, by
     ``encode_query`` and ``encode_document``, so that a model's own prompts apply. With one language there is
@@ -190,6 +192,12 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
             raise DataError(
                 f"{self.name}: none of the questions has a relevant passage that {missing[0]} needs; "
                 "evaluate on more questions or other languages"
+            )
+        primary = self.primary_metric.removeprefix(f"{self.name}_")
+        if math.isnan(values[primary]):
+            raise DataError(
+                f"{self.name}: there is no {primary}: less than {100 * MIN_COVERAGE:g} % of the questions have right "
+                "answers in two languages; choose another primary_metric or other languages"
             )
         return {metric: values[metric] for metric in self.metrics}
 
