@@ -49,10 +49,13 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     Attributes:
         corpus_name: Name of the data set, as in ``beir-hybrid data list``.
+        ranks_folder: The folder above ``ranks/`` in which rank tables are stored instead of BEIR_HYBRID_HOME. (A
+            prediction folder, where one is given, comes first.)
         subset_data: Makes the data of a subset for MTEB's own search.
     """
 
     corpus_name: ClassVar[str]
+    ranks_folder: Path | None = None
     subset_data: ClassVar[type[SubsetData]] = SubsetData
     parallel_corpus: ParallelCorpus | None = None
 
@@ -385,7 +388,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             cut=cut,
             versions={name: version(name) for name in ("beir-hybrid", "mteb", "torch")},
         )
-        path = rank_table.default_path(info.task, info.model, info.model_revision, folder)
+        path = rank_table.default_path(info.task, info.model, info.model_revision, folder or self.ranks_folder)
         rank_table.store(path, rank_table.build(info.task, rows), info)
         logger.info(f"Rank table: {path}")
 

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from beir_hybrid.corpora import atlas, lareqa, ntrex, sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.sources import DATA_SETS, DataSet
 from beir_hybrid.errors import DataError
 
-__all__ = ["DATA_SETS", "DataSet", "LanguageCorpus", "ParallelCorpus", "load", "revision_of"]
+__all__ = [
+    "DATA_SETS",
+    "RETRIEVAL_CORPORA",
+    "DataSet",
+    "LanguageCorpus",
+    "ParallelCorpus",
+    "RetrievalCorpus",
+    "load",
+    "revision_of",
+]
+
+
+@dataclass(frozen=True)
+class RetrievalCorpus:
+    """What is known of a retrieval corpus before it is loaded.
+
+    Attributes:
+        title: Its name as it is written.
+        languages: ISO 639-1 codes, in order.
+        licence: Its licence, as an SPDX identifier in lower case.
+    """
+
+    title: str
+    languages: tuple[str, ...]
+    licence: str
+
+
+RETRIEVAL_CORPORA: Mapping[str, RetrievalCorpus] = {
+    **{
+        name: RetrievalCorpus(title, DATA_SETS[name].languages, DATA_SETS[name].licence)
+        for name, title in (("xquad-r", "XQuAD-R"), ("mlqa-r", "MLQA-R"))
+    },
+    atlas.NAME: RetrievalCorpus("Atlas-R", atlas.LANGUAGES, atlas.LICENCE),
+}
+"""All names that `load` takes. `DATA_SETS` has those with files, and NTREX, which has no questions."""
 
 
 def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import atomic_path, home
+from beir_hybrid.files import atomic_path, home, user_path
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -358,7 +358,7 @@ def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
 
 def _own_folder() -> Path | None:
     configured = os.environ.get("BEIR_HYBRID_DATA")
-    return Path(configured).expanduser() if configured else None
+    return user_path(configured, "BEIR_HYBRID_DATA=") if configured else None
 
 
 def _cache_folder() -> Path:
