@@ -5,16 +5,19 @@ Nothing heavy is imported here: MTEB, torch and the data modules are loaded by t
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -26,7 +29,7 @@ from beir_hybrid.cli_overlap import overlap
 from beir_hybrid.cli_quickstart import quickstart
 from beir_hybrid.cli_study import study
 from beir_hybrid.cli_train import train
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.settings import SETTINGS, setting_of
 
 _SUBSET = re.compile(r"(?P<question>[a-z]{2})-(?P<pool>[a-z]{2}|multi)")
@@ -63,15 +66,48 @@ app.command()(_needs_mteb(quickstart))
 
 
 def main() -> None:
-    """Run the command line; what the user can mend becomes one line and exit code 2."""
+    """Run the command line; what the user can mend becomes one line and exit code 2.
+
+    Whatever ends a command early ends it with 2 (or 130 for Ctrl-C), so that 1 is never anything but a verdict.
+    """
     # Threads that spin while they wait make everything several times slower where other programs use the cores, too.
     # torch reads this once, when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # arrows and daggers where the output is ASCII or cp1252
     try:
-        app(prog_name="beir-hybrid")
+        try:
+            app(prog_name="beir-hybrid")
+        finally:
+            _flush()
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        _fail("nobody reads the output any more")  # typer ends with 1 for it
     except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _fail(str(error))
+    except (OSError, UnicodeError) as error:
+        _fail(one_line(error))
+    except Exception:
+        traceback.print_exc()
         sys.exit(2)
+
+
+def _fail(reason: str) -> NoReturn:
+    try:
+        _flush()
+    except (OSError, ValueError):  # what could not be written is not tried again when Python ends
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):
+        print(f"error: {reason}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # it was closed before Python began
+        sys.stdout.flush()
 
 
 def _print_version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, user_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,9 @@ def bias(
     A figure stands there if at least 90 % of the queries have it: those of which the search returned all answers.
     """
     weights = _parse_weights(peer_weights)
+    if plot is not None:
+        plot = user_path(plot, "--plot ")
+        check_writable(plot.parent, hint="name another file with --plot")
     found = [one for path in paths for one in _read(path, weights)]
     if not found:
         raise BeirHybridError(f"{paths[0]}: neither a rank table nor a result of a bias task is here")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, user_path
 
 
 def export(
@@ -31,6 +32,9 @@ def export(
     from beir_hybrid.corpora import load
     from beir_hybrid.corpora.export import export_beir, export_trec
 
+    out = user_path(out, "--out ")
+    check_writable(out, hint="name another folder with --out")
+    predictions = None if predictions is None else user_path(predictions, "--predictions ")
     asked = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
     corpus = load(name, asked, progress=not quiet)
     if trec:

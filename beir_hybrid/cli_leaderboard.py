@@ -46,13 +46,16 @@ def leaderboard(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Make a leaderboard: Markdown, CSV, LaTeX, JSON, plots and one HTML page, with paired significance tests."""
-    from beir_hybrid.files import home
+    from beir_hybrid.files import home, user_path
     from beir_hybrid.leaderboard.regenerate import Inputs, run
     from beir_hybrid.leaderboard.settings import Settings, read_settings
 
+    ranks, results, predictions, manifests, settings = (
+        None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
+    )
     if ranks is None and results is None and predictions is None:
         ranks = home() / "ranks"
     shown = read_settings(settings) if settings is not None else Settings()
     shown = shown.with_options(baseline or (), common_questions)
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests)
-    raise typer.Exit(run(inputs, shown, out, check, quiet))
+    raise typer.Exit(run(inputs, shown, user_path(out, "--out "), check, quiet))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import atomic_path, check_writable, user_path
 
 if TYPE_CHECKING:
     from beir_hybrid.training.overlap import Example, Overlap, TrainingData
@@ -42,6 +42,9 @@ def overlap(
     """Compare training data with evaluations; exit code 1 if more than --max-share of any language overlaps."""
     from beir_hybrid.training.overlap import find_overlap, read_evaluation, read_training
 
+    if report is not None:
+        report = user_path(report, "--json ")
+        check_writable(report.parent, hint="name another file with --json")
     progress = not quiet
     training = [read_training(name, progress) for name in dict.fromkeys(train)]
     texts = [one for name in dict.fromkeys(evaluations) for one in read_evaluation(name, progress)]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beir_hybrid.files import user_path
+
 if TYPE_CHECKING:
     from beir_hybrid.leaderboard.tables import Table
 
@@ -23,7 +25,7 @@ def quickstart(
     from beir_hybrid.leaderboard.table_contents import main_table
     from beir_hybrid.quickstart import quickstart as run
 
-    outcome = run(out, quiet)
+    outcome = run(user_path(out, "--out "), quiet)
     if not quiet:
         _print_table(main_table(outcome.board))
         print(f"{_times(outcome.seconds)}\nOpen {outcome.page.resolve()}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, user_path
 
 
 def study(
@@ -32,14 +33,16 @@ def study(
         raise BeirHybridError("name a study.toml, or a preset: --preset offline or --preset paper")
     from beir_hybrid.study.definition import preset_path, read_study
 
-    path = preset_path(preset) if preset is not None else file
-    assert path is not None
+    out, page = user_path(out, "--out "), None if page is None else user_path(page, "--page ")
+    path = preset_path(preset) if preset is not None else user_path(file or "")
     whole = read_study(path)
     chosen = [name.strip() for name in only.split(",") if name.strip()]
     asked = whole.only(chosen) if chosen else whole
     from beir_hybrid.study.report import write_report
     from beir_hybrid.study.run import make_plan, run_study
 
+    if page is not None:
+        check_writable(page.parent, hint="name another file with --page")
     if not report:
         run_study(asked, out, jobs, quiet)
     named = f"--preset {preset}" if preset is not None else path.name

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import user_path
 
 
 def train(
@@ -55,6 +56,7 @@ def train(
         raise BeirHybridError("--mini-batch-size is for --gradient-cache; add it")
     if seed is not None and seeds is not None:
         raise BeirHybridError("give --seed or --seeds, not both")
+    output = user_path(output, "--output ")
     from beir_hybrid.training.recipe import make_recipe
 
     explicit = {
@@ -126,7 +128,4 @@ def _summary(folder: Path) -> str:
     manifest = read_manifest(folder)
     assert manifest is not None, "train wrote it"
     losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in manifest.losses.items())
-    return (
-        f"{folder}: {manifest.steps_done} steps, {losses}\n"
-        f"Evaluate it: BEIR_HYBRID_OURS={folder} mteb run -m ours -t XQuADR"
-    )
+    return f'{folder}: {manifest.steps_done} steps, {losses}\nEvaluate it: mteb run -m "{folder.absolute()}" -t XQuADR'

@@ -7,6 +7,7 @@ a name into that of a folder.
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import logging
@@ -20,9 +21,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError, first_line
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -58,12 +62,13 @@ def user_path(name: str | Path, asked_by: str = "") -> Path:
     """
     try:
         path = Path(name).expanduser()
-        os.lstat(path)
+        str(path).encode("utf-8")  # a name in no encoding ends what other libraries write, after hours of work
+        os.stat(path)
     except FileNotFoundError:
         pass
     except RuntimeError as error:  # of expanduser
-        raise BeirHybridError(f"{asked_by}{name}: there is no such home folder") from error
-    except (OSError, ValueError) as error:  # too long, a null byte, a loop of links, not allowed to look
+        raise BeirHybridError(f"{asked_by}{shown(name)}: there is no such home folder") from error
+    except (OSError, ValueError) as error:  # too long, a null byte, not UTF-8, a loop of links, not allowed to look
         raise BeirHybridError(f"{asked_by}{shown(name)}: {_reason(error)}") from error
     return path
 
@@ -93,8 +98,47 @@ def make_folder(folder: Path, hint: str = HOME_HINT) -> Path:
     return folder
 
 
+def check_writable(folder: Path, hint: str = HOME_HINT) -> None:
+    """Make sure that files can be written to a folder, before hours of work end in an error; nothing is left there.
+
+    Args:
+        folder: The folder; where it does not exist, the one that it would be created in is tried.
+        hint: What to do where nothing can be written.
+
+    Raises:
+        BeirHybridError: It is a file, read-only, or on a full disk.
+    """
+    try:
+        place = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{shown(place)} is a file")
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(4096))
+    except (OSError, ValueError) as error:
+        raise BeirHybridError(
+            f"cannot write to {shown(folder)}: {_reason(error)}{'; ' if hint else ''}{hint}"
+        ) from error
+
+
 def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or first_line(error)
+
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def is_about(error: OSError, *places: Path) -> bool:
+    """Whether an error of the file system is about some files or folders, what is below them, or a full disk.
+
+    Errors of the network are of the same class, and a tracker's or a download's are not about what we write.
+    """
+    if isinstance(error, ConnectionError | TimeoutError):
+        return False
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes | Path)]
+    if not names:
+        return error.errno in _DISK_ERRORS
+    paths = [Path(name) for name in names]
+    return any(place == path or place in path.parents for place in places for path in paths)
 
 
 # Reading
@@ -197,11 +241,9 @@ def _writing(target: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        about = {str(target), str(temporary), str(target.parent)}
-        if temporary is not None and error.filename is not None and not {str(error.filename)} & about:
-            below = Path(os.fsdecode(error.filename)) if not isinstance(error.filename, int) else None
-            if below is None or temporary not in below.parents:
-                raise
+        unnamed = type(error) is OSError and error.errno is None  # numpy's, for a full disk
+        if temporary is not None and not unnamed and not is_about(error, target, temporary):
+            raise
         raise BeirHybridError(f"cannot write {shown(target)}: {_reason(error)}") from error
 
 
@@ -213,30 +255,58 @@ def locked(target: Path, wait: bool = True) -> Iterator[None]:
     that was killed while it wrote has left behind is cleared away first: a folder that was being replaced is put back.
 
     Args:
-        target: The file or folder; its parent is created.
+        target: The file or folder, or a link to it; its parent is created.
         wait: Wait for another process; if not, that is an error.
 
     Raises:
         BeirHybridError: The parent is read-only, or another process is at work there and ``wait`` is False.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    make_folder(target.parent)
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=1 if wait else 0)
-    except Timeout:
-        if not wait:
-            raise BeirHybridError(f"another process is writing {shown(target)}; wait for it, or stop it") from None
-        logger.warning(f"Another process is writing {target}; waiting for it.")
-        lock.acquire()
-    except OSError as error:
-        raise BeirHybridError(f"cannot write {shown(target)}: {_reason(error)}") from error
+    target = Path(os.path.realpath(target))
+    if not target.name:
+        raise BeirHybridError(f"{target} cannot be written as a whole; name a folder in it")
+    make_folder(target.parent, hint="")
+    file = target.with_name(f".{target.name}.lock")
+    with _writing(target):
+        try:
+            lock = _acquire(file, timeout=1 if wait else 0)
+        except Timeout:  # an OSError, too
+            if not wait:
+                raise BeirHybridError(f"another process is writing {shown(target)}; wait for it, or stop it") from None
+            logger.warning(f"Another process is writing {shown(target)}; waiting for it.")
+            lock = _acquire(file, timeout=-1)
     try:
         _clear_leftovers(target)
         yield
     finally:
+        if _is_of(lock, file):
+            with suppress(OSError):  # Windows deletes no open file, and filelock does it there
+                file.unlink()
         lock.release()
+
+
+def _acquire(file: Path, timeout: float) -> FileLock:
+    """Acquire a lock whose file is deleted when it is released: another process may have waited for a deleted one."""
+    from filelock import FileLock
+
+    while True:
+        lock = FileLock(file)
+        lock.acquire(timeout=timeout)
+        if _is_of(lock, file) is not False:
+            return lock
+        lock.release()
+
+
+def _is_of(lock: FileLock, file: Path) -> bool | None:
+    """Whether a lock that is held is that of the file which is there now; None where filelock does not tell."""
+    descriptor = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    if descriptor is None or sys.platform == "win32":
+        return None
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
 
 
 class ProcessLock:
@@ -248,7 +318,7 @@ class ProcessLock:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._lock: Any = None
+        self._lock: FileLock | None = None
 
     def acquire(self) -> bool:
         """Take the lock; return whether it is this process's now.
@@ -256,17 +326,14 @@ class ProcessLock:
         Raises:
             BeirHybridError: The file cannot be written.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         make_folder(self._file.parent)
-        lock = FileLock(self._file)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:  # an OSError itself
-            return False
-        except OSError as error:
-            raise BeirHybridError(f"cannot write {shown(self._file)}: {_reason(error)}") from error
-        self._lock = lock
+        with _writing(self._file):
+            try:
+                self._lock = _acquire(self._file, timeout=0)
+            except Timeout:  # an OSError, too
+                return False
         return True
 
     def release(self) -> None:
@@ -278,20 +345,15 @@ class ProcessLock:
 
 def _clear_leftovers(target: Path) -> None:
     """Put back what a killed process had moved away, and delete what it had not finished."""
-    previous = _previous(target)
-    if previous.is_dir() and not target.exists():
-        with suppress(OSError):
-            os.rename(previous, target)
-    for leftover in target.parent.glob(f".{_escaped(target.name)}.*.tmp"):
+    recover_folder(target)
+    shutil.rmtree(_previous(target), ignore_errors=True)
+    unfinished = re.compile(rf"\.{re.escape(target.name)}\.[^.]{{8}}\.tmp")  # not that of a target "<name>.<more>"
+    for leftover in [path for path in target.parent.iterdir() if unfinished.fullmatch(path.name)]:
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _previous(target: Path) -> Path:
@@ -317,15 +379,25 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         BeirHybridError: It cannot be written.
     """
     target = Path(os.path.realpath(target))
-    with locked(target):
-        new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with _writing(target, new):
-                new.mkdir()
-                yield new
-                put_in_place(new, target)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    with locked(target), temporary_folder(target) as new, _writing(target, new):
+        yield new
+        put_in_place(new, target)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Make a new folder beside ``target`` for `put_in_place`, and delete it after the block if it is still there.
+
+    Raises:
+        BeirHybridError: It cannot be made.
+    """
+    new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with _writing(target):
+        new.mkdir()
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def put_in_place(new: Path, target: Path) -> None:
@@ -334,6 +406,10 @@ def put_in_place(new: Path, target: Path) -> None:
     Raises:
         OSError: It could not be done; what was there is there.
     """
+    if target.exists():
+        if not target.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a file", str(target))
+        shutil.copymode(target, new)
     if target.exists() and exchange(new, target):
         shutil.rmtree(new, ignore_errors=True)
         return

@@ -7,7 +7,6 @@ It is a study of one experiment without a choice of settings. Nothing is downloa
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.files import check_writable, replaced_folder, shown
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def quickstart(out: Path, quiet: bool = False, study: Study = STUDY) -> Outcome:
     """Train a head with each way to make batches, evaluate them and the base, and write a leaderboard.
 
     Args:
-        out: The folder to write to: new, empty, or that of an earlier quickstart, which is replaced.
+        out: The folder to write to: new, empty, or that of an earlier quickstart, which is replaced in the end.
         quiet: Whether to show no progress.
         study: One base whose head is tuned, and one experiment with one task.
 
@@ -109,27 +108,32 @@ def quickstart(out: Path, quiet: bool = False, study: Study = STUDY) -> Outcome:
             written.
     """
     check_folder(out)
-    make_folder(out)  # before minutes are spent
+    check_writable(out, hint="name another folder with --out")  # before minutes are spent
     steps = Steps(4, quiet)
+    with replaced_folder(out) as folder, _threads_as_before():
+        check_folder(out)
+        board = _run(study, folder, steps, quiet)
+        (folder / MARKER).write_text(json.dumps({"seconds": steps.seconds}, indent=2) + "\n", encoding="utf-8")
+    return Outcome(board, out / LEADERBOARD / "leaderboard.html", steps.seconds)
+
+
+def _run(study: Study, folder: Path, steps: Steps, quiet: bool) -> dict[str, Any]:
+    """Do all steps, write everything into an empty folder, and return the board."""
     with steps.step("embedding", "Loading the encoder, and embedding each text of Atlas-R once"):
         from beir_hybrid.study.lab import Lab
 
         _set_threads(None)
-        lab = Lab(study, out, progress=not quiet)
+        lab = Lab(study, folder, progress=not quiet)
         ((experiment, base),) = study.pairings()
         lab.embed_pairs(experiment, base)
         lab.embed_task(experiment.tasks[0], base)
-    start_folder(out)
     _set_threads(1)  # what follows are products of small matrices
     with steps.step("training", "Training a head with X-X, X-Y and hybrid batches"):
         names = _train(lab, quiet)
     with steps.step("evaluation", f"Evaluating the base and the heads on {experiment.tasks[0]} with MTEB"):
         _evaluate(lab, names, quiet)
     with steps.step("leaderboard", "Testing the differences and writing the leaderboard"):
-        board = _write_leaderboard(lab, names, quiet)
-    with atomic_path(out / MARKER) as path:
-        path.write_text(json.dumps({"seconds": steps.seconds}, indent=2) + "\n", encoding="utf-8")
-    return Outcome(board, out / LEADERBOARD / "leaderboard.html", steps.seconds)
+        return _write_leaderboard(lab, names, quiet)
 
 
 def check_folder(out: Path) -> None:
@@ -139,17 +143,15 @@ def check_folder(out: Path) -> None:
         BeirHybridError: It does, or it is a file.
     """
     if out.exists() and not out.is_dir():
-        raise BeirHybridError(f"--out {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise BeirHybridError(f"--out {out} is not empty, and holds no earlier quickstart; name another folder")
-
-
-def start_folder(out: Path) -> None:
-    """Mark the folder as ours, and delete what an earlier quickstart left there."""
-    with atomic_path(out / MARKER) as path:
-        path.write_text("{}\n", encoding="utf-8")
-    for name in _MADE:
-        shutil.rmtree(out / name, ignore_errors=True)
+        raise BeirHybridError(f"--out {shown(out)} is a file; name a folder")
+    names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
+    if names and not (out / MARKER).is_file():
+        raise BeirHybridError(f"--out {shown(out)} is not empty, and holds no earlier quickstart; name another folder")
+    foreign = [name for name in names if name not in (MARKER, *_MADE)]
+    if foreign:
+        raise BeirHybridError(
+            f"--out {shown(out)} holds {shown(foreign[0])}, which is not part of a quickstart; name another folder"
+        )
 
 
 def _set_threads(number: int | None) -> None:
@@ -158,6 +160,18 @@ def _set_threads(number: int | None) -> None:
     from joblib import cpu_count  # type: ignore[import-untyped]
 
     torch.set_num_threads(number or min(torch.get_num_threads(), cpu_count()))
+
+
+@contextmanager
+def _threads_as_before() -> Iterator[None]:
+    """Give the caller's process the number of threads back that torch used."""
+    import torch
+
+    number = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(number)
 
 
 def _train(lab: Lab, quiet: bool) -> dict[System, ModelName]:
@@ -188,7 +202,8 @@ def _evaluate(lab: Lab, names: Mapping[System, ModelName], quiet: bool) -> None:
 
 
 def _write_leaderboard(lab: Lab, names: Mapping[System, ModelName], quiet: bool) -> dict[str, Any]:
-    from beir_hybrid.leaderboard.regenerate import Inputs, regenerate
+    from beir_hybrid.leaderboard.output import fill
+    from beir_hybrid.leaderboard.regenerate import Inputs, make_board, write_files
     from beir_hybrid.leaderboard.settings import ModelEntry, Settings
 
     ((experiment, base),) = lab.study.pairings()
@@ -201,4 +216,7 @@ def _write_leaderboard(lab: Lab, names: Mapping[System, ModelName], quiet: bool)
         baseline = None if hybrid else label
         heads.append(ModelEntry(label, label, (name.name,), base.name, batching=label, baseline=baseline, seen=seen))
     settings = Settings(title="Quickstart: Atlas-R", ask_mteb=False, models=(untuned, *heads))
-    return regenerate(Inputs(ranks=lab.out / "ranks"), settings, lab.out / LEADERBOARD, progress=not quiet)
+    board = make_board(Inputs(ranks=lab.out / "ranks"), settings, progress=not quiet)
+    (lab.out / LEADERBOARD).mkdir()
+    fill(lab.out / LEADERBOARD, lambda folder: write_files(board, folder))
+    return board

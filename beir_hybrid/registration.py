@@ -7,8 +7,12 @@ tests/test_registration.py fails when they move.
 from __future__ import annotations
 
 import importlib
+import json
+import logging
+import os
 import re
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +20,18 @@ from functools import cache, wraps
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
 
 OLDEST_MTEB, TOO_NEW_MTEB = "2.26.5", "3"
 """What setup.cfg says, too; but an mteb can be installed beside us without a look at it."""
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+_WRITING_SECONDS = 1.0
+"""How long mteb may take to write a result file."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,7 @@ def _register_tasks() -> list[str]:
     from beir_hybrid.tasks import TASKS
 
     tasks = {task.metadata.name: task for task in TASKS}
+    _survive_cut_results(frozenset(tasks))
     added = _add_new("task", tasks, registry._TASKS_REGISTRY)
     if added:
         new = tuple(tasks[name] for name in added)
@@ -110,6 +121,57 @@ def _register_tasks() -> list[str]:
         for original, similar in registry._create_similar_tasks(new).items():
             registry._SIMILAR_TASKS.setdefault(original, []).extend(similar)
     return added
+
+
+def _survive_cut_results(tasks: frozenset[str]) -> None:
+    """Let mteb compute a result of ours again whose file was cut, where it would end in a traceback.
+
+    mteb writes result files in place, after each subset; a process that is killed meanwhile leaves a part.
+    """
+    from mteb.cache import ResultCache
+
+    load: Any = ResultCache.load_task_result
+    if getattr(load, "sets_cut_files_aside", False):
+        return
+
+    @wraps(load)
+    def load_task_result(self: Any, task_name: str, model_name: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(self, task_name, model_name, *args, **kwargs)
+        except ValueError:
+            if task_name not in tasks:
+                raise
+            revision = kwargs.get("model_revision", args[0] if args else None)
+            experiment = {name: kwargs[name] for name in ("experiment_name",) if name in kwargs}
+            path = self.get_task_result_path(task_name, model_name, revision, **experiment)
+            if _is_cut(path):
+                _set_aside(path)
+            return load(self, task_name, model_name, *args, **kwargs)
+
+    load_task_result.sets_cut_files_aside = True  # type: ignore[attr-defined]
+    ResultCache.load_task_result = load_task_result  # type: ignore[method-assign]
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a JSON file ends too early, and is not one that another process is writing at this moment."""
+    for _ in range(2):
+        try:
+            json.loads(path.read_bytes())
+            return False
+        except (ValueError, RecursionError):
+            age = time.time() - path.stat().st_mtime
+            if age > _WRITING_SECONDS:
+                return True
+            time.sleep(_WRITING_SECONDS)
+        except OSError:
+            return False
+    return True
+
+
+def _set_aside(path: Path) -> None:
+    damaged = path.with_name(f"{path.name}.damaged")
+    os.replace(path, damaged)
+    logger.warning(f"{path} was cut short while it was written: it is now {damaged.name}, and is computed again.")
 
 
 def _register_models() -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable
 from beir_hybrid.leaderboard.output import SUMS, check_replaceable, differences, replace_folder
 from beir_hybrid.leaderboard.settings import Settings, read_settings
 
@@ -107,6 +108,7 @@ def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = F
         BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
     """
     check_replaceable(out)  # before the work, not after it
+    check_writable(out, hint="name another folder with --out")
     board = make_board(inputs, settings, progress)
     replace_folder(out, lambda folder: write_files(board, folder))
     return board

@@ -80,6 +80,7 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         timer = timer if timer is not None else TimingStack()
         self._retrieval.ranks_folder = self.ranks_folder
+        self._check_writable(prediction_folder)
 
         def compute() -> dict[str, ScoresDict]:
             table = self._retrieval.ranks_in_pool(

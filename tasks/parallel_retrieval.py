@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,9 +58,10 @@ class _Filing:
 
 @dataclass
 class _Search:
-    """A run of a model that searches: what its ranks are filed under, and the rows so far."""
+    """A run of a model that searches: what its ranks are filed under, what it says it is, and the rows so far."""
 
     filing: _Filing
+    model_types: Sequence[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -179,6 +180,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             ModelError: The model's embeddings cannot be ranked by.
         """
         timer = timer if timer is not None else TimingStack()
+        self._check_writable(prediction_folder)
         self.load_data(num_proc=num_proc, timer=timer)
         wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         if not self._is_counted(model, wanted):
@@ -446,11 +448,18 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         return [(language, pool) for language in counted for pool in pools]
 
     def _begin_search(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs, folder: Path | None) -> _Search:
-        """Name a run of a model that searches: by its content, by its embeddings, by its name, or as this one run."""
-        filing = self._filing(model, split, encode_kwargs, folder, None)
+        """Begin a run of a model that MTEB's own search runs, subset by subset."""
+        filing = self._filing(model, split, encode_kwargs, folder, self._state_of_search(model, split, encode_kwargs))
+        meta = model.mteb_model_meta
+        # "dense" unless set: only what was set says anything.
+        model_types = (meta.model_type or ()) if "model_type" in meta.model_fields_set else ()
+        return _Search(filing, model_types)
+
+    def _state_of_search(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs) -> ModelState | None:
+        """Tell a model that searches from others: by its content, its embeddings, its name, or as this one run."""
         state = ModelState(fingerprint(model, encode_kwargs))
         if state.fingerprint is not None:
-            return _Search(replace(filing, state=state))
+            return state
         if isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol):  # it reranks
             assert self.parallel_corpus is not None
             questions, passages = self._languages()
@@ -459,10 +468,10 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
                 {language: len(parts[language].questions) for language in questions},
                 {language: len(parts[language].passages) for language in passages},
             )
-            sample = Sample.of(texts, self._sample_encoder(model, split, encode_kwargs)(texts))
-            return _Search(replace(filing, state=ModelState(sample=sample)))
-        unnamed = filing.model == rank_table.NO_NAME or filing.revision.startswith(rank_table.NO_REVISION)
-        return _Search(replace(filing, state=ModelState(run=uuid4().hex)) if unnamed else filing)
+            return ModelState(sample=Sample.of(texts, self._sample_encoder(model, split, encode_kwargs)(texts)))
+        meta = model.mteb_model_meta
+        named = meta.name not in (None, rank_table.NO_NAME) and meta.revision not in (None, rank_table.NO_REVISION)
+        return None if named else ModelState(run=uuid4().hex)
 
     def _filing(
         self,
@@ -481,6 +490,10 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         encode = self._sample_encoder(model, split, encode_kwargs) if isinstance(model, EncoderProtocol) else None
         same = partial(same_state, encode=encode)
         return _Filing(meta.name or rank_table.NO_NAME, revision, folder or self.ranks_folder, state, same)
+
+    def _check_writable(self, prediction_folder: Path | None) -> None:
+        """Find out before everything is encoded, and not after it, that rank tables cannot be written."""
+        check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")
 
     def _store_rows(
         self, rows: list[dict[str, Any]], filing: _Filing, *, cut: int | None, evaluated: Evaluated
@@ -516,10 +529,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         from beir_hybrid.scoring.search import ranks_in_results, returned, search_rows
 
         assert self.parallel_corpus is not None and self._search is not None
-        meta = self._search.meta
-        # "dense" unless set: only what was set says anything.
-        model_types = meta.model_type if "model_type" in meta.model_fields_set else ()
-        ranks = ranks_in_results(returned(results, model_types), qrels)
+        ranks = ranks_in_results(returned(results, self._search.model_types), qrels)
         rows = search_rows(ranks, self.parallel_corpus, hf_subset)
         self._search.rows.append(rows)
         query_language, pool = hf_subset.split("-")

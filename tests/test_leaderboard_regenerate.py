@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from beir_hybrid import files
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard import output, plots, regenerate
@@ -115,7 +116,8 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from beir_hybrid.leaderboard import output, plots, regenerate
+from beir_hybrid import files
+from beir_hybrid.leaderboard import plots, regenerate
 
 plots.write_plots = lambda board, folder: []
 if sys.argv[1] == "writing":
@@ -125,12 +127,12 @@ if sys.argv[1] == "writing":
         os.kill(os.getpid(), signal.SIGKILL)
     regenerate.write_files = half
 else:
-    remove = output.shutil.rmtree
+    remove = files.shutil.rmtree
     def killed(path, *rest, **options):
         if Path(path, "SHA256SUMS").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         remove(path, *rest, **options)
-    output.shutil.rmtree = killed
+    files.shutil.rmtree = killed
 sys.exit(regenerate.main(sys.argv[2:]))
 """
 
@@ -161,7 +163,7 @@ def test_a_killed_run_leaves_whole_tables(folder: Path) -> None:
 
 @pytest.mark.usefixtures("no_plots")
 def test_without_an_exchange_in_one_step_two_renames_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
     script(folder)
     (folder / "leaderboard.toml").write_text(TOML.replace("Small", "Other"), encoding="utf-8")
     script(folder)
@@ -173,7 +175,7 @@ def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    exchanged = output._exchange(tmp_path / "a", tmp_path / "b")
+    exchanged = files.exchange(tmp_path / "a", tmp_path / "b")
     assert list(content(tmp_path)) == (["a/b", "b/a"] if exchanged else ["a/a", "b/b"])
 
 

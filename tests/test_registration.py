@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ import mteb
 import pytest
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.benchmarks.benchmark import Benchmark
+from mteb.cache import ResultCache
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
+from mteb.results import TaskResult
 
 import beir_hybrid.encoders
 import beir_hybrid.tasks
@@ -251,3 +254,52 @@ def test_the_supported_versions_are_those_that_pip_installs() -> None:
     setup.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
     bounds = f"mteb>={registration.OLDEST_MTEB},<{registration.TOO_NEW_MTEB}"
     assert bounds in setup["options"]["install_requires"].split()
+
+
+def result_file(cache: ResultCache, task: str, content: str) -> Path:
+    path: Path = cache.get_task_result_path(task, "me/model", "1")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    os.utime(path, (1, 1))
+    return path
+
+
+WHOLE = TaskResult.model_construct(
+    dataset_revision="1", task_name="XQuADR", mteb_version=mteb.__version__, scores={}, evaluation_time=1.0
+).model_dump_json()
+
+
+@pytest.mark.parametrize("content", ["", "{", WHOLE[:-1], WHOLE[: len(WHOLE) // 2]])
+def test_a_result_of_ours_that_was_cut_is_set_aside(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    register()
+    cache = ResultCache(tmp_path)
+    path = result_file(cache, "XQuADR", content)
+    assert cache.load_task_result("XQuADR", "me/model", "1") is None
+    assert [file.name for file in path.parent.iterdir()] == ["XQuADR.json.damaged"]
+    assert path.with_name("XQuADR.json.damaged").read_text() == content
+    [line] = caplog.messages
+    assert line.endswith("XQuADR.json.damaged, and is computed again.")
+    result_file(cache, "XQuADR", WHOLE)
+    assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
+
+
+@pytest.mark.parametrize(("task", "content"), [("NFCorpus", "{"), ("XQuADR", '{"scores": 1}'), ("XQuADR", "[]")])
+def test_other_results_and_whole_files_stay_where_they_are(task: str, content: str, tmp_path: Path) -> None:
+    register()
+    cache = ResultCache(tmp_path)
+    path = result_file(cache, task, content)
+    with pytest.raises(Exception):  # noqa: B017  (whatever mteb says of it)
+        cache.load_task_result(task, "me/model", "1")
+    assert path.read_text() == content
+
+
+def test_a_result_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register()
+    cache = ResultCache(tmp_path)
+    path = result_file(cache, "XQuADR", "{")
+    os.utime(path)
+    monkeypatch.setattr(registration.time, "sleep", lambda seconds: path.write_text(WHOLE) and None)
+    assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
+    assert path.read_text() == WHOLE

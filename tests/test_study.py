@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mteb
@@ -520,6 +524,51 @@ def test_the_sweep_goes_from_x_y_to_x_x(done: tuple[Study, Path]) -> None:
     figures = {row["system"]: row["figures"] for row in summary["systems"]}
     assert line["map"][0][1] == figures["X-Y"]["MLQAR/multilingual/map"]["mean"]
     assert line["rank_distance"][-1][1] == figures["X-X"]["MLQAR/multilingual/rank_distance"]["mean"]
+
+
+def test_a_study_that_tests_on_generated_data_writes_its_page(base: Path, tmp_path: Path) -> None:
+    study = study_of(base, learning_rates=(0.01,), seeds=(0,), alphas=(0.5,), steps=1)
+    experiment = Experiment("to-atlas", ("xquad-r",), ("AtlasR",), ("en", "de"))
+    study = replace(study, experiments=(experiment,))
+    out = tmp_path / "out"
+    run_study(study, out, quiet=True)
+    page = write_report(study, make_plan(study, out), out, out / "study.md", "beir-hybrid study file.toml")
+    text = page.read_text(encoding="utf-8")
+    assert "tested on Atlas-R" in text
+    assert "unseen" in text or "not trained on" in text
+    assert not list((Path(os.environ["BEIR_HYBRID_HOME"]) / "ranks").rglob("AtlasR.parquet"))
+
+
+def test_what_is_kept_of_a_study_lies_in_its_own_folder(done: tuple[Study, Path]) -> None:
+    _, out = done
+    assert list((out / "ranks").rglob("*.parquet"))
+    assert not list((Path(os.environ["BEIR_HYBRID_HOME"]) / "ranks").rglob("*.parquet"))
+
+
+def test_waiting_for_processes_is_no_busy_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: Path) -> None:
+    """A process that has ended is not waited for again, which would return at once."""
+    waited: list[int] = []
+    wait = run_module.wait
+
+    def count(sentinels: list[int], timeout: float) -> list[Any]:
+        waited.append(len(sentinels))
+        return wait(sentinels, timeout)
+
+    monkeypatch.setattr(run_module, "wait", count)
+    monkeypatch.setattr(run_module, "_worker", _end_after)
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: fork)
+    monkeypatch.setattr(run_module, "make_plan", lambda *_: SimpleNamespace(size=lambda: 1, done=lambda: 1))
+    run_module._work_together(study_of(base), tmp_path / "out", 2, quiet=True)
+    assert 1 <= len(waited) <= 4
+
+
+def _end_after(study: Study, out: Path) -> None:
+    out.parent.mkdir(exist_ok=True)
+    try:
+        (out.parent / "first").mkdir()
+    except FileExistsError:
+        time.sleep(1)
 
 
 def test_a_report_of_a_part_says_so(base: Path, done: tuple[Study, Path], tmp_path: Path) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from transformers import Trainer
 
-from beir_hybrid import cli
+from beir_hybrid import cli, files
+from beir_hybrid.training import run_folder
 from beir_hybrid.training import train as training
 from beir_hybrid.training.recipe import TrainingError, make_recipe
+from beir_hybrid.training.run_folder import RunFolder
 from tests.small_models import save_labse
 from tests.test_xquad_r import use_small_data
 
@@ -246,15 +251,147 @@ def test_a_disk_that_is_full_at_the_end(
 def test_a_model_that_cannot_take_the_place_of_its_run(
     command: Callable[..., None], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rename = training.RunFolder.publish.__globals__["os"].rename
+    rename = os.rename
 
     def fail_to_enter(source: Path, target: Path) -> None:
-        if Path(target).name == "out" and Path(source).suffix == ".tmp":
+        if Path(target).name == "out" and Path(source, "modules.json").exists():
             no_space()
         rename(source, target)
 
     with monkeypatch.context() as patch:
+        patch.setattr("beir_hybrid.files.exchange", lambda new, old: False)
         patch.setattr("os.rename", fail_to_enter)
         assert "checkpoint-4" in refusal()
     command("--resume")
     assert Path("out", "modules.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("the tracker refused the connection"),
+        TimeoutError(errno.ETIMEDOUT, "the tracker is slow"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        PermissionError(errno.EACCES, "Permission denied", "/elsewhere/tracker"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_a_tracker_is_no_full_disk_and_deletes_nothing(
+    error: OSError, command: Callable[..., None], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        Path("out", "checkpoints", "checkpoint-9").mkdir()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_evaluate_end", fail)
+        line = refusal()
+    assert "cannot save" not in line and type(error).__name__ in line
+    assert {path.name for path in Path("out", "checkpoints").iterdir()} >= {"checkpoint-4", "checkpoint-9"}
+    command("--resume")
+    assert Path("out", "modules.json").exists()
+
+
+# Killed in the first and in the last steps
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it, and what cleans up is kept from it."""
+
+
+@pytest.mark.parametrize("tune", ["full", "head"])
+@pytest.mark.parametrize("exchange", [True, False], ids=["one step", "two renames"])
+@pytest.mark.parametrize("name", ["put_in_place", "os.rename", "shutil.rmtree"])
+def test_a_run_killed_where_folders_are_replaced_goes_on(
+    name: str, exchange: bool, tune: str, command: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is killed, the run goes on with --resume, begins again without it, or is complete."""
+    function = {"put_in_place": files.put_in_place, "os.rename": os.rename, "shutil.rmtree": shutil.rmtree}[name]
+    for moment in range(1, 20):
+        shutil.rmtree("out", ignore_errors=True)
+        calls = 0
+
+        def killed_before(*arguments: Any, _moment: int = moment, **options: Any) -> Any:
+            nonlocal calls
+            if "out" in str(arguments[0]):
+                calls += 1
+            if calls >= _moment:
+                raise Killed
+            return function(*arguments, **options)
+
+        with monkeypatch.context() as patch:
+            if not exchange:
+                patch.setattr(files, "exchange", lambda new, old: False)
+            if name == "put_in_place":
+                patch.setattr(run_folder, "put_in_place", killed_before)
+            else:
+                patch.setattr(name, killed_before)
+            try:
+                command("--tune", tune)
+                break
+            except Killed:
+                pass
+        with files.locked(Path("out")):
+            state = "complete" if Path("out", "modules.json").exists() else "begun"
+        if state == "begun":
+            resumable = RunFolder(Path("out")).last_checkpoint() is not None
+            command("--tune", tune, *(["--resume"] if resumable else []))
+        assert Path("out", "modules.json").exists()
+        assert not list(Path().glob(".out*"))
+    assert moment > 1
+
+
+def test_a_folder_that_holds_only_empty_folders_is_unused(command: Callable[..., None]) -> None:
+    """As after a kill between the trainer's first folder and the file that says what the run is."""
+    Path("out", "checkpoints").mkdir(parents=True)
+    command()
+    assert Path("out", "modules.json").exists()
+
+
+def test_a_second_training_into_the_same_folder_is_one_line(refusal: Callable[..., str]) -> None:
+    with RunFolder(Path("out")).reserved():
+        assert "another process is writing" in refusal()
+        assert "another process is writing" in refusal("--resume")
+
+
+def test_whatever_a_folder_asks_for(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With resume=None: goes on with the same run, keeps the same model, and replaces any other."""
+    settings = {"data": ("xquad-r",), "languages": ("en", "de"), "batch_size": 2, "steps": 4}
+    options = training.RunOptions(quiet=True, save_steps=2)
+    starts: list[int] = []
+    step = Trainer.training_step
+
+    def count(self: Trainer, *arguments: Any, **more: Any) -> Any:
+        starts.append(self.state.global_step)
+        return step(self, *arguments, **more)
+
+    monkeypatch.setattr(Trainer, "training_step", count)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_save_optimizer_and_scheduler", fail_at(4))
+        with pytest.raises(TrainingError, match="make room and go on"):
+            training.train(str(base), make_recipe(**settings), Path("out"), None, options)
+    assert starts == [0, 1, 2, 3]
+    training.train(str(base), make_recipe(**settings), Path("out"), None, options)
+    assert starts == [0, 1, 2, 3, 2, 3]
+    training.train(str(base), make_recipe(**settings), Path("out"), None, options)
+    assert starts == [0, 1, 2, 3, 2, 3]
+    training.train(str(base), make_recipe(**settings, seed=1), Path("out"), None, options)
+    assert starts == [0, 1, 2, 3, 2, 3, 0, 1, 2, 3]
+
+
+def fail_at(number: int) -> Callable[..., None]:
+    save = Trainer._save_optimizer_and_scheduler
+    return lambda self, folder: no_space() if self.state.global_step == number else save(self, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("learning_rat", "unknown setting 'learning_rat': did you mean learning_rate?"),
+        ("stepps", "did you mean steps?"),
+        ("qqqq", "choose from data, languages"),
+    ],
+)
+def test_an_unknown_setting_is_named(name: str, says: str) -> None:
+    with pytest.raises(TrainingError, match=re.escape(says)):
+        make_recipe("laptop-head", data=("xquad-r",), **{name: 1.0})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from beir_hybrid.corpora import atlas, lareqa, ntrex, sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
@@ -11,17 +12,40 @@ from beir_hybrid.errors import DataError
 
 __all__ = [
     "DATA_SETS",
-    "RETRIEVAL",
+    "RETRIEVAL_CORPORA",
     "DataSet",
     "LanguageCorpus",
     "ParallelCorpus",
+    "RetrievalCorpus",
     "choose_languages",
     "load",
     "revision_of",
 ]
 
-RETRIEVAL = (*(name for name in DATA_SETS if name != ntrex.NAME), atlas.NAME)
-"""Names of the corpora that have questions: what can be evaluated on."""
+
+@dataclass(frozen=True)
+class RetrievalCorpus:
+    """What is known of a retrieval corpus before it is loaded.
+
+    Attributes:
+        title: Its name as it is written.
+        languages: ISO 639-1 codes, in order.
+        licence: Its licence, as an SPDX identifier in lower case.
+    """
+
+    title: str
+    languages: tuple[str, ...]
+    licence: str
+
+
+RETRIEVAL_CORPORA: Mapping[str, RetrievalCorpus] = {
+    **{
+        name: RetrievalCorpus(title, DATA_SETS[name].languages, DATA_SETS[name].licence)
+        for name, title in (("xquad-r", "XQuAD-R"), ("mlqa-r", "MLQA-R"))
+    },
+    atlas.NAME: RetrievalCorpus("Atlas-R", atlas.LANGUAGES, atlas.LICENCE),
+}
+"""All names that `load` takes. `DATA_SETS` has those with files, and NTREX, which has no questions."""
 
 
 def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
@@ -60,8 +84,8 @@ def choose_languages(name: str, languages: Iterable[str] | None = None) -> tuple
         raise DataError(
             f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
         )
-    if name not in RETRIEVAL:
-        raise DataError(f"unknown data set {name!r}; known: {', '.join(RETRIEVAL)}")
+    if name not in RETRIEVAL_CORPORA:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join(RETRIEVAL_CORPORA)}")
     return atlas.choose(languages) if name == atlas.NAME else sources.data_set(name).choose(languages)
 
 

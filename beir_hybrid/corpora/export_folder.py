@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, replaced_folder, shown
 
 MARKER = ".beir-hybrid.json"
 """The file that tells a folder of ours from others."""
@@ -60,10 +60,11 @@ class Contents:
 
 @contextmanager
 def export_folder(target: Path, contents: Contents, force: bool = False) -> Iterator[Path]:
-    """Give a new folder beside ``target`` to write to, and put it in the place of ``target`` if the block succeeds.
+    """Give a new folder to write to, and put it in the place of ``target`` if the block succeeds.
 
-    A folder of ours with the same texts is completed file by file, and what else lies in it stays. Any other folder
-    that is not empty is left alone, or, with ``force``, replaced as a whole.
+    A folder of ours with the same texts is completed: what it holds goes into the new one, too. Any other folder that
+    is not empty is left alone, or, with ``force``, replaced. A process that is killed leaves the old folder or the new
+    one, and a second one waits for the first.
 
     Args:
         target: The folder to export to.
@@ -76,25 +77,15 @@ def export_folder(target: Path, contents: Contents, force: bool = False) -> Iter
     Raises:
         BeirHybridError: The target must not be replaced or cannot be written.
     """
-    try:
-        target = target.resolve()  # a link is followed, and not replaced
+    _check(target, contents, force)  # before another process is waited for
+    with replaced_folder(target) as new:
         old = _check(target, contents, force)
-        new = _beside(target, "tmp")
-        new.mkdir(parents=True)
-        try:
-            yield new
-            if old is None:
-                contents.write(new)
-                _replace(target, new)
-            else:
-                subsets = list(dict.fromkeys([*old.subsets, *contents.subsets]))
-                _complete(target, new)
-                Contents(contents.data_set, contents.revision, contents.licence, subsets).write(new)
-                os.replace(new / MARKER, target / MARKER)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-    except OSError as error:
-        raise BeirHybridError(f"cannot write {target}: {error.strerror or error}") from error
+        yield new
+        if old is None:
+            contents.write(new)
+        else:
+            replace(contents, subsets=list(dict.fromkeys([*old.subsets, *contents.subsets]))).write(new)
+            _keep(target, new)
 
 
 def _check(target: Path, contents: Contents, force: bool) -> Contents | None:
@@ -105,7 +96,8 @@ def _check(target: Path, contents: Contents, force: bool) -> Contents | None:
     """
     not_a_folder = next((path for path in (target, *target.parents) if path.exists() and not path.is_dir()), None)
     if not_a_folder is not None:
-        raise BeirHybridError(f"cannot write {target}: {not_a_folder} is a file; name another folder")
+        raise BeirHybridError(f"cannot write {shown(target)}: {shown(not_a_folder)} is a file; name another folder")
+    check_writable(target, hint="name another folder with --out")
     if not target.is_dir() or not any(target.iterdir()):
         return None
     old = Contents.read(target)
@@ -120,33 +112,23 @@ def _check(target: Path, contents: Contents, force: bool) -> Contents | None:
     raise BeirHybridError(f"{target} exists and {what}; name another folder, or replace this one with --force")
 
 
-def _beside(target: Path, kind: str) -> Path:
-    # Hidden, so that what a killed export leaves behind is not taken for an export.
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{kind}")
+def _keep(old: Path, new: Path) -> None:
+    """Put what ``new`` lacks of ``old`` into it, under a second name where the file system knows hard links."""
+
+    def refuse(error: OSError) -> None:  # what cannot be read would be lost
+        raise error
+
+    for folder, folders, files in os.walk(old, onerror=refuse):
+        place = new / Path(folder).relative_to(old)
+        place.mkdir(exist_ok=True)
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in [*files, *links]:
+            if not os.path.lexists(place / name):
+                _give_name(Path(folder, name), place / name)
 
 
-def _replace(target: Path, new: Path) -> None:
-    """Rename ``new`` to ``target``; what was there is deleted once that has succeeded."""
-    old = None
-    if target.exists():
-        old = _beside(target, "old")
-        os.rename(target, old)
+def _give_name(file: Path, name: Path) -> None:
     try:
-        os.rename(new, target)
-    except OSError:
-        if old is not None:
-            with suppress(OSError):
-                os.rename(old, target)
-        raise
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _complete(target: Path, new: Path) -> None:
-    """Move the files of ``new`` to their places below ``target``, each in one step."""
-    for path in sorted(new.rglob("*")):
-        place = target / path.relative_to(new)
-        if path.is_dir():
-            place.mkdir(exist_ok=True)
-        else:
-            os.replace(path, place)
+        os.link(file, name, follow_symlinks=False)
+    except (OSError, NotImplementedError):  # no hard links here, or not of symbolic ones
+        shutil.copy2(file, name, follow_symlinks=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from beir_hybrid.corpora import DATA_SETS
+from beir_hybrid.corpora import RETRIEVAL_CORPORA
 from beir_hybrid.leaderboard.columns import COLUMNS, Column
 from beir_hybrid.leaderboard.significance import Comparison, compare_many, in_favour, is_significant
 from beir_hybrid.leaderboard.unit_scores import column_scores
@@ -163,7 +163,7 @@ def _unseen_languages(plan: Plan, experiment: Experiment, base: StudyBase, task:
     if trained is None:
         return []
     seen = set(trained.facts["languages"])
-    return [language for language in DATA_SETS[CORPORA[task]].languages if language not in seen]
+    return [language for language in RETRIEVAL_CORPORA[CORPORA[task]].languages if language not in seen]
 
 
 def _system(experiment: Experiment, base: StudyBase, label: str) -> System:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard.columns import COLUMNS
 from beir_hybrid.leaderboard.unit_scores import column_scores
 from beir_hybrid.scoring import rank_table
@@ -115,22 +113,20 @@ def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_siz
     import mteb
     from mteb.cache import ResultCache
 
+    evaluated = _task(task)
+    evaluated.ranks_folder = out
+    kept = name.rank_table(task, out)
+    kept.unlink(missing_ok=True)  # of an evaluation that was not finished
     with _quiet():
         result = mteb.evaluate(
             model,
-            _task(task),
+            evaluated,
             cache=None,  # it would write the whole file again after each of the subsets
             co2_tracker=False,
             encode_kwargs={"batch_size": batch_size, "show_progress_bar": False},
             show_progress_bar=False,
         )
     ResultCache(out).save_to_cache(result.task_results[0], model.mteb_model_meta)
-    kept = name.rank_table(task, out)
-    written = rank_table.default_path(task, name.name, name.revision)
-    with atomic_path(kept) as path:
-        shutil.copyfile(written, path)
-    if name.name.startswith(f"{NAMESPACE}/"):
-        written.unlink()
     return figures(kept)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import ParallelCorpus, load
 from beir_hybrid.encoders import ours
-from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.files import atomic_path, make_folder, replaced_folder
 from beir_hybrid.study import evaluation, held_out
 from beir_hybrid.study.definition import CORPORA, Experiment, Settings, Study, StudyBase, StudyError, System
 from beir_hybrid.study.evaluation import NAMESPACE, ModelName
@@ -24,7 +24,7 @@ from beir_hybrid.training.base import Base, find_base
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
-from beir_hybrid.training.recipe import Recipe, TrainingError
+from beir_hybrid.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -180,8 +180,8 @@ class Lab:
     def _train_head(self, system: System, recipe: Recipe, folder: Path) -> dict[str, float]:
         bench = self._bench_with_pairs(system.experiment, system.base)
         losses = bench.train(self.pairs(system.experiment), recipe)
-        shutil.rmtree(folder, ignore_errors=True)
-        bench.save(folder)
+        with replaced_folder(folder) as new:
+            bench.save(new)
         return losses
 
     def _tune_on_rest(self, system: System, recipe: Recipe, rest: Iterable[ParallelPairs]) -> SentenceTransformer:
@@ -189,13 +189,13 @@ class Lab:
         name = f"{system.key}_{recipe.learning_rate:g}_{recipe.temperature:g}"
         files = [_write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
         folder = work / name
-        try:
-            _train_whole(system.base.model, replace(recipe, data=tuple(map(str, files))), folder)
-            return _load_whole(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            for file in files:
-                file.unlink(missing_ok=True)
+        _train_whole(system.base.model, replace(recipe, data=tuple(map(str, files))), folder)
+        model = _load_whole(folder)
+        # Not where training or loading failed: the checkpoints are for the next run of the study.
+        shutil.rmtree(folder, ignore_errors=True)
+        for file in files:
+            file.unlink(missing_ok=True)
+        return model
 
     def _score(self, model: SentenceTransformer, corpus: ParallelCorpus, base: StudyBase) -> float:
         evaluator = MultilingualRetrievalEvaluator(corpus, name="", batch_size=_BATCH_SIZE[base.tune], write_csv=False)
@@ -232,16 +232,11 @@ def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
 
 
 def _train_whole(base: str, recipe: Recipe, folder: Path) -> dict[str, float]:
-    """Tune all weights as `beir-hybrid train` does, going on from the checkpoint that a killed run left."""
+    """Tune all weights as `beir-hybrid train` does, going on from the checkpoint that a run which ended early left."""
     from beir_hybrid.training.manifest import read_manifest
     from beir_hybrid.training.train import RunOptions, train
 
-    options = RunOptions(quiet=True, save_steps=_SAVE_STEPS)
-    try:
-        train(base, recipe, folder, resume=True, options=options)
-    except TrainingError:  # nothing to go on with, or a run with another recipe
-        shutil.rmtree(folder, ignore_errors=True)
-        train(base, recipe, folder, options=options)
+    train(base, recipe, folder, resume=None, options=RunOptions(quiet=True, save_steps=_SAVE_STEPS))
     manifest = read_manifest(folder)
     assert manifest is not None, "train wrote it"
     return dict(manifest.losses)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import DATA_SETS
+from beir_hybrid.corpora import RETRIEVAL_CORPORA
 from beir_hybrid.files import atomic_path
 from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.settings import SETTINGS
@@ -305,7 +305,7 @@ def _times(summary: Summary) -> Iterator[str]:
 
 
 def _data_set(task: str) -> str:
-    return {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}.get(DATA_SETS[CORPORA[task]].name, task)
+    return RETRIEVAL_CORPORA[CORPORA[task]].title
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 
 from beir_hybrid.encoders.e5_q4 import no_progress_bars
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable
 from beir_hybrid.study.definition import Study, StudyError
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
@@ -35,6 +37,7 @@ def run_study(study: Study, out: Path, jobs: int = 1, quiet: bool = False) -> No
     """
     if jobs < 1:
         raise StudyError(f"--jobs {jobs}: write a number from 1")
+    check_writable(out, hint="name another folder with --out")
     if jobs == 1:
         _work(study, out, quiet)
     else:
@@ -85,8 +88,8 @@ def _work_together(study: Study, out: Path, jobs: int, quiet: bool) -> None:
             worker.start()
         plan = make_plan(study, out)
         with tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None) as bar:
-            while any(worker.is_alive() for worker in workers):
-                workers[0].join(_WAIT_SECONDS)
+            while alive := [worker.sentinel for worker in workers if worker.is_alive()]:
+                wait(alive, _WAIT_SECONDS)
                 bar.update(plan.done() - bar.n)
                 _check(workers)
         _check(workers)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.corpora import DATA_SETS
 from beir_hybrid.lettering import lettering
 from beir_hybrid.plots import save_figure
 from beir_hybrid.study.definition import CORPORA
@@ -57,13 +56,9 @@ def sweep_lines(summary: Summary) -> list[dict[str, Any]]:
         for base in several:
             rows = [row for row in summary["systems"] if (row["experiment"], row["base"]) == (experiment["name"], base)]
             for task in experiment["tasks"] if rows else ():
-                label = f"{experiment['name']} to {_data_set(task)}" + (f", {base}" if len(several) > 1 else "")
+                label = f"{experiment['name']} to {CORPORA[task]}" + (f", {base}" if len(several) > 1 else "")
                 lines.append({"label": label, **{metric: _points(rows, task, metric) for metric, _ in _PANELS}})
     return lines
-
-
-def _data_set(task: str) -> str:
-    return DATA_SETS[CORPORA[task]].name
 
 
 def _points(rows: Sequence[dict[str, Any]], task: str, metric: str) -> list[tuple[float, float, float]]:

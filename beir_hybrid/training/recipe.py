@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from beir_hybrid.errors import BeirHybridError
@@ -97,13 +98,22 @@ def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
         **explicit: Attributes of `Recipe`; None where nothing is said.
 
     Raises:
-        TrainingError: There is no such preset, or a setting is wrong.
+        TrainingError: There is no such preset, or a setting is unknown or wrong.
     """
     if preset is not None and preset not in PRESETS:
         raise TrainingError(f"--preset {preset}: choose from {', '.join(PRESETS)}")
+    names = [field.name for field in fields(Recipe)]
+    for name in explicit:
+        if name not in names:
+            raise TrainingError(f"unknown setting {name!r}: {_nearest(name, names)}")
     chosen = _with_alpha(settings(preset, explicit), explicit)
-    attributes: dict[str, Any] = {field.name: chosen.get(field.name) for field in fields(Recipe)}
+    attributes: dict[str, Any] = {name: chosen.get(name) for name in names}
     return Recipe(**attributes)
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    nearest = get_close_matches(name, names, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(names)}"
 
 
 def _with_alpha(chosen: dict[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any]:

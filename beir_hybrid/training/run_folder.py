@@ -1,7 +1,8 @@
 """The output folder of a training run: checkpoints while it trains, the model once it is complete.
 
 While a run trains, the folder holds ``checkpoints/`` and ``training_run.json``, which says what the run is. The model
-is written beside the folder and takes its place when it is complete, so that the folder never holds half a model.
+is written beside the folder and takes its place when it is complete, so that the folder never holds half a model. A run
+begins in the same way: there is no moment in which it cannot be begun again or gone on with.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.files import atomic_path
+from beir_hybrid.errors import first_line
+from beir_hybrid.files import check_writable, is_about, locked, put_in_place, recover_folder, shown, temporary_folder
 from beir_hybrid.training.recipe import TrainingError
 
 CHECKPOINTS = "checkpoints"
@@ -34,9 +35,25 @@ class RunFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().absolute()
-        self._previous = self.root.with_name(f".{self.root.name}.previous")
-        self._recover()
+        self.root = Path(os.path.realpath(root.expanduser()))  # a link is followed, and not replaced
+
+    @contextmanager
+    def reserved(self, mine: bool = True) -> Iterator[None]:
+        """Keep other runs off the folder during the block.
+
+        Args:
+            mine: Whether this process is the one of a distributed run that writes; the others only look.
+
+        Raises:
+            BeirHybridError: Another run is at work there, or nothing can be written.
+        """
+        if not mine:
+            recover_folder(self.root)
+            yield
+            return
+        check_writable(self.root, hint="choose another --output")
+        with locked(self.root, wait=False):
+            yield
 
     @property
     def checkpoints(self) -> Path:
@@ -54,31 +71,36 @@ class RunFolder:
         return (self.root / "modules.json").is_file()
 
     def check_unused(self) -> None:
-        """Refuse a folder that holds anything but a run without a whole checkpoint.
+        """Refuse a folder that holds any file but those of a run without a whole checkpoint.
 
         Raises:
             TrainingError: It does, or it is a file.
         """
         if self.root.exists() and not self.root.is_dir():
-            raise TrainingError(f"--output {self.root} is a file")
+            raise TrainingError(f"--output {shown(self.root)} is a file")
         if self.begun and self.last_checkpoint() is None:
             return
-        if self.root.is_dir() and any(self.root.iterdir()):
+        if any(not path.is_dir() for path in self.root.rglob("*")):
             hint = "go on with --resume, or " if self.begun else ""
-            raise TrainingError(f"--output {self.root} is not empty: {hint}choose another folder")
+            raise TrainingError(f"--output {shown(self.root)} is not empty: {hint}choose another folder")
 
     def start(self, facts: Mapping[str, Any]) -> None:
-        """Begin a run.
+        """Begin a run in the place of whatever the folder holds.
 
         Args:
             facts: What the run is, for `check_same`.
 
         Raises:
-            BeirHybridError: The folder cannot be written to.
+            OSError: The folder cannot be written to; what it held is there.
         """
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        with atomic_path(self.root / RUN_FILE) as path:
-            path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        with temporary_folder(self.root) as new:
+            (new / CHECKPOINTS).mkdir()
+            (new / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+            put_in_place(new, self.root)
+
+    def resumable(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a run of the same base, data and settings was started here and has a whole checkpoint."""
+        return self.begun and self.last_checkpoint() is not None and not self._differences(facts)
 
     def check_resumable(self) -> Path:
         """Return the newest whole checkpoint.
@@ -88,11 +110,11 @@ class RunFolder:
         """
         if not self.begun:
             why = "it is complete" if self.done else "no run was started there"
-            raise TrainingError(f"nothing to resume in {self.root}: {why}")
+            raise TrainingError(f"nothing to resume in {shown(self.root)}: {why}")
         newest = self.last_checkpoint()
         if newest is None:
             raise TrainingError(
-                f"nothing to resume in {self.root}: the run ended before its first checkpoint; "
+                f"nothing to resume in {shown(self.root)}: the run ended before its first checkpoint; "
                 "start it again without --resume"
             )
         return newest
@@ -106,15 +128,24 @@ class RunFolder:
         Raises:
             TrainingError: Something differs; the first difference is named.
         """
+        differences = self._differences(facts)
+        if differences:
+            name, old, new = differences[0]
+            raise TrainingError(f"--resume: {shown(self.root)} was started with {name} {old}, not {new}")
+
+    def _differences(self, facts: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+        """Return what differs from the run that was started here: its name, its value then and now.
+
+        Raises:
+            TrainingError: The file that says what the run is cannot be read.
+        """
         path = self.root / RUN_FILE
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-            differences = list(_differences(before, json.loads(json.dumps(facts))))
-        except (OSError, ValueError, AttributeError) as error:
-            raise TrainingError(f"{path} is damaged ({error}); delete {self.root} and start again") from error
-        if differences:
-            name, old, new = differences[0]
-            raise TrainingError(f"--resume: {self.root} was started with {name} {old}, not {new}")
+            return list(_differences(before, json.loads(json.dumps(facts))))
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            reason = first_line(error)
+            raise TrainingError(f"{path} is damaged ({reason}); delete {self.root} and start again") from error
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest whole checkpoint, None if there is none. A killed run may leave one that is not whole."""
@@ -136,26 +167,17 @@ class RunFolder:
         Raises:
             OSError: Something could not be written; the checkpoints are where they were.
         """
-        complete = Path(tempfile.mkdtemp(dir=self.root.parent, prefix=f".{self.root.name}.", suffix=".tmp"))
-        try:
+        with temporary_folder(self.root) as complete:
             write(complete)
             for name in _LOGS:
                 if (self.checkpoints / name).is_dir():
                     shutil.copytree(self.checkpoints / name, complete / name)
-            complete.chmod(self.root.stat().st_mode)
-            shutil.rmtree(self._previous, ignore_errors=True)
-            os.rename(self.root, self._previous)
-            os.rename(complete, self.root)
-        finally:
-            shutil.rmtree(complete, ignore_errors=True)
-            self._recover()
-        shutil.rmtree(self._previous, ignore_errors=True)
+            put_in_place(complete, self.root)
 
-    def _recover(self) -> None:
-        """Put a run back that was killed between its two renames."""
-        if self._previous.is_dir() and not self.root.exists():
-            with suppress(FileNotFoundError):  # another process of the run did
-                os.rename(self._previous, self.root)
+    def is_about(self, error: OSError) -> bool:
+        """Whether an error of the file system is about what the run writes, or a full disk."""
+        unfinished = str(self.root.with_name(f".{self.root.name}."))
+        return is_about(error, self.root) or str(error.filename).startswith(unfinished)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

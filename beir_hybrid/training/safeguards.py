@@ -16,8 +16,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from beir_hybrid.training.recipe import TrainingError
 from beir_hybrid.training.run_folder import COMPLETE, RunFolder
 
-# What torch.save and safetensors say when they cannot write; neither raises an OSError.
-_CANNOT_WRITE = ("PytorchStreamWriter", "unexpected pos", "iostream error", "No space left", "I/O error")
+# What torch.save, safetensors and numpy say when they cannot write; none of them raises an OSError with a number.
+_CANNOT_WRITE = ("PytorchStreamWriter", "unexpected pos", "iostream error", "No space left", "I/O error", "0 written")
 
 
 class Safeguards(TrainerCallback):
@@ -82,6 +82,8 @@ def check_finite(model: nn.Module, step: int) -> None:
 def disk_errors(run: RunFolder) -> Iterator[None]:
     """Turn the errors of a full or read-only disk into one line that names the last whole checkpoint.
 
+    Any other error, such as that of a tracker which has no network, passes, and nothing is deleted.
+
     Args:
         run: Where the block writes to.
 
@@ -91,7 +93,8 @@ def disk_errors(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        if not isinstance(error, OSError) and not any(words in str(error) for words in _CANNOT_WRITE):
+        ours = isinstance(error, OSError) and run.is_about(error)
+        if not ours and not any(words in str(error) for words in _CANNOT_WRITE):
             raise
         run.drop_incomplete()
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers import TrainerState, set_seed
 
 from beir_hybrid.encoders.e5_q4 import no_progress_bars
 from beir_hybrid.training import fingerprints
 from beir_hybrid.training.base import Base, find_base
 from beir_hybrid.training.head import with_head
-from beir_hybrid.training.manifest import TrainingManifest, file_sha256, package_versions, public_name
+from beir_hybrid.training.manifest import (
+    TrainingManifest,
+    file_sha256,
+    package_versions,
+    public_name,
+    read_manifest,
+)
 from beir_hybrid.training.model_card import add_section, set_logs
 from beir_hybrid.training.recipe import Recipe, TrainingError
 from beir_hybrid.training.run_data import TrainingData, read_data
@@ -27,7 +33,9 @@ from beir_hybrid.training.trainer import HybridTrainer
 _LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
 
 
-def train(base: str, recipe: Recipe, output: Path, resume: bool = False, options: RunOptions | None = None) -> None:
+def train(
+    base: str, recipe: Recipe, output: Path, resume: bool | None = False, options: RunOptions | None = None
+) -> None:
     """Train a model and save it.
 
     In a distributed run every process calls this with the same arguments, and the first one writes.
@@ -36,7 +44,8 @@ def train(base: str, recipe: Recipe, output: Path, resume: bool = False, options
         base: A folder, a hub id, or ``offline``.
         recipe: All settings that the weights follow from.
         output: The folder of the model; new or empty, or with ``resume`` that of a run that ended early.
-        resume: Whether to go on from the newest whole checkpoint.
+        resume: Whether to go on from the newest whole checkpoint. None for whatever the folder asks for: a run of the
+            same base, data and settings is gone on with, or left as it is if it is complete; anything else is replaced.
         options: What does not change the weights.
 
     Raises:
@@ -45,23 +54,38 @@ def train(base: str, recipe: Recipe, output: Path, resume: bool = False, options
     """
     try:
         with no_progress_bars():
-            _train(base, recipe, RunFolder(output), resume, options or RunOptions())
+            run, options = RunFolder(output), options or RunOptions()
+            arguments = build_arguments(run.checkpoints, recipe, options)
+            with run.reserved(mine=arguments.process_index == 0):
+                _train(base, recipe, run, resume, options, arguments)
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "the memory of the device is full: lower --batch-size or --max-length, or add --gradient-cache"
         ) from error
 
 
-def _train(base: str, recipe: Recipe, run: RunFolder, resume: bool, options: RunOptions) -> None:
-    arguments = build_arguments(run.checkpoints, recipe, options)
+def _train(
+    base: str,
+    recipe: Recipe,
+    run: RunFolder,
+    resume: bool | None,
+    options: RunOptions,
+    arguments: SentenceTransformerTrainingArguments,
+) -> None:
     first_process = arguments.process_index == 0
-    checkpoint = run.check_resumable() if resume else None
-    if first_process and not resume:
+    if resume:
+        run.check_resumable()
+    elif resume is False and first_process:
         run.check_unused()
     start, data = find_base(base), read_data(recipe, arguments.world_size, progress=not options.quiet)
     facts = _run_facts(start, recipe, data, arguments.world_size)
     if resume:
         run.check_same(facts)
+    elif resume is None:
+        if run.done and _facts_of(read_manifest(run.root)) == facts:
+            return
+        resume = run.resumable(facts)
+    checkpoint = run.check_resumable() if resume else None
     set_seed(recipe.seed)
     encoder = start.load(str(arguments.device), recipe.max_length)
     trainer = build_trainer(encoder, start, recipe, data, arguments, options)
@@ -116,6 +140,19 @@ def _run_facts(start: Base, recipe: Recipe, data: TrainingData, processes: int) 
         **_settings(recipe),
         "data_revisions": [part.revision for part in data.parts],
         "processes": processes,
+    }
+
+
+def _facts_of(manifest: TrainingManifest | None) -> dict[str, Any] | None:
+    """Return what `_run_facts` returned for a run that is complete; None for a model that was not trained here."""
+    if manifest is None:
+        return None
+    return {
+        "base": manifest.base["name"],
+        "base_revision": manifest.base["revision"],
+        **manifest.settings,
+        "data_revisions": [part["revision"] for part in manifest.data],
+        "processes": manifest.processes,
     }
 
 
