@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -15,7 +16,7 @@ from beir_hybrid.leaderboard.intervals import average_interval
 from beir_hybrid.leaderboard.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.rows import Row, Run
 from beir_hybrid.leaderboard.settings import Settings
-from beir_hybrid.leaderboard.sources import BIAS_SUFFIX
+from beir_hybrid.leaderboard.sources import BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.leaderboard.unit_scores import ColumnScores, column_scores
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import one_target_map
@@ -23,9 +24,6 @@ from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
-
-MAIN_SCORE = "main_score"
-"""MTEB's key of a task's main score."""
 
 _ALL_QUESTIONS = "all"
 """Subset of a bias task that holds the questions of all languages."""
@@ -114,7 +112,6 @@ def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures
 
     Raises:
         RankTableError: Ranks are missing or cannot be scored.
-        DataError: A score of a result file is not a number.
         BeirHybridError: A column was evaluated for some seeds of the row only.
     """
     pair_columns = _pair_columns(columns)
@@ -164,24 +161,52 @@ def _as_ranked(column: Column) -> Column:
 
 
 def _result_scores(run: Run, column: Column) -> ResultScores | None:
-    """Return the figure of a column from MTEB's results; None if they do not hold it."""
-    if column.is_bias:
-        result = run.results.get(column.task + BIAS_SUFFIX)
-        if result is None or _ALL_QUESTIONS not in result.scores:
-            return None
-        subsets = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
-        return ResultScores(result.value(_ALL_QUESTIONS, column.metric), {}, tuple(subsets))
-    result = run.results.get(column.task)
-    if result is None or not any(column.metric in entry for entry in result.scores.values()):
+    """Return the figure of a column from MTEB's results; None if they do not hold it, or not of every subset."""
+    result, subsets = _result_subsets(run, column)
+    if result is None or not subsets or _subset_without_score(result, subsets, column):
         return None
+    means = result.values(column.metric)
+    if column.is_bias:
+        names = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
+        return ResultScores(means[_ALL_QUESTIONS], {}, tuple(names))
+    # A subset of a task without settings stands for a language.
+    of_column = {f"{subset}-{subset}" if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets}
+    return ResultScores(fmean(of_column.values()), of_column, tuple(sorted(of_column)))
+
+
+def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list[str]]:
+    """Return the result that a column would be computed from, and the subsets of it that it would be the mean of."""
+    result = run.results.get(column.task + BIAS_SUFFIX if column.is_bias else column.task)
+    if result is None:
+        return None, []
+    if column.metric != MAIN_SCORE and not any(column.metric in entry for entry in result.scores.values()):
+        return result, []
+    if column.is_bias:
+        return result, [subset for subset in result.scores if subset == _ALL_QUESTIONS]
     if column.setting == WHOLE_TASK:
-        means = {f"{subset}-{subset}": result.value(subset, column.metric) for subset in result.scores}
-    elif result.by_setting:
-        subsets = [subset for subset in result.scores if setting_of(subset) == column.setting]
-        means = {subset: result.value(subset, column.metric) for subset in subsets}
-    else:
-        means = {}
-    return ResultScores(fmean(means.values()), means, tuple(sorted(means))) if means else None
+        return result, list(result.scores)
+    of_setting = result.by_setting
+    return result, [subset for subset in result.scores if of_setting and setting_of(subset) == column.setting]
+
+
+def _subset_without_score(result: ResultSource, subsets: Sequence[str], column: Column) -> str | None:
+    """Return the first subset whose score is missing or not a number."""
+    return next((subset for subset in subsets if result.value(subset, column.metric) is None), None)
+
+
+def not_numbers(run: Run, columns: Sequence[Column]) -> list[str]:
+    """Say which figures of a run's results are left out, because a score is missing or not a number."""
+    notes = []
+    for column in columns:
+        result, subsets = _result_subsets(run, column)
+        subset = None if result is None else _subset_without_score(result, subsets, column)
+        if result is not None and subset is not None and column.task not in run.ranks:
+            value = reprlib.repr(result.scores[subset].get(column.metric))
+            notes.append(
+                f"Left out: {run.model} in {column.key}: {column.metric} of the subset {subset} in {result.file} is "
+                f"{value}, not a number; evaluate it again."
+            )
+    return notes
 
 
 def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings) -> Figure:

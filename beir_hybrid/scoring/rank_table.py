@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import atomic_path, home
+from beir_hybrid.scoring import rank_table_checks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +149,9 @@ def read(path: Path) -> tuple[pa.Table, TableInfo]:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RankTableError(f"{path} is truncated or not a Parquet file: {first_line(error)}") from error
     info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
-    return _in_schema(path, table).replace_schema_metadata(None), info
+    table = _in_schema(path, table).replace_schema_metadata(None)
+    rank_table_checks.check(path, table, info)
+    return table, info
 
 
 def _info(path: Path, described: bytes | None) -> TableInfo:
@@ -159,7 +162,7 @@ def _info(path: Path, described: bytes | None) -> TableInfo:
         if facts["format_version"] != FORMAT_VERSION:
             raise RankTableError(f"{path} has format {facts['format_version']}; this version reads {FORMAT_VERSION}")
         return TableInfo(**facts)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RankTableError(f"{path} is not a rank table: what it says of itself is malformed") from error
 
 
