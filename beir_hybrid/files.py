@@ -131,8 +131,8 @@ def read_text(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> str:
     try:
         with reading(path, kind):
             return path.read_bytes().decode("utf-8-sig")
-    except ValueError as error:
-        raise kind(f"{shown(path)} is not a text in UTF-8: {first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise kind(f"{shown(path)}: byte {error.start} is not UTF-8; restore the file") from error
 
 
 _LARGEST = 1 << 30
