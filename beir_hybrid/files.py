@@ -177,7 +177,8 @@ def read_json(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Any:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal digits."""
+    """Return the SHA-256 of a regular file's bytes as hexadecimal digits."""
+    check_regular(path, largest=None)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -16,7 +16,7 @@ from beir_hybrid.corpora.trec import Qrels, read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError, first_line
 from beir_hybrid.files import read_text, sha256_of, shown
 from beir_hybrid.leaderboard.columns import COLUMNS
-from beir_hybrid.leaderboard.sources import PREDICTIONS_SUFFIX, RankSource, files_below, relative_to
+from beir_hybrid.leaderboard.sources import PREDICTIONS_SUFFIX, RankSource, exists, files_below, relative_to
 from beir_hybrid.schemas import Language, Name, Open, TaskName, checked
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def read_judgments(path: Path) -> Judgments:
     Raises:
         DataError: There are none, or a line is malformed.
     """
-    if not path.exists():
+    if not exists(path):
         raise DataError(f"there is no file or folder of judgments {shown(path)}")
     if not path.is_dir():
         return Judgments(f"qrels-{sha256_of(path)[:12]}", None, {}, _read_qrels(path))

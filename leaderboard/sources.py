@@ -260,11 +260,7 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
     folder = path.resolve().parent
     experiment = f"/{folder.name}" if folder.parent.name == _EXPERIMENTS else ""
     revision_folder = folder.parent.parent if experiment else folder
-    told = (
-        checked(_Identity, facts, f"{shown(folder)}, what is known of the model")
-        if isinstance(facts, dict)
-        else _Identity()
-    )
+    told = checked(_Identity, {} if facts is None else facts, f"{shown(folder)}, what is known of the model")
     name = told.name or revision_folder.parent.name.replace("__", "/") or "unknown"
     revision = told.revision or revision_folder.name or "unknown"
     identity = checked(_Identity, {"name": name, "revision": f"{revision}{experiment}"}, f"{shown(path)}, its folders")
@@ -293,17 +289,21 @@ def check_same_data(sources: Iterable[RankSource | ResultSource]) -> None:
             )
 
 
+def exists(path: Path) -> bool:
+    """Say whether there is a file or folder; no for names that none can have, and where nobody may look."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def check_exists(folder: Path) -> None:
     """Make sure that there is a file or folder.
 
     Raises:
         BeirHybridError: There is not.
     """
-    try:
-        there = folder.exists()
-    except (OSError, ValueError):  # no file can have such a name, or nobody may look
-        there = False
-    if not there:
+    if not exists(folder):
         raise BeirHybridError(f"there is no file or folder {shown(folder)}")
 
 
