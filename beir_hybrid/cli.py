@@ -6,18 +6,15 @@ Nothing heavy is imported here: MTEB, torch and the data modules are loaded by t
 from __future__ import annotations
 
 import io
-import json
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -30,9 +27,12 @@ from beir_hybrid.cli_quickstart import quickstart
 from beir_hybrid.cli_study import study
 from beir_hybrid.cli_train import train
 from beir_hybrid.errors import BeirHybridError, one_line
+from beir_hybrid.files import shown
 from beir_hybrid.settings import SETTINGS, setting_of
+from beir_hybrid.text_tables import text_table
 
-_SUBSET = re.compile(r"(?P<question>[a-z]{2})-(?P<pool>[a-z]{2}|multi)")
+if TYPE_CHECKING:
+    from beir_hybrid.leaderboard.sources import ResultSource
 
 
 def _needs_mteb(command: Callable[..., None]) -> Callable[..., None]:
@@ -153,7 +153,7 @@ def list_data() -> None:
         for data in DATA_SETS.values()
     ]
     rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.REVISION[:12], "none: generated"))
-    print(_table(rows, ("data set", "languages", "licence", "revision", "files")))
+    print(text_table(rows, ("data set", "languages", "licence", "revision", "files"), left=5))
 
 
 @data_app.command("fetch")
@@ -176,6 +176,7 @@ def scores(
 ) -> None:
     """Print the setting averages of results: plain means of the main score over the subsets of each setting."""
     results = [result for path in paths for result in _read_results(path)]
+    _print_missing(results)
     print(_settings_table(results))
     if languages:
         print()
@@ -197,92 +198,67 @@ def _folders(paths: Iterable[Path]) -> str:
     return ", ".join(f"{folders.count(folder)} files in {folder}" for folder in dict.fromkeys(folders))
 
 
-@dataclass(frozen=True)
-class TaskScores:
-    """The main scores of one model on one task.
-
-    Attributes:
-        model: Name of the model, from the folder its results are in.
-        revision: Its revision, from the folder too.
-        task: Name of the task; the split follows in brackets where it is not ``test``.
-        by_subset: Subset, e.g. ``en-de``, -> main score.
-    """
-
-    model: str
-    revision: str
-    task: str
-    by_subset: Mapping[str, float]
-
-    def of_setting(self, setting: str, question_language: str | None = None) -> list[float]:
-        """Return the scores of a setting, of all question languages or of one."""
-        return [
-            score
-            for subset, score in self.by_subset.items()
-            if setting_of(subset) == setting and question_language in (None, subset.split("-")[0])
-        ]
-
-
-def _read_results(path: Path) -> Iterator[TaskScores]:
-    """Yield the results of our tasks in a file, or in all files below a folder.
+def _read_results(path: Path) -> list[ResultSource]:
+    """Return the results of our tasks in a file, or in all files below a folder.
 
     Raises:
         BeirHybridError: There are none, or a file cannot be read.
     """
-    if path.is_dir():
-        # Predictions can be kept in the same folder, and are much larger.
-        files = sorted(file for file in path.rglob("*.json") if not file.name.endswith("_predictions.json"))
-    else:
-        files = [path]
-    results = [result for file in files for result in _read_result(file)]
+    from beir_hybrid.leaderboard.sources import find_results
+
+    results = [result for result in find_results(path) if result.by_setting]
     if not results:
-        raise BeirHybridError(f"{path}: no result of a BEIR-Hybrid task here; `mteb run --output-folder` writes them")
-    yield from results
+        raise BeirHybridError(
+            f"{shown(path)}: no result of a BEIR-Hybrid task here; `mteb run --output-folder` writes them"
+        )
+    return results
 
 
-def _read_result(file: Path) -> Iterator[TaskScores]:
-    """Yield the result of each split in a file, if all its subsets are pairs of a question language and a pool."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BeirHybridError(f"cannot read {file}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BeirHybridError(f"{file} is not a whole JSON file ({error}); run the evaluation again") from error
-    if not isinstance(content, dict) or "task_name" not in content or "scores" not in content:
-        return
-    for split, subsets in content["scores"].items():
-        by_subset = {entry["hf_subset"]: entry["main_score"] for entry in subsets}
-        if by_subset and all(map(_SUBSET.fullmatch, by_subset)):
-            task = content["task_name"] + ("" if split == "test" else f" ({split})")
-            revision_folder = file.resolve().parent
-            model = revision_folder.parent.name.replace("__", "/")
-            yield TaskScores(model, revision_folder.name, task, by_subset)
-
-
-def _settings_table(results: Sequence[TaskScores]) -> str:
+def _settings_table(results: Sequence[ResultSource]) -> str:
     rows = []
     for result in results:
-        by_setting = [result.of_setting(setting) for setting in SETTINGS]
+        by_setting = [_main_scores(result, setting) for setting in SETTINGS]
         counts = " / ".join(str(len(values)) for values in by_setting)
-        rows.append((result.model, result.revision[:20], result.task, *map(_mean, by_setting), counts))
-    return _table(rows, ("model", "revision", "task", *SETTINGS, "subsets"))
+        rows.append((*_names(result), *map(_mean, by_setting), counts))
+    return text_table(rows, ("model", "revision", "task", *SETTINGS, "subsets"), left=3)
 
 
-def _languages_table(results: Sequence[TaskScores]) -> str:
+def _languages_table(results: Sequence[ResultSource]) -> str:
     rows = []
     for result in results:
-        for language in dict.fromkeys(subset.split("-")[0] for subset in result.by_subset):
-            means = (_mean(result.of_setting(setting, language)) for setting in SETTINGS)
-            rows.append((result.model, result.revision[:20], result.task, language, *means))
-    return _table(rows, ("model", "revision", "task", "questions in", *SETTINGS))
+        for language in dict.fromkeys(subset.split("-")[0] for subset in result.scores):
+            means = (_mean(_main_scores(result, setting, language)) for setting in SETTINGS)
+            rows.append((*_names(result), language, *means))
+    return text_table(rows, ("model", "revision", "task", "questions in", *SETTINGS), left=4)
 
 
-def _mean(values: Sequence[float]) -> str:
-    return f"{fmean(values):.4f}" if values else "-"
+def _names(result: ResultSource) -> tuple[str, str, str]:
+    from beir_hybrid.leaderboard.sources import short_revision
+
+    return result.model, short_revision(result.revision), result.task
 
 
-def _table(rows: Sequence[tuple[str, ...]], headers: Sequence[str]) -> str:
-    from tabulate import tabulate
+def _main_scores(result: ResultSource, setting: str, question_language: str | None = None) -> list[float | None]:
+    """Return the main scores of a setting, of all question languages or of one; None for what is not a number."""
+    from beir_hybrid.leaderboard.sources import MAIN_SCORE
 
-    # Numbers come formatted: a revision of digits only must not be taken for one.
-    align = ["right" if header in SETTINGS else "left" for header in headers]
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)
+    return [
+        result.value(subset, MAIN_SCORE)
+        for subset in result.scores
+        if setting_of(subset) == setting and question_language in (None, subset.split("-")[0])
+    ]
+
+
+def _print_missing(results: Sequence[ResultSource]) -> None:
+    """Say which scores are missing: a mean over the others would be a figure of something else."""
+    from beir_hybrid.leaderboard.sources import MAIN_SCORE
+
+    for result in results:
+        missing = [subset for subset in result.scores if result.value(subset, MAIN_SCORE) is None]
+        if missing:
+            print(f"{result.file}: no main score of {', '.join(missing[:5])}; evaluate it again", file=sys.stderr)
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.4f}" if known and len(known) == len(values) else "-"

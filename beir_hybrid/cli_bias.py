@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, user_path
+from beir_hybrid.files import check_writable, shown, user_path
+from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BIAS_TASK = "LanguageBias"
+    from beir_hybrid.leaderboard.sources import ResultSource
 
-_COVERAGE = "_coverage"
+_ALL_QUESTIONS = "all"
+"""Subset of a bias task that holds the questions of all languages."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def bias(
         check_writable(plot.parent, hint="name another file with --plot")
     found = [one for path in paths for one in _read(path, weights)]
     if not found:
-        raise BeirHybridError(f"{paths[0]}: neither a rank table nor a result of a bias task is here")
+        raise BeirHybridError(f"{shown(paths[0])}: neither a rank table nor a result of a bias task is here")
     for task in dict.fromkeys(one.task for one in found):
         of_task = [one for one in found if one.task == task]
         print("\n".join([_table(of_task), *_notes(of_task)]))
@@ -93,14 +94,18 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
-    if not path.exists():
-        raise BeirHybridError(f"there is no file or folder {path}")
-    files = sorted([*path.rglob("*.parquet"), *path.rglob(f"*{BIAS_TASK}.json")]) if path.is_dir() else [path]
-    for file in files:
-        if file.suffix == ".json":
-            yield from _from_result(file)
-        else:
+    from beir_hybrid.leaderboard.sources import BIAS_SUFFIX, check_exists, find_results
+    from beir_hybrid.scoring.rank_table_checks import rank_tables_below
+
+    check_exists(path)
+    if path.suffix != ".json":
+        for file in rank_tables_below(path):
             yield _from_rank_table(file, weights)
+    if path.suffix == ".json" or path.is_dir():
+        for result in find_results(path, f"*{BIAS_SUFFIX}.json"):
+            if result.task.partition(" ")[0].endswith(BIAS_SUFFIX) and _ALL_QUESTIONS in result.scores:
+                task = result.task.replace(BIAS_SUFFIX, "")
+                yield ModelBias(result.model, task, _figures(result), _coverage(result), None)
 
 
 def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
@@ -120,28 +125,26 @@ def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
     )
 
 
-def _from_result(file: Path) -> Iterator[ModelBias]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        splits = content["scores"].values() if content["task_name"].endswith(BIAS_TASK) else []
-        means = [entry for entries in splits for entry in entries if entry["hf_subset"] == "all"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BeirHybridError(f"{file} is not an MTEB result ({type(error).__name__}: {error})") from error
-    model = file.resolve().parent.parent.name.replace("__", "/")
-    for entry in means:
-        coverage = {key.removesuffix(_COVERAGE): share for key, share in entry.items() if key.endswith(_COVERAGE)}
-        yield ModelBias(model, content["task_name"].removesuffix(BIAS_TASK), entry, coverage, None)
+def _figures(result: ResultSource) -> dict[str, float]:
+    """Return the means over all questions; NaN for a figure that this result lacks, as older ones do."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    values = {name: result.value(_ALL_QUESTIONS, name) for name in BIAS_FIGURES}
+    return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def _coverage(result: ResultSource) -> dict[str, float | None]:
+    """Return the share of the queries that have each figure; None where the result does not say it."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    return {name: result.value(_ALL_QUESTIONS, f"{name}_coverage") for name in BIAS_FIGURES}
 
 
 def _table(models: Sequence[ModelBias]) -> str:
-    from tabulate import tabulate
-
     from beir_hybrid.scoring.bias import BIAS_FIGURES
 
     rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in BIAS_FIGURES]
-    headers = (models[0].task, *(one.model for one in models))
-    align = ("left", *("right" for _ in models))
-    return tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align)
+    return text_table(rows, (models[0].task, *(one.model for one in models)), left=1)
 
 
 def _shown(figure: float) -> str:

@@ -11,7 +11,10 @@ import typer
 def leaderboard(
     ranks: Annotated[
         Path | None,
-        typer.Option("--ranks", help="Folder of rank tables. Default, without any input: where runs put them."),
+        typer.Option(
+            "--ranks",
+            help="Folder of rank tables. Default, without any input: where runs put them; old ones are left out.",
+        ),
     ] = None,
     results: Annotated[
         Path | None, typer.Option("--results", help="Folder of MTEB's results, shown without tests where no ranks are.")
@@ -53,9 +56,10 @@ def leaderboard(
     ranks, results, predictions, manifests, settings = (
         None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
     )
-    if ranks is None and results is None and predictions is None:
+    everything = ranks is None and results is None and predictions is None
+    if everything:
         ranks = home() / "ranks"
     shown = read_settings(settings) if settings is not None else Settings()
     shown = shown.with_options(baseline or (), common_questions)
-    inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests)
+    inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
     raise typer.Exit(run(inputs, shown, user_path(out, "--out "), check, quiet))

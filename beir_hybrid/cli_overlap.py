@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.files import atomic_path, check_writable, user_path
+from beir_hybrid.files import atomic_path, check_writable, shown, user_path
+from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.training.overlap import Example, Overlap, TrainingData
@@ -52,11 +53,12 @@ def overlap(
     above = [one for one in found if one.share > max_share]
     if report is not None:
         with atomic_path(report) as temporary:
-            temporary.write_text(_report(training, found, near, max_share), encoding="utf-8")
+            # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
+            temporary.write_bytes(_report(training, found, near, max_share).encode("utf-8", errors="replace"))
     if not quiet:
         for evaluation in dict.fromkeys(one.evaluation for one in found):
             _print_evaluation([one for one in found if one.evaluation == evaluation], training)
-        worst = [f"{one.evaluation} {one.language} {one.kind}s ({one.share:.2%})" for one in above]
+        worst = [f"{shown(one.evaluation)} {shown(one.language)} {one.kind}s ({one.share:.2%})" for one in above]
         print(f"Above {max_share:.2%}: {', '.join(worst) or 'none'}")
     if above:
         raise typer.Exit(1)
@@ -76,8 +78,6 @@ def _report(training: Sequence[TrainingData], found: Sequence[Overlap], near: fl
 
 
 def _print_evaluation(found: Sequence[Overlap], training: Sequence[TrainingData]) -> None:
-    from tabulate import tabulate
-
     matches = tuple(found[0].matches)
     rows = [
         (one.language, one.kind, one.texts, one.training_texts, *one.matches.values(), f"{one.share:.2%}")
@@ -86,9 +86,9 @@ def _print_evaluation(found: Sequence[Overlap], training: Sequence[TrainingData]
     total, counts = sum(one.texts for one in found), [sum(one.matches[name] for one in found) for name in matches]
     rows.append(("all", "", total, "", *counts, f"{sum(counts) / total:.2%}"))
     headers = ("language", "kind", "texts", "training texts", *matches, "share")
-    align = ("left", "left", *("right" for _ in headers[2:]))
-    print(f"{found[0].evaluation} against {', '.join(data.name for data in training)}, texts of the same language\n")
-    print(tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=align))
+    names = shown(", ".join(data.name for data in training), most=1000)
+    print(f"{shown(found[0].evaluation)} against {names}, texts of the same language\n")
+    print(text_table(rows, headers, left=2))
     print()
     examples = [example for one in found for example in one.examples]
     for example in examples:
@@ -101,11 +101,11 @@ def _describe(example: Example) -> str:
     known = example.training_text
     training = f"row {example.row} of its fingerprints" if known is None else _shortened(known)
     return (
-        f"{example.match} {example.similarity:.2f}  {example.id}: {_shortened(example.text)}\n"
-        f"    {example.source}: {training}"
+        f"{example.match} {example.similarity:.2f}  {shown(example.id)}: {_shortened(example.text)}\n"
+        f"    {shown(example.source)}: {training}"
     )
 
 
 def _shortened(text: str) -> str:
-    line = " ".join(text.split())
+    line = shown(" ".join(text.split()), most=len(text))
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."

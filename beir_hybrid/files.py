@@ -14,10 +14,12 @@ import logging
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import tomllib
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -164,29 +166,78 @@ def reading(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Iterat
 def read_text(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> str:
     """Return the text of a UTF-8 file, without the byte order mark that some editors write.
 
+    Ends of lines stay as they are.
+
     Raises:
-        BeirHybridError: Of the given kind: it cannot be read or is not UTF-8.
+        BeirHybridError: Of the given kind: it cannot be read, is no regular file or a huge one, or is not UTF-8.
+    """
+    check_regular(path, kind)
+    try:
+        with reading(path, kind):
+            return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise kind(f"{shown(path)}: byte {error.start} is not UTF-8; restore the file") from error
+
+
+_LARGEST = 1 << 30
+
+
+def check_regular(path: Path, kind: type[BeirHybridError] = BeirHybridError, largest: int | None = _LARGEST) -> None:
+    """Make sure that a path is a regular file: a device or a pipe may have no end.
+
+    Args:
+        path: The file.
+        kind: The error to raise.
+        largest: Bytes from which on a file is not read into memory; None for any.
+
+    Raises:
+        BeirHybridError: Of that kind: there is no such file, it is something else, or it is larger.
     """
     try:
         with reading(path, kind):
-            return path.read_text(encoding="utf-8-sig")
-    except ValueError as error:
-        raise kind(f"{shown(path)} is not a text in UTF-8: {first_line(error)}") from error
+            facts = path.stat()
+    except ValueError as error:  # a null byte in the name
+        raise kind(f"cannot read {shown(path)}: {first_line(error)}") from error
+    if not stat.S_ISREG(facts.st_mode):
+        what = "it is a folder" if stat.S_ISDIR(facts.st_mode) else "it is no regular file"
+        raise kind(f"cannot read {shown(path)}: {what}")
+    if largest is not None and facts.st_size > largest:
+        raise kind(f"cannot read {shown(path)}: it has {facts.st_size:,} bytes; up to {largest:,} are read")
 
 
 def read_json(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Any:
     """Return what a JSON file says.
 
     Raises:
-        BeirHybridError: Of the given kind: it cannot be read, or is not whole JSON.
+        BeirHybridError: Of the given kind: it cannot be read, is not whole JSON, or an object has a key twice.
     """
     text = read_text(path, kind)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=object_of)
     except RecursionError as error:
         raise kind(f"{shown(path)} is nested too deeply to be read") from error
     except ValueError as error:
         raise kind(f"{shown(path)} is not a whole JSON file: {first_line(error)}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a regular file's bytes as hexadecimal digits."""
+    check_regular(path, largest=None)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the object of a JSON file, whose keys must differ: an ``object_pairs_hook`` of the module json.
+
+    Raises:
+        ValueError: A key is there twice.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {shown(repr(twice))} is there twice")
+    return content
 
 
 def read_toml(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> dict[str, Any]:

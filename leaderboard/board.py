@@ -21,7 +21,7 @@ from beir_hybrid.leaderboard.captions import (
 )
 from beir_hybrid.leaderboard.columns import Column
 from beir_hybrid.leaderboard.comparisons import ColumnTests, against_baselines, compare_columns, one_order
-from beir_hybrid.leaderboard.measures import Figure, Measures, columns_of, measure
+from beir_hybrid.leaderboard.measures import Figure, Measures, columns_of, measure, not_numbers
 from beir_hybrid.leaderboard.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.settings import Settings, unique_key
@@ -119,6 +119,7 @@ def _measure(settings: Settings, rows: Sequence[Row], progress: bool) -> _Measur
     measures = {row.key: measure(row, columns, settings) for row in bar}
     labels = {row.key: row.entry.label for row in rows}
     notes = revision_notes(_data_revisions(rows))
+    notes += [note for row in rows for run in row.runs for note in not_numbers(run, columns)]
     for column in columns:
         figures = {key: found.figures[column.key] for key, found in measures.items() if column.key in found.figures}
         every = {subset for figure in figures.values() for subset in figure.subsets}

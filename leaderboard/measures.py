@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -16,7 +17,7 @@ from beir_hybrid.leaderboard.intervals import average_interval
 from beir_hybrid.leaderboard.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.rows import Row, Run
 from beir_hybrid.leaderboard.settings import Settings
-from beir_hybrid.leaderboard.sources import BIAS_SUFFIX
+from beir_hybrid.leaderboard.sources import BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.leaderboard.unit_scores import ColumnScores, column_scores
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
@@ -24,9 +25,6 @@ from beir_hybrid.settings import MULTI, SETTINGS, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
-
-MAIN_SCORE = "main_score"
-"""MTEB's key of a task's main score."""
 
 _ALL_QUESTIONS = "all"
 """Subset of a bias task that holds the questions of all languages."""
@@ -125,7 +123,6 @@ def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures
 
     Raises:
         RankTableError: Ranks are missing or cannot be scored.
-        DataError: A score of a result file is not a number.
         BeirHybridError: A column was evaluated for some seeds of the row only.
     """
     pair_columns = _pair_columns(columns)
@@ -173,27 +170,60 @@ def _as_ranked(column: Column) -> Column:
 
 
 def _result_scores(run: Run, column: Column) -> ResultScores | None:
-    """Return the figure of a column from MTEB's results; None if they do not hold it."""
-    if column.is_bias:
-        result = run.results.get(column.task + BIAS_SUFFIX)
-        if result is None or _ALL_QUESTIONS not in result.scores:
-            return None
-        subsets = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
-        key = f"{column.metric}_coverage"  # results of older versions lack it
-        coverage = result.value(_ALL_QUESTIONS, key) if key in result.scores[_ALL_QUESTIONS] else None
-        value = result.value(_ALL_QUESTIONS, column.metric) if is_covered(coverage) else math.nan
-        return ResultScores(value, {}, tuple(subsets), coverage)
-    result = run.results.get(column.task)
-    if result is None or not any(column.metric in entry for entry in result.scores.values()):
+    """Return the figure of a column from MTEB's results; None if they do not hold it, or not of every subset."""
+    result, subsets = _result_subsets(run, column)
+    if result is None or not subsets or _subset_without_score(result, subsets, column):
         return None
+    means = result.values(column.metric)
+    if column.is_bias:
+        names = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
+        coverage = _coverage(result, column)
+        return ResultScores(means[_ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
+    # A subset of a task without settings stands for a language.
+    of_column = {f"{subset}-{subset}" if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets}
+    return ResultScores(fmean(of_column.values()), of_column, tuple(sorted(of_column)))
+
+
+def _coverage(result: ResultSource, column: Column) -> float | None:
+    """Return the share of the queries that have a figure of language bias; None in results of older versions."""
+    return result.value(_ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
+
+
+def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list[str]]:
+    """Return the result that a column would be computed from, and the subsets of it that it would be the mean of."""
+    result = run.results.get(column.task + BIAS_SUFFIX if column.is_bias else column.task)
+    if result is None:
+        return None, []
+    if column.metric != MAIN_SCORE and not any(column.metric in entry for entry in result.scores.values()):
+        return result, []
+    if column.is_bias:
+        return result, [subset for subset in result.scores if subset == _ALL_QUESTIONS]
     if column.setting == WHOLE_TASK:
-        means = {f"{subset}-{subset}": result.value(subset, column.metric) for subset in result.scores}
-    elif result.by_setting:
-        subsets = [subset for subset in result.scores if setting_of(subset) == column.setting]
-        means = {subset: result.value(subset, column.metric) for subset in subsets}
-    else:
-        means = {}
-    return ResultScores(fmean(means.values()), means, tuple(sorted(means))) if means else None
+        return result, list(result.scores)
+    of_setting = result.by_setting
+    return result, [subset for subset in result.scores if of_setting and setting_of(subset) == column.setting]
+
+
+def _subset_without_score(result: ResultSource, subsets: Sequence[str], column: Column) -> str | None:
+    """Return the first subset whose score is missing or not a number, though enough of its queries have it."""
+    if column.is_bias and not is_covered(_coverage(result, column)):
+        return None
+    return next((subset for subset in subsets if result.value(subset, column.metric) is None), None)
+
+
+def not_numbers(run: Run, columns: Sequence[Column]) -> list[str]:
+    """Say which figures of a run's results are left out, because a score is missing or not a number."""
+    notes = []
+    for column in columns:
+        result, subsets = _result_subsets(run, column)
+        subset = None if result is None else _subset_without_score(result, subsets, column)
+        if result is not None and subset is not None and column.task not in run.ranks:
+            value = reprlib.repr(result.scores[subset].get(column.metric))
+            notes.append(
+                f"Left out: {run.model} in {column.key}: {column.metric} of the subset {subset} in {result.file} is "
+                f"{value}, not a number; evaluate it again."
+            )
+    return notes
 
 
 def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings) -> Figure:

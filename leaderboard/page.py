@@ -141,8 +141,12 @@ def coverage(cell: board_views.Entry) -> str:
 
 
 def web_address(url: str | None) -> str | None:
-    """Return an http(s) address as it is and None for anything else, such as ``javascript:``."""
-    return url if url and urlsplit(url).scheme in ("http", "https") else None
+    """Return an http(s) address as it is and None for anything else, such as ``javascript:`` or half an address."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:  # brackets of which one is missing, as in http://[x
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 
 def _source_hash(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beir_hybrid.files import as_folder
 from beir_hybrid.leaderboard import board_views
 from beir_hybrid.leaderboard.board_views import BiasPoints, Differences, Entry, LanguageMaps
 from beir_hybrid.leaderboard.settings import unique_key
@@ -65,13 +66,13 @@ def _figures(board: Board, legible: Callable[[str], str]) -> Iterator[tuple[str,
         return textwrap.fill(legible(board["rows"][key]["label"]), _LABEL_WIDTH)
 
     for maps in board_views.language_maps(board, "one_target"):
-        yield f"one-target-{maps.task}", _one_target_maps(maps, name_of)
+        yield as_folder(f"one-target-{maps.task}"), _one_target_maps(maps, name_of)
     taken: list[str] = []
     for differences in board_views.differences(board):
         taken.append(unique_key(f"differences-{differences.label}", taken))
         yield taken[-1], _differences(board, differences, name_of, legible)
     for task, plots in board_views.bias_points(board).items():
-        yield f"bias-{task}", _bias(plots, board_views.measured_rows(board), name_of, legible)
+        yield as_folder(f"bias-{task}"), _bias(plots, board_views.measured_rows(board), name_of, legible)
 
 
 def _one_target_maps(maps: LanguageMaps, name_of: _Names) -> Figure:

@@ -6,6 +6,7 @@ Such a task knows no parallel questions: every query is a unit of its own, and a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,39 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora.trec import Qrels, read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError, first_line
+from beir_hybrid.files import read_text, sha256_of, shown
 from beir_hybrid.leaderboard.columns import COLUMNS
-from beir_hybrid.leaderboard.sources import RankSource, files_below, relative_to, sha256_of
+from beir_hybrid.leaderboard.sources import PREDICTIONS_SUFFIX, RankSource, exists, files_below, relative_to
+from beir_hybrid.schemas import Language, Name, Open, TaskName, checked
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIX = "_predictions.json"
 DEFAULT_METRIC = "ndcg_at_10"
 """Metric of a task that mteb does not know; MTEB's main score of most retrieval tasks."""
+
+
+_NO_SCORES = "is not query id -> passage id -> score; run the evaluation again"
+_GRADE = re.compile(r"[+-]?[0-9]{1,5}")
+
+
+class _File(Open):
+    """What the name of a file of predictions says."""
+
+    task: TaskName
+
+
+class _Meta(Open):
+    """The model that a file of predictions begins with."""
+
+    model_name: Name
+    revision: Name | None
+
+
+class _Subset(Open):
+    """The name of a subset, which stands for a language."""
+
+    subset: Language
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,7 @@ def find_predictions(folder: Path, qrels: Sequence[str] = ()) -> list[RankSource
         BeirHybridError: There is no such folder.
     """
     own = {column.task for column in COLUMNS}
-    found = files_below(folder, f"*{SUFFIX}")
+    found = files_below(folder, f"*{PREDICTIONS_SUFFIX}")
     paths = [path for path in found if _task_of(path) not in own]
     if found and not paths:
         raise DataError(
@@ -72,13 +97,15 @@ def find_predictions(folder: Path, qrels: Sequence[str] = ()) -> list[RankSource
             "name its folder with --ranks"
         )
     tasks = list(dict.fromkeys(map(_task_of, paths)))
+    for path in paths:
+        checked(_File, {"task": _task_of(path)}, shown(path))
     files = _files_of_judgments(tasks, qrels)
     judgments = {task: read_judgments(files[task]) if task in files else _judgments_of_task(task) for task in tasks}
     return [_source(path, folder, judgments[_task_of(path)]) for path in paths]
 
 
 def _task_of(path: Path) -> str:
-    return path.name.removesuffix(SUFFIX)
+    return path.name.removesuffix(PREDICTIONS_SUFFIX)
 
 
 def _files_of_judgments(tasks: Sequence[str], qrels: Sequence[str]) -> dict[str, Path]:
@@ -104,8 +131,8 @@ def read_judgments(path: Path) -> Judgments:
     Raises:
         DataError: There are none, or a line is malformed.
     """
-    if not path.exists():
-        raise DataError(f"there is no file or folder of judgments {path}")
+    if not exists(path):
+        raise DataError(f"there is no file or folder of judgments {shown(path)}")
     if not path.is_dir():
         return Judgments(f"qrels-{sha256_of(path)[:12]}", None, {}, _read_qrels(path))
     by_split = sorted((path / "qrels").glob("*.tsv"))
@@ -114,7 +141,7 @@ def read_judgments(path: Path) -> Judgments:
         return Judgments(f"qrels-{sha256_of(test)[:12]}", test.stem, {}, _read_qrels(test))
     by_subset = sorted(path.glob("*.qrels"))
     if not by_subset:
-        raise DataError(f"{path} holds no judgments: neither qrels/<split>.tsv nor <subset>.qrels")
+        raise DataError(f"{shown(path)} holds no judgments: neither qrels/<split>.tsv nor <subset>.qrels")
     revision = "-".join(["qrels", *(sha256_of(file)[:12] for file in by_subset)])
     return Judgments(revision, None, {file.stem: _read_qrels(file) for file in by_subset})
 
@@ -122,21 +149,16 @@ def read_judgments(path: Path) -> Judgments:
 def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Read ``query 0 passage grade`` (TREC) or ``query passage grade`` below a heading (BEIR)."""
     qrels: dict[str, dict[str, int]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, DataError).splitlines(), 1):
         words = line.split("\t") if "\t" in line else line.split()
         if not line.strip() or (number == 1 and words[-1] == "score"):
             continue
-        try:
-            query_id, passage_id, grade = (words[0], words[2], words[3]) if len(words) == 4 else words
-            qrels.setdefault(query_id, {})[passage_id] = int(grade)
-        except ValueError as error:
-            raise DataError(
-                f"{path}, line {number}: {line[:60]!r} is not a judgment (query 0 passage grade)"
-            ) from error
+        where = f"{shown(path)}, line {number}: {shown(repr(line[:60]))}"
+        if len(words) not in (3, 4) or not _GRADE.fullmatch(words[-1]) or abs(int(words[-1])) >= 1 << 15:
+            raise DataError(f"{where} is not a judgment (query 0 passage grade)")
+        query_id, passage_id, grade = words[0], words[-2], int(words[-1])
+        if qrels.setdefault(query_id, {}).setdefault(passage_id, grade) != grade:
+            raise DataError(f"{where} judges a passage that has another grade above")
     return qrels
 
 
@@ -168,23 +190,24 @@ def _source(path: Path, folder: Path, judgments: Judgments) -> RankSource:
     from beir_hybrid.scoring.rank_table import TableInfo, build
 
     entries = read_predictions(path)
-    key, meta = next(entries, ("", None))
-    if key != "mteb_model_meta" or not isinstance(meta, dict):
-        raise DataError(f"{path} does not begin with its model; it is not a predictions file of MTEB")
+    key, facts = next(entries, ("", None))
+    if key != "mteb_model_meta" or not isinstance(facts, dict):
+        raise DataError(f"{shown(path)} does not begin with its model; it is not a predictions file of MTEB")
+    meta = checked(_Meta, facts, f"{shown(path)}, the model")
     chunks: list[dict[str, Any]] = []
     depth = 0
     for subset, results in _subsets(path, entries, judgments):
         qrels = judgments.of(subset)
         if qrels is None:
-            raise DataError(f"{path}: there are no judgments for the subset {subset}")
+            raise DataError(f"{shown(path)}: there are no judgments for the subset {subset}")
         chunks.append(_rows(path, subset, results, qrels, judgments.ignore_identical_ids))
-        depth = max([depth, *map(len, results.values())])
+        depth = max([depth, *(len(scores) for scores in results.values() if isinstance(scores, dict))])
     table = build(_task_of(path), chunks)
     info = TableInfo(
         task=_task_of(path),
         dataset_revision=judgments.revision,
-        model=str(meta.get("model_name")),
-        model_revision=str(meta.get("revision")),
+        model=meta.model_name,
+        model_revision=str(meta.revision),
         pool_sizes={subset: 0 for subset in sorted(set(table["query_language"].to_pylist()))},  # nobody counted them
         cut=depth,
     )
@@ -196,14 +219,28 @@ def _subsets(
 ) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
     """Yield each subset with the results of the judged split."""
     for subset, splits in entries:
+        checked(_Subset, {"subset": subset}, f"{shown(path)}")
         split = judgments.split
         if split is None:
             if len(splits) != 1:
-                raise DataError(f"{path}: {subset} has predictions of {len(splits)} splits; name a BEIR folder")
+                raise DataError(f"{shown(path)}: {subset} has predictions of {len(splits)} splits; name a BEIR folder")
             split = next(iter(splits))
         if split not in splits:
-            raise DataError(f"{path}: {subset} has no predictions of the split {split!r}")
+            raise DataError(f"{shown(path)}: {subset} has no predictions of the split {split!r}")
+        if not isinstance(splits[split], dict):
+            raise DataError(f"{shown(path)}: {subset} {_NO_SCORES}")
         yield subset, splits[split]
+
+
+def _check_scores(scores: Any, where: str, query_id: str) -> None:
+    if not isinstance(scores, dict) or not all(type(score) in (int, float) for score in scores.values()):
+        raise DataError(f"{where} {_NO_SCORES}")
+    try:
+        nowhere = any(math.isnan(score) for score in scores.values())
+    except OverflowError:  # a whole number of 400 digits
+        nowhere = True
+    if nowhere:
+        raise DataError(f"{where}: a score of query {shown(query_id)} is not a number, so it has no rank")
 
 
 def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_ids: bool) -> dict[str, Any]:
@@ -213,20 +250,17 @@ def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_
     from beir_hybrid.scoring.search import ranks_in_results
 
     judged = {query_id: qrels[query_id] for query_id in results if query_id in qrels}
-    if not judged:
-        raise DataError(f"{path}: no query of the subset {subset} has a judgment; are they of another data set?")
+    if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
+        what = "judged as relevant" if judged else "judged; are they of another data set?"
+        raise DataError(f"{shown(path)}: no query of the subset {subset} has a passage that was {what}")
+    for query_id in judged:
+        _check_scores(results[query_id], f"{shown(path)}: {subset}", query_id)
     if ignore_identical_ids:
         results = {
-            query_id: {passage_id: score for passage_id, score in scores.items() if passage_id != query_id}
-            for query_id, scores in results.items()
+            query_id: {passage_id: score for passage_id, score in results[query_id].items() if passage_id != query_id}
+            for query_id in judged
         }
-    try:
-        nowhere = [query_id for query_id in judged if any(map(math.isnan, results[query_id].values()))]
-        if nowhere:
-            raise DataError(f"{path}: {subset}: a score of query {nowhere[0]} is not a number, so it has no rank")
-        found = ranks_in_results(results, judged).found
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: {subset} is not query id -> passage id -> score; run the evaluation again") from error
+    found = ranks_in_results(results, judged).found
     passages = [passage for of_query in found.values() for passage in of_query]
     unit = [f"{subset}:{passage.query_id}" for passage in passages]
     unknown: pa.Array = pa.nulls(len(passages), pa.int32())

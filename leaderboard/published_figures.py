@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import read_toml
+from beir_hybrid.files import read_toml, shown
+from beir_hybrid.leaderboard.sources import LARGEST_SCORE
+from beir_hybrid.schemas import Known, Label, checked
 
-_TEXTS = ("label", "source", "url")
-_KEYS = (*_TEXTS, "base", "batching", "values")
+_Value = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE, allow_inf_nan=False)]
+
+
+class _Figure(Known):
+    """A table [[figure]]."""
+
+    label: Label
+    source: Label
+    url: Label
+    values: dict[Label, _Value]
+    base: Label | None = None
+    batching: Label | None = None
 
 
 @dataclass(frozen=True)
@@ -45,21 +58,12 @@ def read_published_figures(path: Path) -> list[PublishedFigures]:
     content = read_toml(path)
     entries = content.get("figure")
     if not isinstance(entries, list) or set(content) != {"figure"}:
-        raise BeirHybridError(f"{path} holds something else than [[figure]] entries")
-    return [_entry(f"{path}, [[figure]] {number}", entry) for number, entry in enumerate(entries, 1)]
+        raise BeirHybridError(f"{shown(path)} holds something else than [[figure]] entries")
+    return [_entry(f"{shown(path)}, [[figure]] {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
-def _entry(where: str, entry: Mapping[str, Any]) -> PublishedFigures:
-    unknown = [key for key in entry if key not in _KEYS]
-    if unknown:
-        raise BeirHybridError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
-    if not all(isinstance(entry.get(key), str) and entry[key] for key in _TEXTS):
-        raise BeirHybridError(f"{where} needs a {', a '.join(_TEXTS)}: every figure has its source")
-    values = entry.get("values")
-    if not isinstance(values, dict) or not values or not all(map(_is_number, values.values())):
-        raise BeirHybridError(f"{where} needs values: the key of a column and a number")
-    return PublishedFigures(**entry)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _entry(where: str, entry: object) -> PublishedFigures:
+    figure = checked(_Figure, entry, where, BeirHybridError)
+    if not (figure.label and figure.source and figure.url and figure.values):
+        raise BeirHybridError(f"{where} needs a label, a source, a url and values: every figure has its source")
+    return PublishedFigures(**figure.model_dump())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable
+from beir_hybrid.files import check_writable, shown
 from beir_hybrid.leaderboard.output import SUMS, check_replaceable, differences, replace_folder
 from beir_hybrid.leaderboard.settings import Settings, read_settings
 
@@ -39,6 +39,8 @@ class Inputs:
         predictions: Folder of MTEB's predictions.
         qrels: Judgments of the predictions: ``PATH`` or ``TASK=PATH``.
         manifests: Folder of files that say what models were trained on.
+        lenient: Whether rank tables that cannot be shown beside newer ones are left out, and a note says so; if not,
+            they are an error.
     """
 
     ranks: Path | None = None
@@ -46,6 +48,7 @@ class Inputs:
     predictions: Path | None = None
     qrels: tuple[str, ...] = ()
     manifests: Path | None = None
+    lenient: bool = False
 
 
 def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> dict[str, Any]:
@@ -61,20 +64,26 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     from beir_hybrid.leaderboard.sources import MODEL_META, check_same_data, find_rank_tables, find_results
     from beir_hybrid.leaderboard.training_data import TrainingFacts, find_training_data
 
-    ranks = find_rank_tables(inputs.ranks) if inputs.ranks else []
+    left_out: list[str] = []
+    ranks = find_rank_tables(inputs.ranks, left_out if inputs.lenient else None) if inputs.ranks else []
     ranks += find_predictions(inputs.predictions, inputs.qrels) if inputs.predictions else []
     results = find_results(inputs.results) if inputs.results else []
     if not ranks and not results:
-        folders = [str(folder) for folder in (inputs.ranks, inputs.results, inputs.predictions) if folder]
+        folders = [shown(folder) for folder in (inputs.ranks, inputs.results, inputs.predictions) if folder]
         raise BeirHybridError(
             f"there are no rank tables or results below {', '.join(folders)}; `mteb run` says where it writes them"
+            + "".join(f" ({note})" for note in left_out[:1])
         )
     rows = make_rows(settings, runs_of(ranks, results))
     check_same_data(table for row in rows for run in row.runs for table in run.ranks.values())
     found = find_training_data(inputs.results, MODEL_META) if inputs.results else []
     found += find_training_data(inputs.manifests) if inputs.manifests else []
     published = read_published_figures(settings.published_figures) if settings.published_figures else []
-    return build_board(settings, rows, TrainingFacts(found, settings.ask_mteb), published, progress)
+    board = build_board(settings, rows, TrainingFacts(found, settings.ask_mteb), published, progress)
+    notes = [*board["notes"], *left_out]
+    if not board["columns"]:
+        raise BeirHybridError(f"there is no figure to show. {notes[0] if notes else 'No query was evaluated.'}")
+    return {**board, "notes": notes}
 
 
 def write_files(board: Mapping[str, Any], folder: Path) -> None:
@@ -152,7 +161,7 @@ def run(inputs: Inputs, settings: Settings, out: Path, check: bool, quiet: bool)
             "open leaderboard.html or read leaderboard.md"
         )
         for note in board["notes"]:
-            print(note)
+            print(shown(note, most=2000))
     return 0
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.settings import NO_BASE, ModelEntry, Settings, unique_key
-from beir_hybrid.leaderboard.sources import RankSource, ResultSource
+from beir_hybrid.leaderboard.sources import RankSource, ResultSource, short_revision
 
 MARKS = "†‡§¶"
 """Marks of a significant gain over the first, the second, ... baseline."""
+
+_SHORTEST_REVISION = 7
+"""Letters of a revision from which on a part of it is understood, as Git does."""
+
+Source = TypeVar("Source", RankSource, ResultSource)
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,18 @@ class Run:
     results: Mapping[str, ResultSource]
 
     def matches(self, pattern: str) -> bool:
-        """Whether a pattern such as ``me/*`` or ``me/mine@main`` names this run."""
-        return fnmatchcase(self.model, pattern) or fnmatchcase(f"{self.model}@{self.revision}", pattern)
+        """Whether a pattern such as ``me/*``, ``me/mine@main`` or, shortened, ``me/mine@0123456`` names this run."""
+        if fnmatchcase(self.model, pattern) or fnmatchcase(f"{self.model}@{self.revision}", pattern):
+            return True
+        model, _, revision = pattern.rpartition("@")
+        (whole, *of_whole), (part, *of_part) = self.revision.split("/", 1), revision.split("/", 1)
+        shortened = len(part) >= _SHORTEST_REVISION and whole.startswith(part) and of_whole == of_part
+        return shortened and fnmatchcase(self.model, model)
+
+    @property
+    def short_name(self) -> str:
+        """Name and revision, shortened, as ``matches`` takes them."""
+        return f"{self.model}@{short_revision(self.revision)}"
 
 
 @dataclass(frozen=True)
@@ -78,25 +95,25 @@ def runs_of(ranks: Iterable[RankSource], results: Iterable[ResultSource]) -> lis
     """Put together what belongs to one model and revision, in the order of their names.
 
     Raises:
-        BeirHybridError: Two result files hold the same model, revision and task.
+        BeirHybridError: Two rank tables, predictions or results hold the same model, revision and task.
     """
-    found: dict[tuple[str, str], Run] = {}
+    of_ranks, of_results = _by_run(ranks), _by_run(results)
+    names = sorted({*of_ranks, *of_results})
+    return [Run(*name, of_ranks.get(name, {}), of_results.get(name, {})) for name in names]
 
-    def run_of(source: RankSource | ResultSource) -> Run:
-        return found.setdefault((source.model, source.revision), Run(source.model, source.revision, {}, {}))
 
-    for table in ranks:
-        run = run_of(table)
-        found[run.model, run.revision] = replace(run, ranks={**run.ranks, table.task: table})
-    for result in results:
-        run = run_of(result)
-        if result.task in run.results:
+def _by_run(sources: Iterable[Source]) -> dict[tuple[str, str], dict[str, Source]]:
+    """Return (model, revision) -> task -> source."""
+    found: dict[tuple[str, str], dict[str, Source]] = {}
+    for source in sources:
+        of_run = found.setdefault((source.model, source.revision), {})
+        first = of_run.setdefault(source.task, source)
+        if first is not source:
             raise BeirHybridError(
-                f"{run.results[result.task].file} and {result.file} both hold {result.task} of {run.model}, revision "
-                f"{run.revision}; remove one"
+                f"{first.file} and {source.file} both hold {source.task} of {source.model}, revision "
+                f"{source.revision}; remove one"
             )
-        found[run.model, run.revision] = replace(run, results={**run.results, result.task: result})
-    return [found[name] for name in sorted(found)]
+    return found
 
 
 def make_rows(settings: Settings, runs: Sequence[Run]) -> list[Row]:
@@ -126,9 +143,11 @@ def make_rows(settings: Settings, runs: Sequence[Run]) -> list[Row]:
 
 def _row_of_each(runs: Sequence[Run]) -> list[Row]:
     rows: list[Row] = []
-    names = [run.model for run in runs]
+    names = Counter(run.model for run in runs)
+    shortened = Counter(run.short_name for run in runs)
     for run in runs:
-        label = run.model if names.count(run.model) == 1 else f"{run.model} ({run.revision[:12]})"
+        revision = short_revision(run.revision) if shortened[run.short_name] == 1 else run.revision
+        label = run.model if names[run.model] == 1 else f"{run.model} ({revision})"
         key = unique_key(label, [row.key for row in rows])
         rows.append(Row(ModelEntry(key=key, label=label, models=(f"{run.model}@{run.revision}",)), (run,)))
     return rows
@@ -167,5 +186,5 @@ def _named(name: str, rows: Sequence[Row]) -> Row:
 
 
 def _names(runs: Sequence[Run], most: int = 10) -> str:
-    names = [f"{run.model}@{run.revision[:12]}" for run in runs]
+    names = [run.short_name for run in runs]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "none"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import read_toml
+from beir_hybrid.files import read_toml, shown
+from beir_hybrid.schemas import Known, Label, checked
 
 NO_BASE = "-"
 """Base encoder of rows for which none is named."""
@@ -18,31 +22,37 @@ NO_BASE = "-"
 UNITS = ("question", "article", "query")
 CORRECTIONS = ("holm", "benjamini-hochberg")
 
+_MOST_DRAWS = 1_000_000
+"""Sign flips and resamples beyond which nothing is gained but waiting."""
 
-_BOARD_KEYS: Mapping[str, type] = {
-    "title": str,
-    "alpha": float,
-    "confidence": float,
-    "unit": str,
-    "correction": str,
-    "flips": int,
-    "resamples": int,
-    "seed": int,
-    "published_figures": str,
-    "ask_mteb": bool,
-    "common_questions": bool,
-    "baselines": list,
-}
-_MODEL_KEYS: Mapping[str, type] = {
-    "key": str,
-    "label": str,
-    "models": list,
-    "base": str,
-    "batching": str,
-    "baseline": str,
-    "seen": list,
-}
-_IN_WORDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts", bool: "true or false"}
+
+class _Board(Known):
+    """The table [board]; what is not there has the default of ``Settings``."""
+
+    title: Label = ""
+    alpha: float = 0
+    confidence: float = 0
+    unit: str = ""
+    correction: str = ""
+    flips: int = 0
+    resamples: int = 0
+    seed: int = 0
+    published_figures: str = ""
+    ask_mteb: bool = True
+    common_questions: bool = False
+    baselines: list[str] = Field(default_factory=list)
+
+
+class _Model(Known):
+    """A table [[model]]."""
+
+    key: Label = ""
+    label: Label = ""
+    models: list[str] = Field(default_factory=list)
+    base: Label = ""
+    batching: Label = ""
+    baseline: Label = ""
+    seen: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -108,13 +118,14 @@ class Settings:
         for name in ("alpha", "confidence"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 < value < 1):
-                raise BeirHybridError(f"{name} = {value}: write a number between 0 and 1")
-        for name, least in (("flips", 100), ("resamples", 100), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise BeirHybridError(f"{name} = {getattr(self, name)}: write a whole number from {least}")
+                raise BeirHybridError(f"{name} = {value:g}: write a number between 0 and 1")
+        for name, least, most in (("flips", 100, _MOST_DRAWS), ("resamples", 100, _MOST_DRAWS), ("seed", 0, 2**63 - 1)):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise BeirHybridError(f"{name} = {reprlib.repr(value)}: write a whole number from {least} to {most:,}")
         for name, known in (("unit", UNITS), ("correction", CORRECTIONS)):
             if getattr(self, name) not in known:
-                raise BeirHybridError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
+                raise BeirHybridError(f"{name} = {reprlib.repr(getattr(self, name))}: choose one of {', '.join(known)}")
 
     def with_options(self, baselines: Iterable[str], common_questions: bool) -> Settings:
         """Return the settings with what a command line adds.
@@ -140,53 +151,36 @@ def read_settings(path: Path) -> Settings:
     try:
         for key, value in content.items():
             if key not in ("board", "model") or not isinstance(value, dict if key == "board" else list):
-                raise BeirHybridError(f"{key} is neither the table [board] nor one of the tables [[model]]")
-        board = dict(content.get("board", {}))
-        _check_keys("[board]", board, _BOARD_KEYS)
+                raise BeirHybridError(f"{shown(key)} is neither the table [board] nor one of the tables [[model]]")
+        board = checked(_Board, content.get("board", {}), "[board]", BeirHybridError).model_dump(exclude_unset=True)
         if "published_figures" in board:
             board["published_figures"] = path.parent / board["published_figures"]
         if "baselines" in board:
             board["baselines"] = tuple(board["baselines"])
         return Settings(**board, models=_entries(content.get("model", [])))
     except BeirHybridError as error:
-        raise BeirHybridError(f"{path}: {error}") from error
+        raise BeirHybridError(f"{shown(path)}: {error}") from error
 
 
 def _entries(tables: Sequence[Any]) -> tuple[ModelEntry, ...]:
     entries: list[ModelEntry] = []
     for number, table in enumerate(tables, 1):
         where = f"[[model]] {number}"
-        _check_keys(where, table, _MODEL_KEYS)
-        if not table.get("label") or not table.get("models"):
+        facts = checked(_Model, table, where, BeirHybridError).model_dump(exclude_unset=True)
+        if not facts.get("label") or not facts.get("models"):
             raise BeirHybridError(f"{where} needs a label and models, a list of model names")
-        facts = {**table, "models": tuple(table["models"])}
-        if "seen" in table:
-            facts["seen"] = frozenset(table["seen"])
-        facts["key"] = table.get("key") or unique_key(table["label"], [entry.key for entry in entries])
+        facts["models"] = tuple(facts["models"])
+        if "seen" in facts:
+            facts["seen"] = frozenset(facts["seen"])
+        facts["key"] = facts.get("key") or unique_key(facts["label"], [entry.key for entry in entries])
         if facts["key"] != slug(facts["key"]):
-            raise BeirHybridError(f"{where}: the key {facts['key']!r} may hold letters, digits, '-', '_' and '.' only")
+            raise BeirHybridError(
+                f"{where}: the key {shown(repr(facts['key']))} may hold letters, digits, '-', '_' and '.' only"
+            )
         if facts["key"] in {entry.key for entry in entries}:
             raise BeirHybridError(f"{where}: the key {facts['key']!r} is there twice")
         entries.append(ModelEntry(**facts))
     return tuple(entries)
-
-
-def _check_keys(where: str, table: Any, known: Mapping[str, type]) -> None:
-    if not isinstance(table, dict):
-        raise BeirHybridError(f"{where} is not a table of keys and values")
-    for key, value in table.items():
-        if key not in known:
-            raise BeirHybridError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
-        if not _is_a(value, known[key]):
-            raise BeirHybridError(f"{where}: {key} is {value!r}, not {_IN_WORDS[known[key]]}")
-
-
-def _is_a(value: Any, wanted: type) -> bool:
-    if isinstance(value, bool):  # which Python counts among the whole numbers
-        return wanted is bool
-    if wanted is list:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, int | float if wanted is float else wanted)
 
 
 def slug(text: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import as_folder, shown
 from beir_hybrid.leaderboard.regenerate import RANKS, SETTINGS_FILE
 from beir_hybrid.leaderboard.settings import Settings, read_settings
 from beir_hybrid.scoring import rank_table
@@ -42,12 +43,11 @@ def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
     runs = runs_of(find_rank_tables(source), [])
     wanted = [run for run in runs if any(run.matches(pattern) for pattern in patterns)]
     if not wanted:
-        raise BeirHybridError(f"no row of the settings names any of the {len(runs)} models below {source}")
+        raise BeirHybridError(f"no row of the settings names any of the {len(runs)} models below {shown(source)}")
     written = []
     for run in wanted:
         for ranks in run.ranks.values():
-            # The last parts of the path are those of rank_table.default_path.
-            path = target.joinpath(*rank_table.default_path(ranks.task, run.model, run.revision).parts[-3:])
+            path = target / as_folder(run.model) / as_folder(run.revision) / f"{as_folder(ranks.task)}.parquet"
             rank_table.write(path, _without_top_languages(ranks.read()), ranks.info, compact=True)
             written.append(path)
     return written

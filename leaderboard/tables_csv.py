@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,9 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def escape(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet takes for a formula, full-width signs and the like included."""
     line = one_line(text)
-    return f"'{line}" if line.startswith(_FORMULA) else line
+    return f"'{line}" if unicodedata.normalize("NFKC", line[:1]).startswith(_FORMULA) else line
 
 
 def main_csv(board: Board) -> str:

@@ -11,11 +11,17 @@ from beir_hybrid.leaderboard.table_contents import language_tables, main_table, 
 from beir_hybrid.leaderboard.tables import Board, Cell, Table, one_line
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#^!])")
+_LINKED = re.compile(r"(@|:(?=//)|www(?=\.))", re.IGNORECASE)
+"""Where GitHub would begin a link by itself: to a user, an address of mail, or a page."""
+
+_UNLINKED = "&#8203;"
+"""A space without width, which is not there for a reader but ends what GitHub would link."""
 
 
 def escape(text: str) -> str:
-    """Return a text that Markdown shows as it is, in a table cell, too."""
-    return _SPECIAL.sub(r"\\\1", html.escape(one_line(text), quote=False))
+    """Return a text that Markdown shows as it is, in a table cell, too, and links nothing in it."""
+    shown = _SPECIAL.sub(r"\\\1", html.escape(one_line(text), quote=False))
+    return _LINKED.sub(rf"\1{_UNLINKED}", shown)
 
 
 def markdown(board: Board) -> str:

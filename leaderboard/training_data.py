@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import DataError
-from beir_hybrid.leaderboard.sources import files_below, identity_of, read_json
+from beir_hybrid.files import read_json, shown
+from beir_hybrid.leaderboard.sources import files_below, identity_of
+from beir_hybrid.schemas import Name, Open, checked
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,19 @@ class TrainingData:
     complete: bool = True
 
 
+class _Part(Open):
+    """The base of a model, or a part of its training data; None where nobody knows the tasks."""
+
+    training_datasets: list[Name] | None
+
+
+class _Manifest(Open):
+    """What our training writes."""
+
+    base: _Part
+    data: list[_Part]
+
+
 def find_training_data(folder: Path, pattern: str = "*.json") -> list[TrainingData]:
     """Read what models were trained on: ``model_meta.json`` of MTEB and ``training_manifest.json`` of our training.
 
@@ -42,30 +57,24 @@ def find_training_data(folder: Path, pattern: str = "*.json") -> list[TrainingDa
     """
     found = []
     for path in files_below(folder, pattern):
-        content = read_json(path)
+        content = read_json(path, DataError)
         if not isinstance(content, dict) or not ("training_datasets" in content or "base" in content):
             continue
-        try:
-            datasets, complete = _datasets(content)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: training_datasets is not a list of task names") from error
+        datasets, complete = _datasets(content, shown(path))
         if datasets or complete:
-            model, revision = identity_of(path)
-            name, revision = content.get("name") or model, content.get("revision") or revision
-            found.append(TrainingData(str(name), str(revision), datasets, complete))
+            model, revision = identity_of(path, content)
+            found.append(TrainingData(model, revision, datasets, complete))
     return found
 
 
-def _datasets(content: Mapping[str, Any]) -> tuple[frozenset[str], bool]:
+def _datasets(content: Mapping[str, Any], where: str) -> tuple[frozenset[str], bool]:
     """Return the tasks that a file names, and whether these are all."""
     if "training_datasets" in content:
-        parts = [content["training_datasets"]]
+        parts = [checked(_Part, content, where).training_datasets]
     else:
-        parts = [content["base"]["training_datasets"], *(part["training_datasets"] for part in content["data"])]
-    names = [name for part in parts if part is not None for name in part]
-    if any(isinstance(part, str) for part in parts) or not all(isinstance(name, str) for name in names):
-        raise TypeError
-    return frozenset(names), None not in parts
+        manifest = checked(_Manifest, content, where)
+        parts = [part.training_datasets for part in (manifest.base, *manifest.data)]
+    return frozenset(name for part in parts if part is not None for name in part), None not in parts
 
 
 class TrainingFacts:

@@ -19,6 +19,7 @@ from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError, ModelError
+from beir_hybrid.files import check_writable, home
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of

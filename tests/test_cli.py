@@ -218,8 +218,8 @@ def test_scores_by_question_language(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot read {path}: No such file or directory"),
-        ('{"task_name": "XQuADR", "scores": {"te', "{path} is not a whole JSON file "),
+        (None, "there is no file or folder {path}"),
+        ('{"task_name": "XQuADR", "scores": {"te', "{path} is not a whole JSON file: "),
         ('{"task_name": "NFCorpus", "scores": {"test": [{"hf_subset": "default", "main_score": 1}]}}', "{path}: no "),
         ("[]", "{path}: no result of a BEIR-Hybrid task here"),
     ],

@@ -285,7 +285,7 @@ def test_one_question_only(tmp_path: Path) -> None:
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
-    assert refused(tmp_path) == f"there is no folder {tmp_path / 'ranks'}"
+    assert refused(tmp_path) == f"there is no file or folder {tmp_path / 'ranks'}"
     (tmp_path / "ranks").mkdir()
     assert refused(tmp_path).startswith(f"there are no rank tables or results below {tmp_path / 'ranks'}")
 

@@ -147,10 +147,16 @@ def test_a_rank_table_comes_before_the_result_of_the_same_run(tmp_path: Path) ->
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "0.5", True])
 def test_a_score_that_is_not_a_number(value: Any, tmp_path: Path) -> None:
-    write_result(tmp_path, "org/m", "SmallRetrieval", {"en": {"ndcg_at_10": value}})
+    write_result(tmp_path, "org/m", "SmallRetrieval", {"en": {"ndcg_at_10": value}, "de": {"ndcg_at_10": 0.5}})
+    note = "main_score of the subset en in org__m/abc123/SmallRetrieval.json is "
     message = refused(Inputs(results=tmp_path / "results"))
-    assert message.startswith("org__m/abc123/SmallRetrieval.json: main_score of the subset en is ")
-    assert message.endswith("not a number; evaluate it again")
+    assert message.startswith("there is no figure to show. Left out: org/m in SmallRetrieval/all/main_score: " + note)
+    write_result(tmp_path, "org/other", "SmallRetrieval", {"en": {"ndcg_at_10": 0.25}, "de": {"ndcg_at_10": 0.75}})
+    board = make_board(Inputs(results=tmp_path / "results"), SETTINGS)
+    assert board["rows"]["org__m"]["cells"] == {}
+    assert board["rows"]["org__other"]["cells"]["SmallRetrieval/all/main_score"]["value"] == 0.5
+    [left_out] = [one for one in board["notes"] if note in one]
+    assert left_out.endswith("not a number; evaluate it again.")
 
 
 def test_a_truncated_result(tmp_path: Path) -> None:

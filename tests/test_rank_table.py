@@ -30,7 +30,7 @@ INFO = TableInfo(
     dataset_revision="data-1",
     model="tests/model",
     model_revision="1",
-    pool_sizes={"en": 3, "de": 2},
+    pool_sizes={"en": 30, "de": 20, "zh": 10},
     versions={"mteb": "2.26"},
 )
 
@@ -56,8 +56,8 @@ def row(query_id: str, passage_id: str, *ranks: int | None, **fields: Any) -> Ro
     }
 
 
-def table_of(*rows: Row) -> pa.Table:
-    return build("Task", [{name: [one[name] for one in rows] for name in SCHEMA.names if name != "task"}])
+def table_of(*rows: Row, task: str = "Task") -> pa.Table:
+    return build(task, [{name: [one[name] for one in rows] for name in SCHEMA.names if name != "task"}])
 
 
 def rows_of(table: pa.Table) -> list[Row]:
@@ -118,7 +118,8 @@ def test_counted_ranks_of_a_whole_corpus(
     counted = list(count_corpus(table.corpus, table.embeddings, table.similarity))
     chunks = [rank_rows(one, table.corpus, whole_pool=whole) for one in counted]
     path = tmp_path_factory.mktemp("ranks") / "task.parquet"
-    store(path, build("Task", chunks), INFO)
+    pool_sizes = {language: len(part.passages) for language, part in table.corpus.languages.items()}
+    store(path, build("Task", chunks), replace(INFO, pool_sizes=pool_sizes))
     found = {(one["query_id"], one["passage_id"]): one for one in rows_of(read(path)[0])}
     in_language = [int(rank) for one in counted for rank in one.rank_in_language]
     in_pool = [int(rank) if whole else None for one in counted for rank in one.rank_in_pool]
@@ -134,7 +135,7 @@ def test_counted_ranks_of_a_whole_corpus(
 def test_equal_tables_are_equal_files(tmp_path: Path) -> None:
     first, second, third = (tmp_path / name / "task.parquet" for name in "abc")
     store(first, TABLE, INFO)
-    store(second, TABLE.take([3, 1, 2, 0]), replace(INFO, pool_sizes={"de": 2, "en": 3}))
+    store(second, TABLE.take([3, 1, 2, 0]), replace(INFO, pool_sizes={"zh": 10, "de": 20, "en": 30}))
     for some in ([2], [3, 1], [0, 1]):
         store(third, TABLE.take(some), INFO)
     assert first.read_bytes() == second.read_bytes() == third.read_bytes()
@@ -216,11 +217,11 @@ def test_merging_any_two_tables(
 
 def test_storing_adds_to_the_same_run_only(path: Path) -> None:
     first, second = table_of(ROWS[0]), table_of(ROWS[3])
-    store(path, first, replace(INFO, pool_sizes={"en": 3}, versions={"mteb": "2.26"}))
-    store(path, second, replace(INFO, pool_sizes={"de": 2}, versions={"mteb": "2.27"}))
+    store(path, first, replace(INFO, pool_sizes={"en": 30, "de": 20}, versions={"mteb": "2.26"}))
+    store(path, second, replace(INFO, pool_sizes={"zh": 10}, versions={"mteb": "2.27"}))
     table, info = read(path)
     assert rows_of(table) == [ROWS[0], ROWS[3]]
-    assert info == replace(INFO, pool_sizes={"en": 3, "de": 2}, versions={"mteb": "2.27"})
+    assert info == replace(INFO, versions={"mteb": "2.27"})
 
 
 def test_storing_adds_to_a_search_of_the_same_cut(path: Path) -> None:

@@ -7,7 +7,6 @@ Texts are taken as they are: offsets count code points of exactly these texts, s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 from beir_hybrid.corpora import sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
+from beir_hybrid.files import read_json
 
 
 class _Sentence(NamedTuple):
@@ -108,7 +108,7 @@ def _with_articles(part: LanguageCorpus, articles: Mapping[str, str], path: str,
 
 def _paragraphs(path: Path) -> Iterator[tuple[int, Any, str]]:
     """Yield each paragraph of a file with the number of its article and the words that say where it stands."""
-    for a, article in enumerate(_field(_load(path), "data", list, f"{path}")):
+    for a, article in enumerate(_field(read_json(path, DataError), "data", list, f"{path}")):
         for p, paragraph in enumerate(_field(article, "paragraphs", list, f"{path}: article {a}")):
             yield a, paragraph, f"{path}: article {a}, paragraph {p}"
 
@@ -143,23 +143,6 @@ def _relevance(question: Any, sentences: Sequence[_Sentence], first_row: int, wh
             raise DataError(f"{where}: its answer_start {start} lies outside every sentence of the paragraph")
         texts |= holding
     return {first_row + n: 1 for n, sentence in enumerate(sentences) if sentence.text in texts}
-
-
-def _load(path: Path) -> Any:
-    """Parse a JSON file; a byte order mark is allowed, anything else that is not JSON in UTF-8 is not."""
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; restore the file") from error
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}: not JSON at line {error.lineno}, column {error.colno} (character {error.pos}): {error.msg}; "
-            "is the file complete?"
-        ) from error
-    except (ValueError, RecursionError) as error:  # a number or a nesting beyond what Python reads
-        raise DataError(f"{path}: not JSON that can be read: {error}") from error
 
 
 def _field(holder: Any, key: str, kind: type, where: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from beir_hybrid.corpora import sources
 from beir_hybrid.errors import DataError
+from beir_hybrid.files import read_text
 
 NAME = "ntrex"
 
@@ -79,12 +80,7 @@ def _documents(path: Path) -> tuple[str, ...]:
 
 def _lines(path: Path) -> tuple[str, ...]:
     """Return the lines of a file, without their ends, which the published files write both ways."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8; restore the file") from error
+    text = read_text(path, DataError)
     # Not splitlines(), which also splits at characters that can stand inside a sentence.
     lines = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
     if not text.strip():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import atomic_path, check_regular, object_of, shown
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id -> passage id -> grade."""
@@ -96,14 +96,17 @@ def read_predictions(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: The file cannot be read or is not a JSON object.
     """
+    check_regular(path, DataError, largest=None)
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             yield from _entries(file)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {shown(path)}: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise DataError(f"{shown(path)} is nested too deeply to be read") from error
     except ValueError as error:
         raise DataError(
-            f"{path} is not a whole predictions file ({_brief(error)}); run the evaluation again"
+            f"{shown(path)} is not a whole predictions file ({_brief(error)}); run the evaluation again"
         ) from error
 
 
@@ -114,20 +117,25 @@ def _brief(error: ValueError) -> str:
 
 def _entries(file: IO[str]) -> Iterator[tuple[str, Any]]:
     """Yield key and value of a JSON object of objects, reading no further than each of them needs."""
-    decode = json.JSONDecoder().raw_decode
+    decode = json.JSONDecoder(object_pairs_hook=object_of).raw_decode
     text, first = file.read(_CHUNK), True
+    keys: set[str] = set()
     while first or not _END.fullmatch(text):
         start = _START.match(text)
         try:
             if start is None:
-                raise ValueError("an object by the name of a subset is missing")
+                raise json.JSONDecodeError("an object by the name of a subset is missing", "", 0)
             # The value is an object, which ends in a brace: a part of it is never taken for the whole.
             value, end = decode(text, start.end())
-        except ValueError:
+        except json.JSONDecodeError:
             more = file.read(max(_CHUNK, len(text)))
             if not more:
                 raise
             text += more
             continue
-        yield json.loads(start[1]), value
+        key = json.loads(start[1])
+        if key in keys:
+            raise ValueError(f"{shown(repr(key))} is there twice")
+        keys.add(key)
+        yield key, value
         text, first = text[end:], False

@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.corpora.trec import read_predictions
+from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import atomic_path
 from beir_hybrid.scoring.confidence import TOP_K
 from beir_hybrid.scoring.matrices import is_sparse, select_rows
@@ -119,13 +120,16 @@ def write_predictions(
     Raises:
         BeirHybridError: The old file is not MTEB's predictions format, or the file cannot be written.
     """
-    old = _read(path, model_meta)
+    kept = _other_splits(path, model_meta, split)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(f"{{{json.dumps(_META)}: {json.dumps(model_meta)}")
+        written = set()
         for subset, found in predictions:
-            _write_subset(file, subset, {**old.pop(subset, {}), split: found})
-        for subset, splits in old.items():
-            _write_subset(file, subset, splits)
+            _write_subset(file, subset, {**kept.get(subset, {}), split: found})
+            written.add(subset)
+        for subset, splits in _subsets(path) if kept else ():
+            if subset not in written:
+                _write_subset(file, subset, splits)
         file.write("}")
 
 
@@ -134,15 +138,23 @@ def _write_subset(file: IO[str], subset: str, splits: Mapping[str, Predictions])
     json.dump(splits, file)
 
 
-def _read(path: Path, model_meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return subset -> split -> predictions of a file, as far as they are of the same model."""
+def _other_splits(path: Path, model_meta: Mapping[str, Any], split: str) -> dict[str, dict[str, Any]]:
+    """Return the subsets of a file of the same model, each with its predictions of other splits than ``split``.
+
+    The file is read once, subset by subset, before anything is written: it must be whole.
+    """
     if not path.exists():
         return {}
+    entries = read_predictions(path)
     try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        same_model = old.pop(_META) == model_meta
-        if not all(isinstance(splits, dict) for splits in old.values()):
-            raise ValueError("a subset without splits")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        first = next(entries, None)
+        others = {subset: {name: splits[name] for name in splits if name != split} for subset, splits in entries}
+    except DataError as error:
         raise BeirHybridError(f"{path} is not a predictions file ({error}); move it away and run again") from error
-    return old if same_model else {}
+    if first is None or first[0] != _META:
+        raise BeirHybridError(f"{path} is not a predictions file (its model is missing); move it away and run again")
+    return others if first[1] == model_meta else {}
+
+
+def _subsets(path: Path) -> Iterator[tuple[str, Any]]:
+    return ((key, splits) for key, splits in read_predictions(path) if key != _META)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import as_folder, atomic_path, home, locked
+from beir_hybrid.scoring import rank_table_checks
 from beir_hybrid.scoring.identity import ModelState, same_state
 from beir_hybrid.settings import MULTI
 
@@ -204,7 +205,9 @@ def read(path: Path) -> tuple[pa.Table, TableInfo]:
     with _reading(path), path.open("rb") as file:
         table = pq.ParquetFile(file).read()
     info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
-    return _in_schema(path, table).replace_schema_metadata(None), info
+    table = _in_schema(path, table).replace_schema_metadata(None)
+    rank_table_checks.check(path, table, info)
+    return table, info
 
 
 @contextmanager
