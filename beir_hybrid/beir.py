@@ -104,7 +104,8 @@ class Evaluation:
         """Write the rank table, or enter its rows in the one of the same model and data that is there already.
 
         Args:
-            path: The Parquet file; where the MTEB task of this data set keeps it by default.
+            path: The Parquet file; by default, where the MTEB task of this data set keeps it, or beside it where that
+                holds ranks of another model, or of the model before it was trained.
 
         Returns:
             The file.
@@ -120,9 +121,10 @@ class Evaluation:
 
         if not self.info.model:
             raise RankTableError("a rank table needs the name of its model; give evaluate(..., model_name=...) one")
-        path = Path(path or rank_table.default_path(self.info.task, self.info.model, self.info.model_revision))
         same = partial(same_state, encode=self.encode)
-        if path.exists() and not rank_table.read_info(path).same_run(self.info, same):
+        if path is None:
+            path = rank_table.default_path(self.info.task, self.info.model, self.info.model_revision)
+        elif path.exists() and not rank_table.read_info(path).same_run(self.info, same):
             unknown = "" if self.info.is_named or self.info.state is not None else "; give evaluate(...) its revision="
             raise RankTableError(
                 f"{path} holds the ranks of another model, revision, data set or cut (top_k={self.info.cut} here), or "
