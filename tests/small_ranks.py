@@ -92,9 +92,9 @@ def write_ranks(
 
 
 def lose_ranks(path: Path, queries: int) -> None:
-    """Take the rank of one answer in the pool of all languages away from some queries of a table."""
+    """Take the rank of an answer in the pool of all languages away from some queries, question after question."""
     table, info = rank_table.read(path)
     frame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int32Dtype()}.get)
-    answers = frame.drop_duplicates("query_id").index[:queries]
+    answers = frame.sort_values("question_id", kind="stable").drop_duplicates("query_id").index[:queries]
     frame.loc[answers, ["rank_in_pool", "outranked_by_query_language"]] = None
     rank_table.write(path, pa.Table.from_pandas(frame, preserve_index=False), info)

@@ -132,7 +132,7 @@ def test_a_cell_without_a_figure_says_why():
     reason = lose_figure(board, "e5", column, 0.017)
     board["rows"]["e5-x-x"]["cells"][column]["coverage"] = 0.95
     text = page.render_page(board)
-    assert f'<td title="{reason}"><a href="#{column}:e5">{page.MISSING}</a></td>' in text
+    assert f'<td title="{reason}"><a href="#{column}%3Ae5">{page.MISSING}</a></td>' in text
     details = text[text.index(f'id="{column}:e5"') :]
     assert details[: details.index("</tr>")].endswith(f"<td>{reason}")
     assert "<td>95.0 % of the queries</tr>" in details and "<td>all queries</tr>" in details
