@@ -67,6 +67,8 @@ def load(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
         raise DataError(
             f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
         )
+    if name not in RETRIEVAL_CORPORA:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join(RETRIEVAL_CORPORA)}")
     if name == atlas.NAME:
         return atlas.read(languages)
     return lareqa.read(name, languages, progress)
