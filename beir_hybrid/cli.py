@@ -162,8 +162,13 @@ def fetch_data(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
 ) -> None:
     """Download the files of a data set, unless they are on this machine already."""
+    from beir_hybrid.corpora import atlas
     from beir_hybrid.corpora.sources import fetch
 
+    if name == atlas.NAME:
+        if not quiet:
+            print(f"{name}: generated where it is used, there is nothing to download")
+        return
     paths = fetch(name, progress=not quiet)
     if not quiet:
         print(f"{name}: {_folders(paths)}")

@@ -111,9 +111,11 @@ def check_writable(folder: Path, hint: str = HOME_HINT) -> None:
         BeirHybridError: It is a file, read-only, or on a full disk.
     """
     try:
-        place = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        target = Path(os.path.realpath(folder))
+        place = next(path for path in (target, *target.parents) if os.path.lexists(path))
         if not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{shown(place)} is a file")
+            what = "is a file" if place.is_file() else "is not a folder"
+            raise NotADirectoryError(errno.ENOTDIR, f"{shown(place)} {what}")
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(4096))
     except (OSError, ValueError) as error:

@@ -104,6 +104,10 @@ def register() -> Registered:
         except Exception as error:
             failed.append(part)
             _warn(f"its {part} are not registered: {type(error).__name__}: {error}")
+    try:
+        _survive_cut_results()
+    except Exception as error:
+        _warn(f"a result file that is cut ends the next run: {type(error).__name__}: {error}")
     return Registered(**added, failed=tuple(failed))
 
 
@@ -113,7 +117,6 @@ def _register_tasks() -> list[str]:
     from beir_hybrid.tasks import TASKS
 
     tasks = {task.metadata.name: task for task in TASKS}
-    _survive_cut_results(frozenset(tasks))
     added = _add_new("task", tasks, registry._TASKS_REGISTRY)
     if added:
         new = tuple(tasks[name] for name in added)
@@ -123,7 +126,7 @@ def _register_tasks() -> list[str]:
     return added
 
 
-def _survive_cut_results(tasks: frozenset[str]) -> None:
+def _survive_cut_results() -> None:
     """Let mteb compute a result of ours again whose file was cut, where it would end in a traceback.
 
     mteb writes result files in place, after each subset; a process that is killed meanwhile leaves a part.
@@ -139,7 +142,9 @@ def _survive_cut_results(tasks: frozenset[str]) -> None:
         try:
             return load(self, task_name, model_name, *args, **kwargs)
         except ValueError:
-            if task_name not in tasks:
+            from beir_hybrid.tasks import TASKS
+
+            if task_name not in [task.metadata.name for task in TASKS]:
                 raise
             revision = kwargs.get("model_revision", args[0] if args else None)
             experiment = {name: kwargs[name] for name in ("experiment_name",) if name in kwargs}

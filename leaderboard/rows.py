@@ -11,6 +11,7 @@ from typing import TypeVar
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.settings import NO_BASE, ModelEntry, Settings, unique_key
 from beir_hybrid.leaderboard.sources import RankSource, ResultSource, short_revision
+from beir_hybrid.scoring.rank_table import is_named
 
 MARKS = "†‡§¶"
 """Marks of a significant gain over the first, the second, ... baseline."""
@@ -98,6 +99,9 @@ def runs_of(ranks: Iterable[RankSource], results: Iterable[ResultSource]) -> lis
         BeirHybridError: Two rank tables, predictions or results hold the same model, revision and task.
     """
     of_ranks, of_results = _by_run(ranks), _by_run(results)
+    # MTEB's results do not say in which state a model was that has no name: they are not put beside ranks of one.
+    for name in [name for name in of_results if name in of_ranks and not is_named(*name)]:
+        of_results[name[0], f"{name[1]} (MTEB's results)"] = of_results.pop(name)
     names = sorted({*of_ranks, *of_results})
     return [Run(*name, of_ranks.get(name, {}), of_results.get(name, {})) for name in names]
 

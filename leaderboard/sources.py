@@ -268,9 +268,12 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
 
 
 def short_revision(revision: str) -> str:
-    """Return a revision as it is shown: 12 letters, and behind a slash the experiment."""
-    base, slash, experiment = revision.partition("/")
-    return f"{base[:12]}{slash}{experiment}"
+    """Return a revision as it is shown: 12 letters, behind a slash the experiment, and what tells states apart."""
+    from beir_hybrid.scoring.rank_table import STATE
+
+    label, state, digest = revision.partition(STATE)
+    base, slash, experiment = label.partition("/")
+    return f"{base[:12]}{slash}{experiment}{state}{digest}"
 
 
 def check_same_data(sources: Iterable[RankSource | ResultSource]) -> None:

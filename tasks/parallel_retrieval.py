@@ -44,7 +44,7 @@ class _Filing:
 
     Attributes:
         model: Name of the model.
-        revision: Its revision; MTEB's experiment follows behind a plus sign.
+        revision: Its revision; MTEB's experiment follows behind a slash.
         folder: The folder above ``ranks``; None for the default.
         state: The state of the model; None where nothing is known but its name.
         same: Compares the state of a table that is there with the state of the model now.
@@ -471,8 +471,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             )
             return ModelState(sample=Sample.of(texts, self._sample_encoder(model, split, encode_kwargs)(texts)))
         meta = model.mteb_model_meta
-        named = meta.name not in (None, rank_table.NO_NAME) and meta.revision not in (None, rank_table.NO_REVISION)
-        return None if named else ModelState(run=uuid4().hex)
+        return None if rank_table.is_named(meta.name, meta.revision) else ModelState(run=uuid4().hex)
 
     def _filing(
         self,
@@ -487,7 +486,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         if encode_kwargs.get("precision") is not None:  # MTEB files such results apart; the task is not told of it
             kwargs = {**(meta.experiment_kwargs or {}), "output_dtypes": str(encode_kwargs["precision"])}
             meta = meta.model_copy(update={"experiment_kwargs": kwargs})
-        revision = "+".join(filter(None, [meta.revision or rank_table.NO_REVISION, meta.experiment_name]))
+        revision = "/".join(filter(None, [meta.revision or rank_table.NO_REVISION, meta.experiment_name]))
         encode = self._sample_encoder(model, split, encode_kwargs) if isinstance(model, EncoderProtocol) else None
         same = partial(same_state, encode=encode)
         return _Filing(meta.name or rank_table.NO_NAME, revision, folder or self.ranks_folder, state, same)

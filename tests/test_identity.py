@@ -156,7 +156,7 @@ def test_a_precision_is_an_experiment_with_a_rank_table_of_its_own(
     evaluate(model, mteb.get_task("XQuADR", languages=["eng"]))
     evaluate(model, mteb.get_task("XQuADR", languages=["eng"]), precision="int8")
     revisions = {rank_table.read(path)[1].model_revision for path in tables(tmp_path)}
-    assert revisions == {"no_revision_available", "no_revision_available+output_dtypes_int8"}
+    assert revisions == {"no_revision_available", "no_revision_available/output_dtypes_int8"}
 
 
 class Breaks(Exception):

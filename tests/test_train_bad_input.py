@@ -299,9 +299,10 @@ class Killed(BaseException):
     """Stands for a kill: nothing catches it, and what cleans up is kept from it."""
 
 
-@pytest.mark.parametrize("tune", ["full", "head"])
-@pytest.mark.parametrize("exchange", [True, False], ids=["one step", "two renames"])
-@pytest.mark.parametrize("name", ["put_in_place", "os.rename", "shutil.rmtree"])
+@pytest.mark.parametrize(
+    ("name", "exchange", "tune"),
+    [("put_in_place", True, "head"), ("os.rename", False, "full"), ("shutil.rmtree", True, "full")],
+)
 def test_a_run_killed_where_folders_are_replaced_goes_on(
     name: str, exchange: bool, tune: str, command: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +347,27 @@ def test_a_folder_that_holds_only_empty_folders_is_unused(command: Callable[...,
     Path("out", "checkpoints").mkdir(parents=True)
     command()
     assert Path("out", "modules.json").exists()
+
+
+def test_what_somebody_puts_into_the_folder_of_a_run_stays(
+    command: Callable[..., None], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_run_steps", no_space)
+        refusal()
+    Path("out", "notes.txt").write_text("mine")
+    assert "is not empty" in refusal()
+    Path("out", "notes.txt").rename("notes.txt")
+    evaluate = training._evaluate_end
+
+    def evaluate_and_note(trainer: Any) -> None:
+        evaluate(trainer)
+        Path("notes.txt").rename(Path("out", "notes.txt"))
+
+    monkeypatch.setattr(training, "_evaluate_end", evaluate_and_note)
+    command()
+    assert Path("out", "modules.json").exists()
+    assert Path("out", "notes.txt").read_text() == "mine"
 
 
 def test_a_second_training_into_the_same_folder_is_one_line(refusal: Callable[..., str]) -> None:

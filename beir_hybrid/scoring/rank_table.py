@@ -86,7 +86,7 @@ class TableInfo:
         task: Name of the MTEB task.
         dataset_revision: Commit or content hash of the data.
         model: Name of the model: a label.
-        model_revision: Revision of the model, a label too; the experiment follows behind a plus sign.
+        model_revision: Revision of the model, a label too; MTEB's experiment follows behind a slash.
         pool_sizes: Language -> passages in its pool.
         cut: Results that a search returned for each query; None where every passage was ranked.
         format_version: Version of this layout.
@@ -107,12 +107,12 @@ class TableInfo:
     @property
     def is_named(self) -> bool:
         """Whether name and revision name a model at all, instead of saying that there is no name."""
-        return self.model not in ("", NO_NAME) and NO_REVISION not in self.model_revision.split("+")
+        return is_named(self.model, self.model_revision)
 
     @property
     def label(self) -> tuple[str, str]:
         """Name and revision as the model says them, without what tells its states apart."""
-        return self.model, self.model_revision.partition(_STATE)[0]
+        return self.model, self.model_revision.partition(STATE)[0]
 
     def same_run(self, other: TableInfo, same: SameState = same_state) -> bool:
         """Whether two tables hold ranks of the same model on the same data, so that they can be put together.
@@ -150,12 +150,17 @@ class TableInfo:
         return cls(**known)
 
 
+def is_named(model: str | None, revision: str | None) -> bool:
+    """Whether name and revision name a model at all, instead of saying that it has none."""
+    return bool(model and revision) and model != NO_NAME and not str(revision).startswith(NO_REVISION)
+
+
 SameState = Callable[[ModelState | None, ModelState | None], bool]
 """Says of the state that a table was made with, and that of the model now, whether they are the same."""
 
 
 _DIGITS = 8
-_STATE = "+state-"
+STATE = "+state-"
 """Stands between the revision and the digest of the state, where several states of a model bear one revision."""
 
 
@@ -363,11 +368,11 @@ def _place(path: Path, info: TableInfo, same: SameState) -> tuple[Path, TableInf
     """Choose the folder of a table: the usual one, or one beside it where that holds another model, state or cut."""
     if _fits_into(path, info, same):
         return path, info
-    for folder in sorted(path.parent.parent.glob(f"{escape(path.parent.name)}{_STATE}*")):
+    for folder in sorted(path.parent.parent.glob(f"{escape(path.parent.name)}{STATE}*")):
         if _fits_into(folder / path.name, info, same):
-            return folder / path.name, replace(info, model_revision=info.label[1] + _STATE + folder.name[-_DIGITS:])
+            return folder / path.name, replace(info, model_revision=info.label[1] + STATE + folder.name[-_DIGITS:])
     state = info.state.digest if info.state is not None else ""
-    suffix = _STATE + hashlib.sha256(f"{state} {info.cut} {info.label}".encode()).hexdigest()[:_DIGITS]
+    suffix = STATE + hashlib.sha256(f"{state} {info.cut} {info.label}".encode()).hexdigest()[:_DIGITS]
     folder = path.parent.with_name(path.parent.name + suffix)
     return folder / path.name, replace(info, model_revision=info.label[1] + suffix)
 

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import first_line
-from beir_hybrid.files import check_writable, is_about, locked, put_in_place, recover_folder, shown, temporary_folder
+from beir_hybrid.files import (
+    check_writable,
+    is_about,
+    locked,
+    put_in_place,
+    recover_folder,
+    shown,
+    temporary_folder,
+    user_path,
+)
 from beir_hybrid.training.recipe import TrainingError
 
 CHECKPOINTS = "checkpoints"
@@ -35,7 +44,7 @@ class RunFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(os.path.realpath(root.expanduser()))  # a link is followed, and not replaced
+        self.root = Path(os.path.realpath(user_path(root)))  # a link is followed, and not replaced
 
     @contextmanager
     def reserved(self, mine: bool = True) -> Iterator[None]:
@@ -78,7 +87,7 @@ class RunFolder:
         """
         if self.root.exists() and not self.root.is_dir():
             raise TrainingError(f"--output {shown(self.root)} is a file")
-        if self.begun and self.last_checkpoint() is None:
+        if self.begun and self.last_checkpoint() is None and not self._foreign():
             return
         if any(not path.is_dir() for path in self.root.rglob("*")):
             hint = "go on with --resume, or " if self.begun else ""
@@ -172,12 +181,23 @@ class RunFolder:
             for name in _LOGS:
                 if (self.checkpoints / name).is_dir():
                     shutil.copytree(self.checkpoints / name, complete / name)
+            for path in self._foreign():
+                place = complete / path.name
+                if path.is_dir() and not place.exists():
+                    shutil.copytree(path, place, symlinks=True)
+                elif not place.exists():
+                    shutil.copy2(path, place, follow_symlinks=False)
             put_in_place(complete, self.root)
+
+    def _foreign(self) -> list[Path]:
+        """Return what somebody else has put into the folder of a run."""
+        return [path for path in self.root.iterdir() if path.name not in (CHECKPOINTS, RUN_FILE)]
 
     def is_about(self, error: OSError) -> bool:
         """Whether an error of the file system is about what the run writes, or a full disk."""
         unfinished = str(self.root.with_name(f".{self.root.name}."))
-        return is_about(error, self.root) or str(error.filename).startswith(unfinished)
+        copying = isinstance(error, shutil.Error)  # of copytree, which names no file
+        return copying or is_about(error, self.root) or str(error.filename).startswith(unfinished)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
