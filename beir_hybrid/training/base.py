@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from beir_hybrid.encoders import e5_q4, ours
 from beir_hybrid.encoders.model_files import DENSE, check
@@ -88,8 +88,7 @@ def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:
     from sentence_transformers.base.modules import InputModule, Router
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    modules: list[Any] = list(model.modules())
-    for module in modules:
+    for module in model.modules():
         if isinstance(module, StaticEmbedding):
             module.tokenizer.enable_truncation(max_length)
         elif isinstance(module, InputModule) and not isinstance(module, Router):
@@ -97,7 +96,7 @@ def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:
             if limit is not None and max_length > limit:
                 raise ModelError(f"--max-length {max_length}: {name} takes texts of up to {limit} tokens")
             try:
-                module.max_seq_length = max_length
+                cast(Any, module).max_seq_length = max_length
             except AttributeError as error:
                 raise ModelError(f"--max-length {max_length}: {name} does not cut texts; leave it out") from error
 

@@ -1,0 +1,327 @@
+"""Whether all that runs on a GPU is right there, and how fast: `python -m benchmarks.gpu_check`, under five minutes.
+
+It makes its own data, of XQuAD-R's size. Four checks: the ranks that the GPU counts are those of the CPU; what counting
+takes beside the bare product and beside a copy of the device's memory; training steps in bf16; and a run that broke off
+on the CPU, finished on the GPU. The outcome is printed as JSON; the exit code is 1 if a check failed, 2 without a GPU.
+`--device cpu --size small` tries the script itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.counting import CountedRanks
+from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
+
+LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
+SIZES = {"xquad-r": (1190, 13_014, 384), "small": (20, 330, 16)}
+"""Name -> questions of each language, passages of all languages, dimensions."""
+
+LARGEST_INTEGER = 3
+"""Of the vectors whose products float32 holds exactly, whatever the order of the additions."""
+
+
+def synthetic(n_questions: int, n_passages: int) -> ParallelCorpus:
+    """Make up a corpus: the n-th question has one right answer in each language."""
+    parts = {}
+    for language, rows in zip(LANGUAGES, np.array_split(np.arange(n_passages), len(LANGUAGES)), strict=True):
+        names = tuple(f"q{n}" for n in range(n_questions))
+        parts[language] = LanguageCorpus(
+            language=language,
+            question_ids=names,
+            questions=names,
+            articles=names,
+            passage_ids=tuple(f"{language}:{n}" for n in range(len(rows))),
+            passages=tuple(f"passage {n}" for n in range(len(rows))),
+            relevance={name: {n % len(rows): 1} for n, name in enumerate(names)},
+        )
+    return ParallelCorpus("synthetic", "1", parts)
+
+
+def vectors(corpus: ParallelCorpus, dimensions: int, exact: bool) -> Embeddings:
+    """Make up embeddings, a tenth of the passages copies of others, on the CPU.
+
+    Args:
+        corpus: The texts.
+        dimensions: Of each embedding.
+        exact: Small integers, whose products are exact and often equal, or unit vectors.
+    """
+    random = np.random.default_rng(0)
+
+    def draw(n: int) -> torch.Tensor:
+        shape = (n, dimensions)
+        if exact:
+            rows = random.integers(-LARGEST_INTEGER, LARGEST_INTEGER + 1, shape).astype(np.float32)
+        else:
+            rows = random.standard_normal(shape, dtype=np.float32)
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        rows[: n // 10] = rows[n - n // 10 :]
+        return torch.from_numpy(rows)
+
+    return Embeddings(
+        {language: draw(len(part.questions)) for language, part in corpus.languages.items()},
+        {language: draw(len(part.passages)) for language, part in corpus.languages.items()},
+    )
+
+
+def dot(questions: torch.Tensor, passages: torch.Tensor) -> torch.Tensor:
+    """Return the products of two matrices."""
+    return questions @ passages.T
+
+
+def on(device: str, embeddings: Embeddings) -> Embeddings:
+    """Return embeddings on a device."""
+    move = {name: {code: rows.to(device) for code, rows in part.items()} for name, part in vars(embeddings).items()}
+    return Embeddings(**move)
+
+
+def check_ranks(corpus: ParallelCorpus, dimensions: int, device: str) -> dict[str, Any]:
+    """Compare the ranks of the device with those of the CPU.
+
+    Returns:
+        ``passed``: those of exact products are the same, ties and all; of unit vectors, whose products each device
+        rounds in its own way, the share of ranks that differ and the largest difference.
+    """
+    outcome: dict[str, Any] = {}
+    for exact in (True, False):
+        embeddings = vectors(corpus, dimensions, exact)
+        here, there = (_ranks(count_corpus(corpus, on(name, embeddings), dot)) for name in ("cpu", device))
+        if exact:
+            outcome |= {"ranks": int(here.size), "passed": bool((here == there).all())}
+        else:
+            outcome["rounding"] = {
+                "share_that_differs": float((here != there).mean()),
+                "largest_difference": int(np.abs(here - there).max()),
+            }
+    return outcome
+
+
+def _ranks(counted: Any) -> np.ndarray:
+    return np.concatenate([np.stack([ranks.rank_in_language, ranks.rank_in_pool]) for ranks in counted], axis=1)
+
+
+def time_counting(corpus: ParallelCorpus, dimensions: int, device: str) -> dict[str, Any]:
+    """Time the counting pass, the bare products of the same blocks, and a copy of the device's memory."""
+    embeddings = on(device, vectors(corpus, dimensions, exact=False))
+    block = torch.zeros(1_000_000 if len(corpus.languages["en"].questions) < 100 else 64_000_000, device=device)
+
+    def products() -> None:
+        for questions in embeddings.questions.values():
+            for passages in embeddings.passages.values():
+                dot(questions, passages)
+
+    seconds = {
+        "counting": _seconds(lambda: list(count_corpus(corpus, embeddings, dot)), device),
+        "bare_products": _seconds(products, device),
+        "copy": _seconds(block.clone, device),
+    }
+    return {
+        "seconds": seconds,
+        "counting_by_products": seconds["counting"] / seconds["bare_products"],
+        "copy_gigabytes_a_second": 2 * block.nbytes / 1e9 / seconds["copy"],
+        "passed": True,
+    }
+
+
+def _seconds(act: Callable[[], object], device: str) -> float:
+    """Return the shortest of three times; a first run warms up."""
+    times = []
+    for _ in range(4):
+        _wait(device)
+        start = time.perf_counter()
+        act()
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def train(size: str, device: str) -> dict[str, Any]:
+    """Take training steps in bf16 with an encoder of random weights; ``passed`` if losses and weights stay finite."""
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import PrinterCallback
+
+    from beir_hybrid.training import HybridTrainer, load_pairs
+    from beir_hybrid.training.recipe import make_recipe
+    from beir_hybrid.training.run_trainer import settings_of_recipe
+
+    pairs = load_pairs("atlas", languages=["en", "de"], progress=False)
+    small = size == "small"
+    recipe = make_recipe(data=("atlas",), steps=2 if small else 20, batch_size=4 if small else 64, precision="bf16")
+    model = _encoder(pairs, *((1, 16) if small else (6, 384))).to(device)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SentenceTransformerTrainingArguments(
+            folder,
+            **{**settings_of_recipe(recipe), "logging_steps": 1, "use_cpu": device == "cpu"},
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = HybridTrainer(model=model, args=arguments, train_dataset=pairs)
+        trainer.remove_callback(PrinterCallback)  # standard output is for the outcome
+        start = time.perf_counter()
+        trainer.train()
+        _wait(device)
+    seconds = time.perf_counter() - start
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    finite = all(map(math.isfinite, losses)) and all(bool(w.isfinite().all()) for w in model.parameters())
+    return {"steps": len(losses), "seconds": seconds, "last_loss": losses[-1], "passed": finite}
+
+
+def _encoder(pairs: Mapping[str, Any], layers: int, width: int) -> Any:
+    """Make a SentenceTransformer of random weights that knows the words of the pairs."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    texts = [text for rows in pairs.values() for column in ("question", "answer") for text in rows[column]]
+    names = ["[PAD]", "[UNK]", *sorted({word for text in texts for word in text.split()})]
+    words = Tokenizer(WordLevel({word: n for n, word in enumerate(names)}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(names),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=width,
+    )
+    with tempfile.TemporaryDirectory() as parts:
+        BertModel(config).save_pretrained(parts)
+        PreTrainedTokenizerFast(
+            tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
+        ).save_pretrained(parts)
+        return SentenceTransformer(modules=[Transformer(parts), Pooling(width)], device="cpu")
+
+
+class Interrupted(Exception):
+    """Ends a run in the middle."""
+
+
+class Table:
+    """An encoder that looks embeddings up, and may break off.
+
+    Args:
+        corpus: The texts.
+        embeddings: Their embeddings.
+        breaks_off_after: Calls after which it is interrupted; never by default.
+    """
+
+    def __init__(self, corpus: ParallelCorpus, embeddings: Embeddings, breaks_off_after: float = math.inf) -> None:
+        from mteb.models import ModelMeta
+
+        self.mteb_model_meta = ModelMeta.create_empty({"name": "benchmarks/table", "revision": "1"})
+        self.left = breaks_off_after
+        self.rows: dict[str, torch.Tensor] = {}
+        for language, part in corpus.languages.items():
+            self.rows |= dict(zip(part.query_ids, embeddings.questions[language], strict=True))
+            self.rows |= dict(zip(part.passage_ids, embeddings.passages[language], strict=True))
+
+    def encode(self, inputs: Any, **_: Any) -> np.ndarray:
+        """Return a row for each text."""
+        if not self.left:
+            raise Interrupted
+        self.left -= 1
+        return torch.stack([self.rows[name] for name in inputs.dataset["id"]]).numpy()
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        """Return the products."""
+        return dot(torch.as_tensor(embeddings1), torch.as_tensor(embeddings2))
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        """Return the products of pairs."""
+        return (torch.as_tensor(embeddings1) * torch.as_tensor(embeddings2)).sum(1)
+
+
+def resume(size: str) -> dict[str, Any]:
+    """Break off a run on the CPU, finish it on the GPU if there is one, and compare with an undisturbed one."""
+    n_questions, n_passages, dimensions = SIZES[size]
+    corpus = synthetic(max(2, n_questions // 20), n_passages)
+    embeddings = vectors(corpus, dimensions, exact=True)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = 3 * len(LANGUAGES)  # questions, relevant passages, and the chunks of a third of the languages
+        with patch("beir_hybrid.scoring.encode.torch.cuda.is_available", return_value=False):
+            broke_off = False
+            try:
+                _chunked(corpus, Table(corpus, embeddings, runs), Path(folder) / "broken")
+            except Interrupted:
+                broke_off = True
+        found = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "broken")
+        expected = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "whole")
+    equal = all((found[code].outranked == expected[code].outranked).all() for code in expected)
+    return {"broke_off": broke_off, "passed": broke_off and equal}
+
+
+def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
+    from mteb.timing import TimingStack
+
+    from beir_hybrid.scoring.checkpoints import Checkpoint
+    from beir_hybrid.tasks import MIRACLCLFull
+
+    return ChunkedRun(
+        model=model,
+        corpus=corpus,
+        query_languages=LANGUAGES,
+        passage_languages=LANGUAGES,
+        chunk_size=max(10, len(corpus.languages["en"].passages) // 4),
+        checkpoint=Checkpoint({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
+        task_metadata=MIRACLCLFull.metadata,
+        hf_split="dev",
+        encode_kwargs={"batch_size": 1024, "show_progress_bar": False},
+        timer=TimingStack(),
+    ).count()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the checks, print the outcome as JSON, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Check and time what runs on a GPU.")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, or cpu; default: %(default)s")
+    parser.add_argument("--size", choices=SIZES, default="xquad-r", help="size of the data; default: %(default)s")
+    options = parser.parse_args(arguments)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        print("error: torch finds no GPU here; --device cpu --size small tries the script itself", file=sys.stderr)
+        return 2
+    n_questions, n_passages, dimensions = SIZES[options.size]
+    corpus = synthetic(n_questions, n_passages)
+    start = time.perf_counter()
+    outcome: dict[str, Any] = {
+        "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else options.device,
+        "torch": torch.__version__,
+        "questions": n_questions * len(LANGUAGES),
+        "passages": n_passages,
+        "dimensions": dimensions,
+        "ranks": check_ranks(corpus, dimensions, options.device),
+        "counting": time_counting(corpus, dimensions, options.device),
+        "training": train(options.size, options.device),
+        "checkpoint": resume(options.size),
+    }
+    outcome["seconds"] = time.perf_counter() - start
+    outcome["passed"] = all(part["passed"] for part in outcome.values() if isinstance(part, dict))
+    print(json.dumps(outcome, indent=1))
+    return 0 if outcome["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
