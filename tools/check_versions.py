@@ -74,7 +74,7 @@ def run_tests(environment: Path) -> int:
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     files = [f"tests/test_{name}.py" for name in QUICK]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    command = [python, "-m", "pytest", "-q", "-m", "not real_data", *files]
+    command: list[str | Path] = [python, "-m", "pytest", "-q", "-m", "not real_data", *files]
     return subprocess.run(command, cwd=REPOSITORY, env=offline, check=False).returncode
 
 
