@@ -61,9 +61,15 @@ class _Filing:
 class _Search:
     """A run of a model that searches: what its ranks are filed under, what it says it is, and the rows so far."""
 
+    model: MTEBModels
+    timer: TimingStack
     filing: _Filing
     model_types: Sequence[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_of(self, model: MTEBModels, timer: TimingStack) -> bool:
+        """Whether a call belongs to the same `mteb.evaluate`, all whose calls bring the same timer."""
+        return self.model is model and self.timer is timer
 
 
 class AbsTaskParallelRetrieval(AbsTaskRetrieval):
@@ -160,7 +166,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         super().unload_data()
         self.metadata = metadata  # MTEB restores the published one, but the data will be read from the same folder
         self.parallel_corpus = None
-        self._unclaimed, self._unclaimed_of = {}, None
+        self._unclaimed, self._unclaimed_of, self._search = {}, None, None
 
     def evaluate(
         self,
@@ -185,7 +191,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         self.load_data(num_proc=num_proc, timer=timer)
         wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         if not self._is_counted(model, wanted):
-            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder)
+            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder, timer)
             return super().evaluate(
                 model,
                 split,
@@ -388,7 +394,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             filing = self._filing(model, split, encode_kwargs, prediction_folder, run.state)
             self._store_rows(rows, filing, cut=None, evaluated=self._evaluated(run.counted))
         else:
-            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder)
+            self._search = self._begin_search(model, split, encode_kwargs, prediction_folder, timer)
             super().evaluate(
                 model,
                 split,
@@ -448,13 +454,19 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         pools = [*self._languages()[1], *([MULTI] if self._has_whole_pool() else [])]
         return [(language, pool) for language in counted for pool in pools]
 
-    def _begin_search(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs, folder: Path | None) -> _Search:
-        """Begin a run of a model that MTEB's own search runs, subset by subset."""
-        filing = self._filing(model, split, encode_kwargs, folder, self._state_of_search(model, split, encode_kwargs))
+    def _begin_search(
+        self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs, folder: Path | None, timer: TimingStack
+    ) -> _Search:
+        """Begin a run of a model that MTEB's own search runs, or go on with it: MTEB calls once a subset."""
+        if self._search is not None and self._search.is_of(model, timer):
+            state = self._search.filing.state
+        else:
+            state = self._state_of_search(model, split, encode_kwargs)
         meta = model.mteb_model_meta
         # "dense" unless set: only what was set says anything.
         model_types = (meta.model_type or ()) if "model_type" in meta.model_fields_set else ()
-        return _Search(filing, model_types)
+        filing = self._filing(model, split, encode_kwargs, folder, state)
+        return _Search(model, timer, filing, model_types)
 
     def _state_of_search(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs) -> ModelState | None:
         """Tell a model that searches from others: by its content, its embeddings, its name, or as this one run."""

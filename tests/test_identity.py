@@ -34,7 +34,7 @@ from beir_hybrid.tasks import MIRACLCL, XQuADR, XQuADRLanguageBias
 from tests.helpers import property_test
 from tests.mteb_models import CountingEncoder, meta_of, vector_of
 from tests.test_miracl import use as use_small_miracl
-from tests.test_xquad_r import use_small_data
+from tests.test_xquad_r import SearchThatEncodes, use_small_data
 
 Scores = dict[str, dict[str, Any]]
 
@@ -357,3 +357,18 @@ def test_models_of_one_name_and_revision_but_other_vectors(tmp_path: Path, xquad
     assert sorted("".join(sorted(set(languages))) for languages in stored) == ["de", "deen"], (
         "the first model's English run completes its table, by a sample of its German"
     )
+
+
+def test_a_search_without_a_name_is_one_run_in_all_its_subsets_and_another_the_next_time(
+    tmp_path: Path, xquad: Path
+) -> None:
+    search = SearchThatEncodes(CountingEncoder())
+    search.mteb_model_meta = meta_of("any", revision="1").model_copy(
+        update={"name": "no_model_name/available", "revision": "no_revision_available"}
+    )
+    evaluate(search, mteb.get_task("XQuADR", languages=["eng", "deu"]))
+    [path] = tables(tmp_path)
+    first = path.read_bytes()
+    assert len(rank_table.evaluated_pairs(rank_table.read(path)[0].to_pandas())) == 4
+    evaluate(search, mteb.get_task("XQuADR", languages=["spa"]))
+    assert path.read_bytes() == first and len(tables(tmp_path)) == 2
