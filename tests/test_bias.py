@@ -280,7 +280,8 @@ def test_nine_queries_in_ten_make_a_figure(returned: int, mean: float) -> None:
     np.testing.assert_equal(mean_bias(figures)["rank_distance"], mean)
 
 
-def test_coverage_is_never_rounded_up() -> None:
+def test_coverage_is_not_rounded_up_to_enough_or_all() -> None:
+    assert coverage_text(0.0169) == "1.7 % of the queries have one, 90 % are needed"
     assert coverage_text(0.89999) == "89.9 % of the queries have one, 90 % are needed"
     assert coverage_text(0.99999) == "99.9 % of the queries"
     assert coverage_text(0.9) == "90.0 % of the queries"

@@ -163,9 +163,14 @@ def is_covered(coverage: float | None) -> bool:
 
 
 def coverage_text(coverage: float) -> str:
-    """Say how many queries have a figure, and how many have to where they are too few; never rounded up."""
-    share = f"{math.floor(1000 * coverage + 1e-9) / 10:.1f} % of the queries"
-    return share if is_covered(coverage) else f"{share} have one, {100 * MIN_COVERAGE:g} % are needed"
+    """Say how many queries have a figure, and how many have to where they are too few.
+
+    Args:
+        coverage: Share of the queries, less than 1; it is not rounded up to what would be enough, nor to all.
+    """
+    enough = is_covered(coverage)
+    share = f"{min(100 * coverage, 99.9 if enough else 100 * MIN_COVERAGE - 0.1):.1f} % of the queries"
+    return share if enough else f"{share} have one, {100 * MIN_COVERAGE:g} % are needed"
 
 
 def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
