@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import wait
 from pathlib import Path
 
 from beir_hybrid.encoders.e5_q4 import no_progress_bars
@@ -88,8 +87,8 @@ def _work_together(study: Study, out: Path, jobs: int, quiet: bool) -> None:
             worker.start()
         plan = make_plan(study, out)
         with tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None) as bar:
-            while alive := [worker.sentinel for worker in workers if worker.is_alive()]:
-                wait(alive, _WAIT_SECONDS)
+            while alive := [worker for worker in workers if worker.is_alive()]:
+                alive[0].join(_WAIT_SECONDS)  # one that has ended would not be waited for
                 bar.update(plan.done() - bar.n)
                 _check(workers)
         _check(workers)
