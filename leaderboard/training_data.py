@@ -11,7 +11,8 @@ from typing import Any
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import read_json, shown
 from beir_hybrid.leaderboard.sources import files_below, identity_of
-from beir_hybrid.schemas import Name, Open, checked
+from beir_hybrid.schemas import checked
+from beir_hybrid.training.manifest import Origin, Origins
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,6 @@ class TrainingData:
     revision: str
     datasets: frozenset[str]
     complete: bool = True
-
-
-class _Part(Open):
-    """The base of a model, or a part of its training data; None where nobody knows the tasks."""
-
-    training_datasets: list[Name] | None
-
-
-class _Manifest(Open):
-    """What our training writes."""
-
-    base: _Part
-    data: list[_Part]
 
 
 def find_training_data(folder: Path, pattern: str = "*.json") -> list[TrainingData]:
@@ -70,9 +58,9 @@ def find_training_data(folder: Path, pattern: str = "*.json") -> list[TrainingDa
 def _datasets(content: Mapping[str, Any], where: str) -> tuple[frozenset[str], bool]:
     """Return the tasks that a file names, and whether these are all."""
     if "training_datasets" in content:
-        parts = [checked(_Part, content, where).training_datasets]
+        parts = [checked(Origin, content, where).training_datasets]
     else:
-        manifest = checked(_Manifest, content, where)
+        manifest = checked(Origins, content, where)
         parts = [part.training_datasets for part in (manifest.base, *manifest.data)]
     return frozenset(name for part in parts if part is not None for name in part), None not in parts
 

@@ -67,7 +67,7 @@ def test_a_damaged_manifest_is_one_line(spoil: Any, message: str, tmp_path: Path
         read_manifest(tmp_path)
     assert FILE_NAME in str(error.value) and "\n" not in str(error.value)
     file.write_text("{")
-    with pytest.raises(BeirHybridError, match="not a whole training manifest"):
+    with pytest.raises(BeirHybridError, match="not a whole JSON file"):
         read_manifest(tmp_path)
 
 

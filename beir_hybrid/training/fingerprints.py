@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import atomic_path, check_regular
 
 if TYPE_CHECKING:
     from beir_hybrid.training.pairs import ParallelPairs
@@ -160,17 +160,21 @@ class Fingerprints:
         Raises:
             BeirHybridError: The file is missing, truncated, or holds no fingerprints of this format.
         """
+        if not path.exists():
+            raise BeirHybridError(f"there are no fingerprints {path}")
+        check_regular(path, largest=None)
         try:
             with path.open("rb") as file:
                 table = pq.ParquetFile(file).read()
-        except FileNotFoundError as error:
-            raise BeirHybridError(f"there are no fingerprints {path}") from error
         except (OSError, ValueError, pa.ArrowException) as error:
             raise BeirHybridError(f"{path} is truncated or not a Parquet file; copy it again") from error
         described = (table.schema.metadata or {}).get(_METADATA_KEY)
         if described is None or not table.schema.equals(SCHEMA):
             raise BeirHybridError(f"{path} holds no fingerprints of training texts")
-        version = json.loads(described)["format_version"]
+        try:
+            version = json.loads(described)["format_version"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BeirHybridError(f"{path} holds no fingerprints of training texts") from error
         if version != FORMAT_VERSION:
             raise BeirHybridError(f"{path} has format {version}; this version reads {FORMAT_VERSION}")
         return cls(table.replace_schema_metadata(None))

@@ -14,12 +14,26 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import atomic_path
+from beir_hybrid.errors import BeirHybridError, first_line
+from beir_hybrid.files import atomic_path, read_json, shown
+from beir_hybrid.schemas import Name, Open, checked
 
 FILE_NAME = "training_manifest.json"
 SCHEMA_VERSION = 1
 _PACKAGES = ("accelerate", "beir-hybrid", "datasets", "numpy", "sentence-transformers", "torch", "transformers")
+
+
+class Origin(Open):
+    """The base of a model, or a part of its training data: the MTEB tasks it holds, None where nobody knows them."""
+
+    training_datasets: list[Name] | None
+
+
+class Origins(Open):
+    """What a manifest says of where a model comes from."""
+
+    base: Origin
+    data: list[Origin]
 
 
 @dataclass(frozen=True)
@@ -80,19 +94,17 @@ def read_manifest(folder: Path) -> TrainingManifest | None:
         BeirHybridError: The file is damaged or of another version.
     """
     path = folder / FILE_NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise BeirHybridError(
-                f"{path} has schema version {content['schema_version']}; this version reads {SCHEMA_VERSION}"
-            )
-        manifest = TrainingManifest(**content)
-        manifest.known_training_datasets  # noqa: B018  (fails here rather than later)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BeirHybridError(f"{path} is not a whole training manifest ({type(error).__name__}: {error})") from error
-    return manifest
+    content = read_json(path)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        raise BeirHybridError(f"{shown(path)} has schema version {version}; this version reads {SCHEMA_VERSION}")
+    checked(Origins, content, f"{shown(path)} is not a whole training manifest", BeirHybridError)
+    try:
+        return TrainingManifest(**content)
+    except TypeError as error:  # a field is missing or unknown
+        raise BeirHybridError(f"{shown(path)} is not a whole training manifest ({shown(first_line(error))})") from error
 
 
 @cache

@@ -163,7 +163,7 @@ def read_training(name: str, progress: bool = True) -> TrainingData:
 def _read_checkpoint(name: str, folder: Path, manifest: TrainingManifest) -> TrainingData:
     try:
         file, expected = folder / Path(manifest.fingerprints["file"]).name, manifest.fingerprints["sha256"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BeirHybridError(
             f"{folder / MANIFEST}: the field 'fingerprints' does not name a file and its SHA-256"
         ) from error
