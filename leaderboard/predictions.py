@@ -203,13 +203,15 @@ def _source(path: Path, folder: Path, judgments: Judgments) -> RankSource:
         chunks.append(_rows(path, subset, results, qrels, judgments.ignore_identical_ids))
         depth = max([depth, *(len(scores) for scores in results.values() if isinstance(scores, dict))])
     table = build(_task_of(path), chunks)
+    subsets = sorted(set(table["query_language"].to_pylist()))
     info = TableInfo(
         task=_task_of(path),
         dataset_revision=judgments.revision,
         model=meta.model_name,
         model_revision=str(meta.revision),
-        pool_sizes={subset: 0 for subset in sorted(set(table["query_language"].to_pylist()))},  # nobody counted them
+        pool_sizes=dict.fromkeys(subsets, 0),  # nobody counted them
         cut=depth,
+        evaluated={subset: [subset] for subset in subsets},
     )
     return RankSource(relative_to(folder, path), sha256_of(path), info, lambda: table, judgments.metric)
 
@@ -247,7 +249,7 @@ def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_
     """Rank the relevant passages of the queries that were answered, as columns of the rank table."""
     import pyarrow as pa
 
-    from beir_hybrid.scoring.search import ranks_in_results
+    from beir_hybrid.scoring.search import ranks_in_results, returned
 
     judged = {query_id: qrels[query_id] for query_id in results if query_id in qrels}
     if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
@@ -260,7 +262,7 @@ def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_
             query_id: {passage_id: score for passage_id, score in results[query_id].items() if passage_id != query_id}
             for query_id in judged
         }
-    found = ranks_in_results(results, judged).found
+    found = ranks_in_results(returned(results), judged).found
     passages = [passage for of_query in found.values() for passage in of_query]
     unit = [f"{subset}:{passage.query_id}" for passage in passages]
     unknown: pa.Array = pa.nulls(len(passages), pa.int32())

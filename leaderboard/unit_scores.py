@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -157,13 +157,13 @@ def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -
     frame = table.to_pandas() if asked else pd.DataFrame()
     found: dict[str, ColumnScores] = {}
     for setting in dict.fromkeys(column.setting for column in asked):
-        ranks = _ranks_of(setting, frame, info.task)
+        ranks = _ranks_of(setting, frame, info)
         if ranks.empty:
             continue
         of_setting = [column for column in asked if column.setting == setting]
         scores = _retrieval_scores(ranks, [column.metric for column in of_setting if not column.is_bias])
         if any(column.is_bias for column in of_setting):
-            scores |= _bias_scores(frame, ranks, info.pool_sizes)
+            scores |= _bias_scores(frame, ranks, info)
         for column in of_setting:
             name = f"{info.model} ({info.model_revision}), {column.key}"
             found[column.key] = ColumnScores(name, info.dataset_revision, scores[column.metric], column.is_bias)
@@ -174,22 +174,21 @@ def _is_known(column: Column) -> bool:
     return column.is_bias or _RETRIEVAL_METRIC.fullmatch(column.metric) is not None
 
 
-def _ranks_of(setting: str, frame: pd.DataFrame, task: str) -> pd.DataFrame:
+def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFrame:
     """Give the ranks that the subsets of a setting look at: the rows of ``frame`` with their ``subset`` and ``rank``.
 
-    A subset counts as evaluated if ranks are known in it: a search that does not return a relevant passage leaves a
-    null, too.
+    Of a subset that was evaluated all queries are there, also those of which nothing was returned.
     """
     if setting == "multilingual":
-        rows = frame[rank_table.ranked_in_pool(frame)]
-        if task in JUDGED_IN_OWN_LANGUAGE:
+        rows = frame[rank_table.ranked_in_pool(frame, info)]
+        if info.task in JUDGED_IN_OWN_LANGUAGE:
             rows = rows[rows["passage_language"] == rows["query_language"]]
         return rows.assign(subset=rows["query_language"] + f"-{MULTI}", rank=rows["rank_in_pool"])
     same = frame["query_language"] == frame["passage_language"]
     rows = frame[same if setting == "monolingual" else ~same]
     subset = rows["query_language"] + "-" + rows["passage_language"]
-    evaluated = rows["rank_in_language"].notna().groupby(subset).transform("any")
-    return rows.assign(subset=subset, rank=rows["rank_in_language"])[evaluated]
+    evaluated = [f"{language}-{pool}" for language, pool in rank_table.evaluated_pairs(frame, info)]
+    return rows.assign(subset=subset, rank=rows["rank_in_language"])[subset.isin(evaluated)]
 
 
 def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -210,8 +209,10 @@ def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, 
     return {metric: queries.assign(score=values[metric]) for metric in metrics}
 
 
-def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> dict[str, pd.DataFrame]:
+def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, info: TableInfo) -> dict[str, pd.DataFrame]:
     """Compute the bias figures of every query; NaN where it has none."""
-    figures = query_bias(frame.loc[ranks.index], pool_sizes)
+    rows = frame.loc[ranks.index]
+    # A language of which nothing was returned has no figure either.
+    figures = query_bias(rows[rank_table.ranked_in_pool(rows)], info.pool_sizes)
     queries = ranks.drop_duplicates("query_id")[_IDS].set_index("query_id")
     return {metric: queries.assign(score=figures[metric]).reset_index() for metric in BIAS_METRICS}

@@ -141,7 +141,7 @@ def test_equal_tables_are_equal_files(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes() == third.read_bytes()
     store(first, TABLE, INFO)
     assert first.read_bytes() == second.read_bytes()
-    write(second, read(first)[0], INFO)
+    write(second, *read(first))
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -221,7 +221,7 @@ def test_storing_adds_to_the_same_run_only(path: Path) -> None:
     store(path, second, replace(INFO, pool_sizes={"zh": 10}, versions={"mteb": "2.27"}))
     table, info = read(path)
     assert rows_of(table) == [ROWS[0], ROWS[3]]
-    assert info == replace(INFO, versions={"mteb": "2.27"})
+    assert info == replace(INFO, versions={"mteb": "2.27"}, evaluated={"en": ["de", "multi"]})
 
 
 def test_storing_adds_to_a_search_of_the_same_cut(path: Path) -> None:
@@ -245,7 +245,7 @@ def test_storing_leaves_another_run_alone(path: Path, change: dict[str, Any]) ->
     assert store(path, TABLE, INFO) == path
     other = replace(INFO, versions={"mteb": "2.27"}, **change)
     beside = store(path, table_of(ROWS[3], task=other.task), other)
-    assert rows_of(read(path)[0]) == ROWS and read(path)[1] == INFO
+    assert rows_of(read(path)[0]) == ROWS and replace(read(path)[1], evaluated=None) == INFO
     assert rows_of(read(beside)[0]) == [ROWS[3]]
     assert read(beside)[1].label == other.label
     assert store(path, table_of(ROWS[0], task=other.task), other) == beside, (
@@ -254,12 +254,22 @@ def test_storing_leaves_another_run_alone(path: Path, change: dict[str, Any]) ->
     assert read(beside)[0].num_rows == 2
 
 
+def test_a_pair_of_which_nothing_was_returned_was_evaluated_all_the_same(path: Path) -> None:
+    nothing = table_of(row("en:q1", "de:9", None, None, None))
+    store(path, nothing, INFO, [("en", "de")])
+    store(path, table_of(row("en:q1", "en:1", 2, None, None)), INFO, [("en", "en")])
+    table, info = read(path)
+    assert info.evaluated == {"en": ["de", "en"]}
+    assert rank_table.evaluated_pairs(table.to_pandas(), info) == {("en", "de"), ("en", "en")}
+    assert rank_table.evaluated_pairs(table.to_pandas()) == {("en", "en")}, "what a table of before tells"
+
+
 def test_storing_replaces_ranks_on_other_data(path: Path) -> None:
     store(path, TABLE, INFO)
     other = replace(INFO, dataset_revision="data-2", pool_sizes={"en": 5})
     assert store(path, table_of(ROWS[3]), other) == path
     assert rows_of(read(path)[0]) == [ROWS[3]]
-    assert read(path)[1] == other
+    assert replace(read(path)[1], evaluated=None) == other
 
 
 def test_tables_of_a_model_without_a_name_and_of_unknown_state_are_never_merged(path: Path) -> None:

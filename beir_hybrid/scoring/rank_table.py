@@ -92,6 +92,8 @@ class TableInfo:
         format_version: Version of this layout.
         versions: Versions of the packages that made the table.
         state: What tells the model, as it was, from any other; None where nothing is known of it.
+        evaluated: Question language -> pools, languages or ``multi``, that it was evaluated on, whether or not anything
+            was returned there; None in tables of before, where a known rank tells it.
     """
 
     task: str
@@ -103,6 +105,7 @@ class TableInfo:
     format_version: int = FORMAT_VERSION
     versions: dict[str, str] = field(default_factory=dict)
     state: ModelState | None = None
+    evaluated: dict[str, list[str]] | None = None
 
     @property
     def is_named(self) -> bool:
@@ -130,10 +133,10 @@ class TableInfo:
     def to_json(self) -> str:
         """Return the facts as they stand in the file."""
         facts = asdict(replace(self, state=None))
-        if self.state is None:
-            del facts["state"]
-        else:
-            facts["state"] = self.state.to_json()
+        facts["state"] = self.state.to_json() if self.state is not None else None
+        for name in ("state", "evaluated"):
+            if facts[name] is None:
+                del facts[name]
         return json.dumps(facts, sort_keys=True)
 
     @classmethod
@@ -260,16 +263,19 @@ def _in_schema(path: Path, table: pa.Table) -> pa.Table:
         raise RankTableError(f"{path} is not a rank table: {first_line(error)}") from error
 
 
-def ranked_in_pool(frame: pd.DataFrame) -> pd.Series:
+def ranked_in_pool(frame: pd.DataFrame, info: TableInfo | None = None) -> pd.Series:
     """Say of each row whether its query was ranked in the pool of all languages, which subsets do language by language.
-
-    A search that does not return a relevant passage leaves a null, too: a language was evaluated if anything is known.
 
     Args:
         frame: A rank table, or rows of one.
+        info: What holds for the whole table; without it, a language was evaluated if anything is known of its queries.
     """
+    languages = frame["query_language"]
+    if info is not None and info.evaluated is not None:
+        return languages.isin([language for language, pools in info.evaluated.items() if MULTI in pools])
+    # A search that does not return a relevant passage leaves a null, too.
     known = frame["rank_in_pool"].notna() | frame["top_languages"].notna()
-    return known.groupby(frame["query_language"], sort=False).transform("any")
+    return known.groupby(languages, sort=False).transform("any")
 
 
 Evaluated = Iterable[tuple[str, str]]
@@ -307,21 +313,26 @@ def merge(old: pa.Table, new: pa.Table, evaluated: Evaluated | None = None) -> p
     return pa.Table.from_pandas(merged.reset_index(), preserve_index=False).select(SCHEMA.names).cast(SCHEMA)
 
 
-def evaluated_pairs(frame: pd.DataFrame) -> set[tuple[str, str]]:
-    """Return the pairs of question language and pool in which a rank table knows a rank."""
+def evaluated_pairs(frame: pd.DataFrame, info: TableInfo | None = None) -> set[tuple[str, str]]:
+    """Return the pairs of question language and pool that a rank table was evaluated on.
+
+    Args:
+        frame: Its rows.
+        info: What holds for all of it; without it, the pairs are those in which a rank is known.
+    """
+    if info is not None and info.evaluated is not None:
+        return {(language, pool) for language, pools in info.evaluated.items() for pool in pools}
     ranked = frame.loc[frame["rank_in_language"].notna(), ["query_language", "passage_language"]]
     pairs = set(ranked.drop_duplicates().itertuples(index=False, name=None))
     return pairs | {(language, MULTI) for language in set(frame.loc[ranked_in_pool(frame), "query_language"])}
 
 
-def _is_in(frame: pd.DataFrame, pool: str, pairs: Evaluated) -> pd.Series:
-    import pandas as pd
-
-    return pd.Series(
-        [pair in pairs for pair in zip(frame["query_language"], frame[pool], strict=True)],
-        index=frame.index,
-        dtype=bool,
-    )
+def _by_language(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return pairs of question language and pool as question language -> pools, in the order of their names."""
+    pools: dict[str, list[str]] = {}
+    for language, pool in sorted(set(pairs)):
+        pools.setdefault(language, []).append(pool)
+    return pools
 
 
 def store(
@@ -350,17 +361,20 @@ def store(
     Raises:
         BeirHybridError: It cannot be written.
     """
+    pairs = set(evaluated) if evaluated is not None else evaluated_pairs(table.to_pandas())
     with locked(path.parent):
         path, info = _place(path, info, same)
+        known = pairs
         if path.exists():
             try:
                 old, old_info = read(path)
             except RankTableError:
                 old_info = None  # what cannot be read has nothing worth keeping
             if old_info is not None and old_info.same_run(info, same):
-                table = merge(old, table, evaluated)
+                known = pairs | evaluated_pairs(old.to_pandas(), old_info)
+                table = merge(old, table, pairs)
                 info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
-        write(path, table, info)
+        write(path, table, replace(info, evaluated=_by_language(known)))
     return path
 
 

@@ -50,6 +50,7 @@ class _Facts(Open):
     pool_sizes: dict[Language, Size]
     cut: Annotated[int, Field(ge=0)] | None
     versions: dict[str, str]
+    evaluated: dict[Language, list[Name]] | None = None
 
 
 def check(path: Path, table: pa.Table, info: TableInfo) -> None:
