@@ -66,8 +66,8 @@ def user_path(name: str | Path, asked_by: str = "") -> Path:
         path = Path(name).expanduser()
         str(path).encode("utf-8")  # a name in no encoding ends what other libraries write, after hours of work
         os.stat(path)
-    except FileNotFoundError:
-        pass
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # whoever wants to read or write it will say so
     except RuntimeError as error:  # of expanduser
         raise BeirHybridError(f"{asked_by}{shown(name)}: there is no such home folder") from error
     except (OSError, ValueError) as error:  # too long, a null byte, not UTF-8, a loop of links, not allowed to look

@@ -138,7 +138,7 @@ def test_bad_input_is_one_line(results: Path) -> None:
     assert "truncated or not a Parquet file" in message(broken)
     broken_json = results / "XLanguageBias.json"
     broken_json.write_text(json.dumps({"task_name": 3}))
-    assert "is not an MTEB result" in message(broken_json)
+    assert "neither a rank table nor a result of a bias task" in message(broken_json)
 
 
 def test_a_table_of_some_languages_says_what_it_lacks(tmp_path: Path) -> None:

@@ -547,7 +547,7 @@ def test_a_search_and_a_count_agree_on_translations(tmp_path: Path) -> None:
         (lambda f: translate(f, "en-de").write_text('{"text": "x"}\n'), r"line 1: the field '_id' is missing"),
         (lambda f: translate(f, "en-de").write_text("[]\n"), r"line 1: not a JSON object"),
         (lambda f: translate(f, "en-de").write_text('{"_id": "0", \n'), r"line 1: not JSON"),
-        (lambda f: translate(f, "en-de").write_bytes(b"\xff"), r"is not a text in UTF-8"),
+        (lambda f: translate(f, "en-de").write_bytes(b"\xff"), r"byte 0 is not UTF-8"),
         (lambda f: translate(f, "en-de").write_text(""), r"translates 0 of the 6 de questions"),
         (lambda f: translate(f, "en-xx"), r"en-xx\.jsonl: the name must be that of its subset"),
         (lambda f: translate(f, "de-de"), r"de-de\.jsonl: the name must be that of its subset"),
