@@ -95,7 +95,8 @@ def json_of(path: Path) -> Any:
             return subsets if len(subsets) == len(value) else [plain(each) for each in value]
         return value
 
-    return plain(json.loads(path.read_text(encoding="utf-8").replace(str(Path.cwd()), "")))
+    text = path.read_text(encoding="utf-8").replace(str(Path.cwd()), "")
+    return plain(json.loads(text, parse_constant=str))  # NaN is not equal to itself
 
 
 def ranks_of(path: Path) -> Any:
@@ -105,7 +106,7 @@ def ranks_of(path: Path) -> Any:
     from beir_hybrid.scoring import rank_table
 
     table, info = rank_table.read(path)
-    return [table.to_pylist(), asdict(info)]
+    return [table.to_pylist(), json.loads(json.dumps(asdict(info), default=repr))]
 
 
 def weights_of(path: Path) -> Any:

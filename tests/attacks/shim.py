@@ -32,7 +32,6 @@ _EVENTS = {
     "os.remove": 1,
     "os.rmdir": 1,
     "os.mkdir": 2,
-    "os.truncate": 0,
 }
 """Audit event -> where its arguments name the folder that a relative path is in."""
 _EXCHANGES = {"renameat2", "renamex_np"}
@@ -127,9 +126,9 @@ class Shim:
             closefd: bool = True,
             opener: Any = None,
         ) -> Any:
-            if not set(mode) & set("wax+") or not shim.counts(file):
+            if opener is not None or not set(mode) & set("wax+") or not shim.counts(file):
                 return original(file, mode, buffering, encoding, errors, newline, closefd, opener)
-            raw = WatchedFile(file, mode.replace("b", "").replace("t", ""), closefd, opener)
+            raw = WatchedFile(file, mode.replace("b", "").replace("t", ""), closefd)
             if buffering == 0:
                 return raw
             binary = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)

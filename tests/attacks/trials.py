@@ -7,11 +7,15 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tests.attacks.processes import Ended, run
 from tests.attacks.scenarios import SCENARIOS, Files, Scenario, bytes_below, use_folder
+
+MOST_SHOWN = 5
+"""Differences from an undisturbed run, at most."""
 
 LEFTOVERS = (".tmp", ".new", ".old", ".previous")
 """How the names of files end that are there while something is written."""
@@ -69,7 +73,8 @@ class Place:
             made = self._made(folder)
         except Exception as error:
             return [*wrong, f"what the second run left cannot be read: {error!r}"]
-        wrong += [f"not as in an undisturbed run: {difference}" for difference in _differences(made, whole.made)]
+        differences = islice(_differences(made, whole.made), MOST_SHOWN)
+        wrong += [f"not as in an undisturbed run: {difference}" for difference in differences]
         left = [path for path in folder.rglob("*") if path.name.endswith(LEFTOVERS)]
         wrong += [f"left over: {path.relative_to(folder)}" for path in left]
         if not wrong:
