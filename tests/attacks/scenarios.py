@@ -19,6 +19,9 @@ Files = dict[str, Any]
 _TIMES = {"seconds", "cpu_seconds", "date", "evaluation_time", "evaluation_phases"}
 """Keys of JSON files that no two runs share."""
 
+_LAST_CALL = {"truncation", "padding"}
+"""Keys of tokenizer.json that say how the tokenizer was called last: not at all, where all embeddings were stored."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -31,6 +34,8 @@ class Scenario:
         made: What the command leaves, to be compared with that of an undisturbed run.
         kept: Files that nobody may touch.
         whole: Folders that are at every moment those of before or those that the command makes, whole.
+        shared: Folders that several processes may write to at once: an unfinished file there may be another's, and
+            stays.
     """
 
     prepare: Callable[[], object]
@@ -39,6 +44,7 @@ class Scenario:
     made: Callable[[], Files]
     kept: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def use_folder() -> None:
@@ -89,7 +95,7 @@ def json_of(path: Path) -> Any:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items() if key not in _TIMES}
+            return {key: plain(each) for key, each in value.items() if key not in _TIMES | _LAST_CALL}
         if isinstance(value, list):
             subsets = {str(each.get("hf_subset")): plain(each) for each in value if isinstance(each, dict)}
             return subsets if len(subsets) == len(value) else [plain(each) for each in value]

@@ -75,7 +75,9 @@ class Place:
             return [*wrong, f"what the second run left cannot be read: {error!r}"]
         differences = islice(_differences(made, whole.made), MOST_SHOWN)
         wrong += [f"not as in an undisturbed run: {difference}" for difference in differences]
+        shared = [folder / name for name in self.scenario.shared]
         left = [path for path in folder.rglob("*") if path.name.endswith(LEFTOVERS)]
+        left = [path for path in left if not any(place in path.parents for place in shared)]
         wrong += [f"left over: {path.relative_to(folder)}" for path in left]
         if not wrong:
             shutil.rmtree(folder)
