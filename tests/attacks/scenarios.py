@@ -340,6 +340,8 @@ def _scenario(prepare: Any, act: Any, made: Any, again: Any = None, **more: Any)
     return Scenario(prepare, act, again or act, made, **more)
 
 
+_SHARED = ("home/embeddings", "out/items")
+
 SCENARIOS = {
     "mteb-run": _scenario(
         _prepare_run,
@@ -352,7 +354,9 @@ SCENARIOS = {
         _made_by_miracl,
         kept=("results/results/tests__done", "home/ranks/tests__done", "home/checkpoints/tests__broken-off"),
     ),
-    "train-head": _scenario(_prepare_train, _train("head"), _made_by_train, _train_again("head"), kept=("base",)),
+    "train-head": _scenario(
+        _prepare_train, _train("head"), _made_by_train, _train_again("head"), kept=("base",), shared=_SHARED
+    ),
     "train-full": _scenario(_prepare_train, _train("full"), _made_by_train, _train_again("full"), kept=("base",)),
     "export": _scenario(
         _prepare_export,
@@ -367,6 +371,6 @@ SCENARIOS = {
         kept=("old", "new"),
         whole=("board",),
     ),
-    "study-head": _scenario(_prepare_study("head"), _study, _made_by_study, kept=("base",)),
-    "study-full": _scenario(_prepare_study("full"), _study, _made_by_study, kept=("base",)),
+    "study-head": _scenario(_prepare_study("head"), _study, _made_by_study, kept=("base",), shared=_SHARED),
+    "study-full": _scenario(_prepare_study("full"), _study, _made_by_study, kept=("base",), shared=_SHARED),
 }
