@@ -1,0 +1,129 @@
+"""Processes that cost no import: forks of one that has imported mteb, torch and the package, and has computed nothing.
+
+Threads do not survive a fork, so the process that is forked uses none, and its children one each.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.attacks.shim import Shim
+
+JOBS = 2
+SECONDS = 300
+"""After which a process counts as hanging and is killed."""
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_MODULES = (
+    "beir_hybrid.cli beir_hybrid.cli_export beir_hybrid.cli_leaderboard beir_hybrid.cli_study beir_hybrid.cli_train "
+    "beir_hybrid.corpora.export beir_hybrid.leaderboard.page beir_hybrid.leaderboard.regenerate "
+    "beir_hybrid.quickstart beir_hybrid.study.run beir_hybrid.tasks beir_hybrid.training.train mteb.cli "
+    "matplotlib.pyplot pandas polars pyarrow.parquet sentence_transformers torch transformers.trainer"
+)
+
+
+def import_all() -> None:
+    """Import what the forks will need."""
+    for name in _ONE_THREAD:
+        os.environ[name] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for module in _MODULES.split():
+        importlib.import_module(module)
+    import torch
+
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
+
+
+def pool() -> ProcessPoolExecutor:
+    """Return a pool whose processes have imported all and compute nothing themselves: they call `run`, which forks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"{__package__}.preload"])
+    return ProcessPoolExecutor(JOBS, context, initializer=import_all)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        status: Its exit code, or minus the signal that killed it.
+        output: What it printed, both streams.
+    """
+
+    status: int
+    output: str
+
+    @property
+    def killed(self) -> bool:
+        return self.status == -signal.SIGKILL
+
+
+Act = Callable[[], object]
+"""What a process does, in the folder it is given; SystemExit is its exit code."""
+
+
+def run(act: Act, folder: Path, log: Path | None = None, kill_at: int | None = None) -> Ended:
+    """Do something in a fork and wait for its end.
+
+    Args:
+        act: What it does.
+        folder: The folder it works in.
+        log: With a log, its file operations below the folder are counted there.
+        kill_at: The file operation at which it dies.
+    """
+    return run_together([act], folder, log, kill_at)[0]
+
+
+def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kill_at: int | None = None) -> list[Ended]:
+    """Do several things at once, in a fork each; they start together when all are there."""
+    ready, start = os.pipe()
+    children = []
+    for number, act in enumerate(acts):
+        output = folder.with_name(f"{folder.name}.{number}.out")
+        child = os.fork()
+        if child == 0:
+            os.close(start)
+            _live(act, folder, output, ready, None if log is None else Shim(folder, log, kill_at))
+        children.append((child, output))
+    os.close(ready)
+    os.close(start)
+    return [
+        Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output.read_text(errors="replace"))
+        for child, output in children
+    ]
+
+
+def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -> None:
+    """Be the fork, which never returns."""
+    status = 70
+    try:
+        printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        signal.alarm(SECONDS)
+        os.chdir(folder)
+        os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
+        if shim is not None:
+            shim.install()
+        act()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

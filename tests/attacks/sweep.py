@@ -1,0 +1,49 @@
+"""Kills every command at every file operation: ``python -m tests.attacks.sweep [--scenario NAME ...] [--every K]``."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import as_completed
+from pathlib import Path
+
+from tests.attacks.processes import pool
+from tests.attacks.scenarios import SCENARIOS
+from tests.attacks.trials import trial, undisturbed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("--every", type=int, default=1, help="kill at each k-th operation only")
+    parser.add_argument("--first", type=int, default=1, help="the first operation to kill at")
+    parser.add_argument("--show", action="store_true", help="list the operations, and kill nothing")
+    parser.add_argument("--keep", type=Path, help="folder for the folders of the trials; those that failed stay")
+    options = parser.parse_args()
+    failures: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as temporary, pool() as workers:
+        folder = options.keep or Path(temporary)
+        for name in options.scenario:
+            started = time.monotonic()
+            whole = workers.submit(undisturbed, name, folder).result()
+            number = len(whole.operations)
+            print(f"{name}: {number} operations, {time.monotonic() - started:.1f} s", flush=True)
+            if options.show:
+                print(*(f"{place:5} {what}" for place, what in enumerate(whole.operations, 1)), sep="\n")
+                continue
+            kills = range(options.first, number + 1, options.every)
+            trials = {workers.submit(trial, name, folder, kill_at, whole): kill_at for kill_at in kills}
+            for done in as_completed(trials):
+                if wrong := done.result():
+                    failures[name] += 1
+                    kill_at = trials[done]
+                    print(f"{name} {kill_at} ({whole.operations[kill_at - 1]}):", *wrong, sep="\n    ", flush=True)
+            seconds = time.monotonic() - started
+            print(f"{name}: {len(trials)} kills, {failures[name]} failures, {seconds:.0f} s", flush=True)
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
