@@ -30,6 +30,9 @@ OLDEST_MTEB, TOO_NEW_MTEB = "2.26.5", "3"
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
+_MODEL_META = "model_meta.json"
+"""mteb's file of what it knows of a model, beside the results."""
+
 _WRITING_SECONDS = 1.0
 """How long mteb may take to write a result file."""
 
@@ -129,9 +132,14 @@ def _register_tasks() -> list[str]:
 def _survive_cut_results() -> None:
     """Let mteb compute a result of ours again whose file was cut, where it would end in a traceback.
 
-    mteb writes result files in place, after each subset; a process that is killed meanwhile leaves a part.
+    mteb writes result files in place, after each subset, and what it knows of the model beside them; a process that is
+    killed meanwhile leaves a part.
     """
     from mteb.cache import ResultCache
+
+    from beir_hybrid.tasks import TASKS
+
+    names = {task.metadata.name for task in TASKS}
 
     load: Any = ResultCache.load_task_result
     if getattr(load, "sets_cut_files_aside", False):
@@ -139,19 +147,14 @@ def _survive_cut_results() -> None:
 
     @wraps(load)
     def load_task_result(self: Any, task_name: str, model_name: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return load(self, task_name, model_name, *args, **kwargs)
-        except ValueError:
-            from beir_hybrid.tasks import TASKS
-
-            if task_name not in [task.metadata.name for task in TASKS]:
-                raise
+        if task_name in names:
             revision = kwargs.get("model_revision", args[0] if args else None)
             experiment = {name: kwargs[name] for name in ("experiment_name",) if name in kwargs}
             path = self.get_task_result_path(task_name, model_name, revision, **experiment)
-            if _is_cut(path):
-                _set_aside(path)
-            return load(self, task_name, model_name, *args, **kwargs)
+            for file, outcome in ((path, ", and is computed again"), (path.with_name(_MODEL_META), "")):
+                if file.exists() and _is_cut(file):
+                    _set_aside(file, outcome)
+        return load(self, task_name, model_name, *args, **kwargs)
 
     load_task_result.sets_cut_files_aside = True  # type: ignore[attr-defined]
     ResultCache.load_task_result = load_task_result  # type: ignore[method-assign]
@@ -173,10 +176,10 @@ def _is_cut(path: Path) -> bool:
     return True
 
 
-def _set_aside(path: Path) -> None:
+def _set_aside(path: Path, outcome: str) -> None:
     damaged = path.with_name(f"{path.name}.damaged")
     os.replace(path, damaged)
-    logger.warning(f"{path} was cut short while it was written: it is now {damaged.name}, and is computed again.")
+    logger.warning(f"{path} was cut short while it was written: it is now {damaged.name}{outcome}.")
 
 
 def _register_models() -> list[str]:
@@ -194,7 +197,7 @@ def _let_folders_be_named() -> None:
 
     module: Any = importlib.import_module("mteb.models.get_model_meta")
     of_mteb = module.get_model_meta
-    if hasattr(of_mteb, "__wrapped__"):
+    if getattr(of_mteb, "takes_folders", False):
         return
 
     @wraps(of_mteb)
@@ -207,6 +210,7 @@ def _let_folders_be_named() -> None:
         taken = ("revision", "fill_missing", "experiment_kwargs")
         return ours.model_meta(model_name, **{name: asked[name] for name in taken if name in asked})
 
+    get_model_meta.takes_folders = True  # type: ignore[attr-defined]
     _rebind("get_model_meta", of_mteb, get_model_meta)
     mteb.get_model_meta = get_model_meta
 

@@ -285,6 +285,16 @@ def test_a_result_of_ours_that_was_cut_is_set_aside(
     assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
 
 
+def test_a_cut_file_about_the_model_is_set_aside_and_the_results_are_read(tmp_path: Path) -> None:
+    register()
+    cache = ResultCache(tmp_path)
+    path = result_file(cache, "XQuADR", WHOLE)
+    path.with_name("model_meta.json").write_text('{"name": "me/mo')
+    os.utime(path.with_name("model_meta.json"), (1, 1))
+    assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["XQuADR.json", "model_meta.json.damaged"]
+
+
 @pytest.mark.parametrize(("task", "content"), [("NFCorpus", "{"), ("XQuADR", '{"scores": 1}'), ("XQuADR", "[]")])
 def test_other_results_and_whole_files_stay_where_they_are(task: str, content: str, tmp_path: Path) -> None:
     register()

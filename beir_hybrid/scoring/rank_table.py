@@ -374,7 +374,8 @@ def store(
                 known = pairs | evaluated_pairs(old.to_pandas(), old_info)
                 table = merge(old, table, pairs)
                 info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
-        write(path, table, replace(info, evaluated=_by_language(known)))
+        with locked(path):  # which clears away what a killed process left of it
+            write(path, table, replace(info, evaluated=_by_language(known)))
     return path
 
 

@@ -186,6 +186,7 @@ def _write(
 ) -> None:
     """Write the model, its card, the manifest and the fingerprints of the training texts."""
     set_logs(model, trainer)
+    _forget_last_call(model)
     model.save_pretrained(str(folder))
     prints = folder / fingerprints.FILE_NAME
     fingerprints.of_pairs(data.parts).write(prints)
@@ -208,6 +209,15 @@ def _write(
     )
     manifest.write(folder)
     add_section(folder, manifest)
+
+
+def _forget_last_call(model: SentenceTransformer) -> None:
+    """Let no tokenizer save how it was called last, which differs between a run and one that was resumed."""
+    for module in model.modules():
+        backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+        if backend is not None:
+            backend.no_truncation()
+            backend.no_padding()
 
 
 def _last_losses(trainer: HybridTrainer) -> dict[str, float]:

@@ -19,9 +19,6 @@ Files = dict[str, Any]
 _TIMES = {"seconds", "cpu_seconds", "date", "evaluation_time", "evaluation_phases"}
 """Keys of JSON files that no two runs share."""
 
-_LAST_CALL = {"truncation", "padding"}
-"""Keys of tokenizer.json that say how the tokenizer was called last: not at all, where all embeddings were stored."""
-
 
 @dataclass(frozen=True)
 class Scenario:
@@ -95,7 +92,7 @@ def json_of(path: Path) -> Any:
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items() if key not in _TIMES | _LAST_CALL}
+            return {key: plain(each) for key, each in value.items() if key not in _TIMES}
         if isinstance(value, list):
             subsets = {str(each.get("hf_subset")): plain(each) for each in value if isinstance(each, dict)}
             return subsets if len(subsets) == len(value) else [plain(each) for each in value]
