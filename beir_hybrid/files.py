@@ -46,7 +46,10 @@ def home() -> Path:
     """
     configured = os.environ.get("BEIR_HYBRID_HOME")
     if configured:
-        return user_path(configured, "BEIR_HYBRID_HOME=")
+        try:
+            return user_path(configured, "BEIR_HYBRID_HOME=")
+        except BeirHybridError as error:
+            raise BeirHybridError(f"{error}; {HOME_HINT}") from error
     import pooch
 
     return Path(pooch.os_cache("beir-hybrid"))
@@ -66,8 +69,8 @@ def user_path(name: str | Path, asked_by: str = "") -> Path:
         path = Path(name).expanduser()
         str(path).encode("utf-8")  # a name in no encoding ends what other libraries write, after hours of work
         os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        pass  # whoever wants to read or write it will say so
+    except FileNotFoundError:
+        pass
     except RuntimeError as error:  # of expanduser
         raise BeirHybridError(f"{asked_by}{shown(name)}: there is no such home folder") from error
     except (OSError, ValueError) as error:  # too long, a null byte, not UTF-8, a loop of links, not allowed to look

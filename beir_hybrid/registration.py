@@ -137,17 +137,15 @@ def _survive_cut_results() -> None:
     """
     from mteb.cache import ResultCache
 
-    from beir_hybrid.tasks import TASKS
-
-    names = {task.metadata.name for task in TASKS}
-
     load: Any = ResultCache.load_task_result
     if getattr(load, "sets_cut_files_aside", False):
         return
 
     @wraps(load)
     def load_task_result(self: Any, task_name: str, model_name: Any, *args: Any, **kwargs: Any) -> Any:
-        if task_name in names:
+        from beir_hybrid.tasks import TASKS
+
+        if any(task.metadata.name == task_name for task in TASKS):
             revision = kwargs.get("model_revision", args[0] if args else None)
             experiment = {name: kwargs[name] for name in ("experiment_name",) if name in kwargs}
             path = self.get_task_result_path(task_name, model_name, revision, **experiment)

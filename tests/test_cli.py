@@ -129,14 +129,18 @@ def test_an_error_the_user_can_mend_is_one_line(cli: Cli, monkeypatch: pytest.Mo
     assert cli("mteb", "run") == (2, "", "error: en.json is missing; fetch it\n")
 
 
-def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_keep_their_traceback_and_are_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def mteb_main() -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(mteb.cli, "main", mteb_main)
     monkeypatch.setattr(sys, "argv", ["beir-hybrid", "mteb", "run"])
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(SystemExit) as ended:
         main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "ZeroDivisionError"
 
 
 def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
