@@ -36,8 +36,8 @@ def test_without_miracl_the_others_run_and_one_line_says_so(tmp_path: Path, capl
     assert [result.task_name for result in results.task_results] == LOCAL
     [line] = [record.getMessage() for record in caplog.records if "MIRACLCL" in record.getMessage()]
     assert line.startswith("MIRACLCL is skipped: ") and "BEIR_HYBRID_MIRACL" in line and "\n" not in line
-    # XQuAD-R has 11 languages and MLQA-R 7; each text is encoded once, and each bias task encodes a sample of them, which
-    # tells whether the model is still the same.
+    # XQuAD-R has 11 languages and MLQA-R 7; each text is encoded once, and each bias task encodes a sample of them,
+    # which tells whether the model is still the same.
     n_texts = 11 * 9 + 1 + 7 * 9 + 1
     assert n_texts < len(model.texts) <= n_texts + 2 * SAMPLED_TEXTS
 

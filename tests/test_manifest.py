@@ -72,7 +72,8 @@ def test_a_damaged_manifest_is_one_line(spoil: Any, message: str, tmp_path: Path
 
 
 def test_a_model_with_a_damaged_manifest_can_still_be_evaluated(tmp_path: Path) -> None:
-    (tmp_path / "modules.json").write_text("[]")
+    normalize = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Normalize"}
+    (tmp_path / "modules.json").write_text(json.dumps([normalize]))
     MANIFEST.write(tmp_path)
     meta = ours.model_meta(str(tmp_path))
     before = meta.model_copy()

@@ -257,7 +257,8 @@ def test_two_downloads_of_one_file_at_once(host: Host, cache: Path) -> None:
 def test_a_cache_folder_that_cannot_be_made(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "file" / "home"))
-    assert error_of() == f"BEIR_HYBRID_HOME={tmp_path / 'file' / 'home'}: Not a directory"
+    way_on = "set BEIR_HYBRID_HOME to a folder you can write to"
+    assert error_of() == f"BEIR_HYBRID_HOME={tmp_path / 'file' / 'home'}: Not a directory; {way_on}"
 
 
 def test_the_home_of_nobody_has_no_data(monkeypatch: pytest.MonkeyPatch) -> None:
