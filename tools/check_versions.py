@@ -23,7 +23,7 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 QUICK = (
     "registration autoload cli rank_table bias counting metrics head loss trainer evaluator leaderboard_board "
     "leaderboard_tables leaderboard_sources page beir export sources encode search significance columns confidence "
-    "atlas"
+    "atlas files identity hostile_ranks hostile_results hostile_files"
 ).split()
 """Tests that touch every dependency, and take minutes without the real data: tests/test_<name>.py."""
 
