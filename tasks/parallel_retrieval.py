@@ -19,7 +19,7 @@ from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError, ModelError
-from beir_hybrid.files import check_writable, home
+from beir_hybrid.files import check_writable, home, shown
 from beir_hybrid.scoring import rank_table
 from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
 from beir_hybrid.settings import MULTI, SETTINGS, setting_of
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from beir_hybrid.scoring.run import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
+
+_LONGEST_LABEL = 250
+"""Letters of the name and the revision of a model that a rank table keeps."""
 
 
 @dataclass(frozen=True)
@@ -501,7 +504,9 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         revision = "/".join(filter(None, [meta.revision or rank_table.NO_REVISION, meta.experiment_name]))
         encode = self._sample_encoder(model, split, encode_kwargs) if isinstance(model, EncoderProtocol) else None
         same = partial(same_state, encode=encode)
-        return _Filing(meta.name or rank_table.NO_NAME, revision, folder or self.ranks_folder, state, same)
+        # Whatever a model calls itself, the table can be read again.
+        name = shown(meta.name or rank_table.NO_NAME, _LONGEST_LABEL)
+        return _Filing(name, shown(revision, _LONGEST_LABEL), folder or self.ranks_folder, state, same)
 
     def _check_writable(self, prediction_folder: Path | None) -> None:
         """Find out before everything is encoded, and not after it, that rank tables cannot be written."""

@@ -372,3 +372,14 @@ def test_a_search_without_a_name_is_one_run_in_all_its_subsets_and_another_the_n
     assert len(rank_table.evaluated_pairs(rank_table.read(path)[0].to_pandas())) == 4
     evaluate(search, mteb.get_task("XQuADR", languages=["spa"]))
     assert path.read_bytes() == first and len(tables(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["..", "C:\\models\\mine", "NUL", "a\0b", "\ud800", "x" * 5000, "me/\x1b[31mred", "="])
+def test_a_model_of_any_name_has_a_rank_table_that_can_be_read(name: str, tmp_path: Path, xquad: Path) -> None:
+    model = CountingEncoder()
+    model.mteb_model_meta = model.mteb_model_meta.model_copy(update={"name": name, "revision": name})
+    task = mteb.get_task("XQuADR", languages=["eng"])
+    task.evaluate(model, encode_kwargs={"show_progress_bar": False})
+    [path] = tables(tmp_path)
+    assert path.parents[2] == tmp_path / "home" / "ranks"
+    assert rank_table.read(path)[1].task == "XQuADR"
