@@ -20,6 +20,7 @@ from functools import cache, wraps
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from inspect import signature
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,14 @@ def register() -> Registered:
         except Exception as error:
             failed.append(part)
             _warn(f"its {part} are not registered: {type(error).__name__}: {error}")
-    try:
-        _survive_cut_results()
-    except Exception as error:
-        _warn(f"a result file that is cut ends the next run: {type(error).__name__}: {error}")
+    for guard, missing in (
+        (_survive_cut_results, "a result file that is cut ends the next run"),
+        (_keep_models_without_a_name_apart, "results of models without a name may be mixed"),
+    ):
+        try:
+            guard()
+        except Exception as error:
+            _warn(f"{missing}: {type(error).__name__}: {error}")
     return Registered(**added, failed=tuple(failed))
 
 
@@ -156,6 +161,36 @@ def _survive_cut_results() -> None:
 
     load_task_result.sets_cut_files_aside = True  # type: ignore[attr-defined]
     ResultCache.load_task_result = load_task_result  # type: ignore[method-assign]
+
+
+def _keep_models_without_a_name_apart() -> None:
+    """Let mteb not complete a result of ours by that of another model, where neither has a name.
+
+    mteb calls every local model object ``no_model_name/available``, and takes what it finds under that name for results
+    of the one at hand, whose ever they are. The file that is there is kept, under another name.
+    """
+    module: Any = importlib.import_module("mteb.evaluate")
+    check: Any = module._check_cache
+    if getattr(check, "knows_nobody", False):
+        return
+
+    @wraps(check)
+    def check_cache(task: Any, meta: Any, cache: Any, overwrite_strategy: Any) -> Any:
+        from beir_hybrid.scoring.rank_table import is_named
+        from beir_hybrid.tasks import TASKS
+
+        asks = cache is not None and overwrite_strategy == module.OverwriteStrategy.ONLY_MISSING
+        ours = any(isinstance(task, kind) for kind in TASKS)
+        if asks and ours and not is_named(meta.name, meta.revision):
+            path = cache.get_task_result_path(task.metadata.name, meta)
+            if path.exists():
+                kept = next(kept for n in count(1) if not (kept := path.with_name(f"{path.name}.{n}")).exists())
+                os.replace(path, kept)
+                logger.warning(f"{path} may be of another model, since it has no name: it is now {kept.name}.")
+        return check(task, meta, cache, overwrite_strategy)
+
+    check_cache.knows_nobody = True  # type: ignore[attr-defined]
+    module._check_cache = check_cache
 
 
 def _is_cut(path: Path) -> bool:

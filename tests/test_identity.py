@@ -383,3 +383,23 @@ def test_a_model_of_any_name_has_a_rank_table_that_can_be_read(name: str, tmp_pa
     [path] = tables(tmp_path)
     assert path.parents[2] == tmp_path / "home" / "ranks"
     assert rank_table.read(path)[1].task == "XQuADR"
+
+
+def test_with_mtebs_cache_the_results_of_a_trained_model_are_its_own(
+    tmp_path: Path, xquad: Path, words: list[str]
+) -> None:
+    cache = mteb.ResultCache(tmp_path / "cache")
+    model = static_model(1, words, tmp_path / "model")
+
+    def scores(language: str) -> Scores:
+        task = mteb.get_task("XQuADR", languages=["eng", language])
+        result = mteb.evaluate(model, task, cache=cache, co2_tracker=False, show_progress_bar=False)
+        return {entry["hf_subset"]: entry for entry in result.task_results[0].scores["test"]}
+
+    scores("deu")
+    change_words(model, ["en"])
+    trained = scores("spa")
+    assert set(trained) == {"en-en", "en-es", "es-en", "es-es"}
+    alone = evaluate(model, mteb.get_task("XQuADR", languages=["eng", "spa"]))
+    assert json.dumps(trained) == json.dumps(alone)
+    assert len(list((tmp_path / "cache").rglob("XQuADR.json*"))) == 2

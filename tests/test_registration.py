@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
@@ -293,6 +294,34 @@ def test_a_cut_file_about_the_model_is_set_aside_and_the_results_are_read(tmp_pa
     os.utime(path.with_name("model_meta.json"), (1, 1))
     assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
     assert sorted(file.name for file in path.parent.iterdir()) == ["XQuADR.json", "model_meta.json.damaged"]
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "kept"),
+    [
+        ("me/model", "1", True),
+        ("no_model_name/available", "1", False),
+        ("me/model", "no_revision_available", False),
+    ],
+)
+def test_the_result_of_a_model_without_a_name_is_not_taken_for_anothers(
+    name: str, revision: str, kept: bool, tmp_path: Path
+) -> None:
+    register()
+    register()
+    module = importlib.import_module("mteb.evaluate")
+    cache, meta = ResultCache(tmp_path), ModelMeta.create_empty({"name": name, "revision": revision})
+    path = cache.get_task_result_path("XQuADR", meta)
+    for number in (1, 2):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(WHOLE)
+        for strategy in ("never", "only-cache", "always"):
+            with suppress(ValueError):
+                module._check_cache(mteb.get_task("XQuADR"), meta, cache, module.OverwriteStrategy(strategy))
+            assert path.exists()
+        module._check_cache(mteb.get_task("XQuADR"), meta, cache, module.OverwriteStrategy.ONLY_MISSING)
+        assert path.exists() is kept
+        assert path.with_name(f"XQuADR.json.{number}").exists() is not kept
 
 
 @pytest.mark.parametrize(("task", "content"), [("NFCorpus", "{"), ("XQuADR", '{"scores": 1}'), ("XQuADR", "[]")])
