@@ -320,11 +320,19 @@ def evaluated_pairs(frame: pd.DataFrame, info: TableInfo | None = None) -> set[t
         frame: Its rows.
         info: What holds for all of it; without it, the pairs are those in which a rank is known.
     """
-    if info is not None and info.evaluated is not None:
-        return {(language, pool) for language, pools in info.evaluated.items() for pool in pools}
+    told = None if info is None else _pairs_of(info)
+    if told is not None:
+        return told
     ranked = frame.loc[frame["rank_in_language"].notna(), ["query_language", "passage_language"]]
     pairs = set(ranked.drop_duplicates().itertuples(index=False, name=None))
     return pairs | {(language, MULTI) for language in set(frame.loc[ranked_in_pool(frame), "query_language"])}
+
+
+def _pairs_of(info: TableInfo) -> set[tuple[str, str]] | None:
+    """Return the pairs that a table says it was evaluated on; None if it does not say it."""
+    if info.evaluated is None:
+        return None
+    return {(language, pool) for language, pools in info.evaluated.items() for pool in pools}
 
 
 def _by_language(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -371,7 +379,7 @@ def store(
             except RankTableError:
                 old_info = None  # what cannot be read has nothing worth keeping
             if old_info is not None and old_info.same_run(info, same):
-                known = pairs | evaluated_pairs(old.to_pandas(), old_info)
+                known = pairs | (_pairs_of(old_info) or evaluated_pairs(old.to_pandas()))
                 table = merge(old, table, pairs)
                 info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
         with locked(path):  # which clears away what a killed process left of it
