@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
@@ -21,6 +20,7 @@ from beir_hybrid.corpora.export_folder import Contents, export_folder
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.corpora.trec import read_predictions, write_trec_qrels, write_trec_run
 from beir_hybrid.errors import DataError
+from beir_hybrid.files import as_folder
 from beir_hybrid.settings import MULTI
 
 SPLIT = "test"
@@ -193,7 +193,7 @@ def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progres
     key, meta = next(entries)
     if key != "mteb_model_meta":
         raise DataError(f"{predictions} does not begin with its model; it is not a predictions file of MTEB")
-    model, revision = (_as_name(meta.get(field)) for field in ("model_name", "revision"))
+    model, revision = (as_folder(str(meta.get(field))) for field in ("model_name", "revision"))
     ids = {
         pool: {i for language in languages_of_pool(corpus, pool) for i in corpus.languages[language].passage_ids}
         for pool in _pools(corpus)
@@ -233,8 +233,3 @@ def _check_ids(where: str, results: Any, query_ids: set[str], passage_ids: set[s
         raise DataError(f"{where} names {min(unknown)!r}, which is not in {name}; is it of another data set?")
     if not numbers:
         raise DataError(f"{where} is not query id -> passage id -> score; run the evaluation again")
-
-
-def _as_name(name: Any) -> str:
-    """Return the name of a model or revision as a folder name and a word."""
-    return re.sub(r"[^\w.+@-]", "_", str(name).replace("/", "__")).lstrip(".") or "_"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.files import ProcessLock, as_folder, atomic_path
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,9 @@ class Ledger:
             Whether the item is this process's; it is not while another one works on it. What a killed process worked
             on is free again.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(make_folder(self._locks) / f"{name.replace('/', '-')}.lock")
+        lock = ProcessLock(self._locks / f"{as_folder(name)}.lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield lock.acquire()
         finally:
             lock.release()
 
