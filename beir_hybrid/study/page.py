@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.corpora import RETRIEVAL_CORPORA
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import atomic_path, locked
 from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.settings import SETTINGS
 from beir_hybrid.study.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
@@ -34,7 +34,7 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
     Raises:
         BeirHybridError: It cannot be written.
     """
-    with atomic_path(path) as temporary:
+    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
         temporary.write_text("\n".join(_lines(summary, plot, command)) + "\n", encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import atomic_path, locked
 from beir_hybrid.leaderboard.significance import CONFIDENCE, FLIPS, RESAMPLES
 from beir_hybrid.study.claims import CLAIMS, LEVEL, UNTUNED, Part, compare_all, verdict
 from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
@@ -58,7 +58,7 @@ def write_summary(summary: Summary, path: Path) -> None:
     Raises:
         BeirHybridError: It cannot be written.
     """
-    with atomic_path(path) as temporary:
+    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
