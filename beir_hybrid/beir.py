@@ -10,6 +10,7 @@ import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTable
 from beir_hybrid.settings import MULTI
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from beir_hybrid.corpora import ParallelCorpus
     from beir_hybrid.scoring.identity import Encode, ModelState
@@ -114,8 +117,6 @@ class Evaluation:
             RankTableError: The model has no name, or the file holds ranks of another run.
             BeirHybridError: The file cannot be written.
         """
-        from functools import partial
-
         from beir_hybrid.scoring import rank_table
         from beir_hybrid.scoring.identity import same_state
 
@@ -214,29 +215,20 @@ def evaluate(
 
 def _encoder(search: Any, name: str) -> Encode | None:
     """Return what embeds texts of a data set by the model of a search; None where it has none."""
-    import numpy as np
-
-    from beir_hybrid.scoring.identity import QUERY, SampledText, as_rows, by_language
+    from beir_hybrid.scoring.identity import QUERY, by_language
 
     model: Any = getattr(search, "model", None)
     if not (hasattr(model, "encode_queries") and hasattr(model, "encode_corpus")):
         return None
     size = getattr(search, "batch_size", 32)
 
-    def encode(texts: Sequence[SampledText]) -> Any:
-        rows: dict[int, Any] = {}
-        for kind, language, places in by_language(texts):
-            part = corpora.load(name, [language]).languages[language]
-            if kind == QUERY:
-                chosen: list[Any] = [part.questions[texts[place].row] for place in places]
-                embeddings = model.encode_queries(chosen, batch_size=size)
-            else:
-                chosen = [{"title": "", "text": part.passages[texts[place].row]} for place in places]
-                embeddings = model.encode_corpus(chosen, batch_size=size)
-            rows.update(zip(places, as_rows(embeddings), strict=True))
-        return np.array([rows[place] for place in range(len(texts))])
+    def encode_some(kind: str, language: str, rows: NDArray[np.int64]) -> Any:
+        part = corpora.load(name, [language]).languages[language]
+        if kind == QUERY:
+            return model.encode_queries([part.questions[row] for row in rows], batch_size=size)
+        return model.encode_corpus([{"title": "", "text": part.passages[row]} for row in rows], batch_size=size)
 
-    return encode
+    return partial(by_language, embeddings_of=encode_some)
 
 
 def _state(encode: Encode, corpus: ParallelCorpus, questions: str, pool: Sequence[str]) -> ModelState:

@@ -72,11 +72,15 @@ class Checkpoint:
             checkpoint = cls(key, folder, number)
             if not checkpoint._lock.acquire():
                 logger.info(f"Another process is at {checkpoint.folder}; this one keeps a checkpoint of its own.")
-            elif not checkpoint.folder.exists() or is_current(checkpoint):
-                return checkpoint
-            else:
-                logger.warning(f"{checkpoint.folder} is left alone: the model has changed since it was written.")
-                checkpoint._lock.release()
+                continue
+            try:
+                if not checkpoint.folder.exists() or is_current(checkpoint):
+                    return checkpoint
+            except BaseException:
+                checkpoint.release()  # the next run of this process goes on from it
+                raise
+            logger.warning(f"{checkpoint.folder} is left alone: the model has changed since it was written.")
+            checkpoint.release()
         raise AssertionError("there are enough numbers")
 
     def save(self, name: str, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:

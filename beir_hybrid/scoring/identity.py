@@ -216,13 +216,10 @@ def sample_of_run(questions: Mapping[str, Any], passages: Mapping[str, Any]) -> 
         {language: len_of(matrix) for language, matrix in questions.items()},
         {language: len_of(matrix) for language, matrix in passages.items()},
     )
-    rows = [
-        as_rows(
-            select_rows((questions if kind == QUERY else passages)[language], np.array([texts[i].row for i in places]))
-        )
-        for kind, language, places in by_language(texts)
-    ]
-    return Sample.of(texts, np.concatenate(rows) if rows else np.empty((0, 0)))
+    matrices = {QUERY: questions, PASSAGE: passages}
+    return Sample.of(
+        texts, by_language(texts, lambda kind, language, rows: select_rows(matrices[kind][language], rows))
+    )
 
 
 def sampled_texts(n_questions: Mapping[str, int], n_passages: Mapping[str, int]) -> list[SampledText]:
@@ -246,13 +243,23 @@ def len_of(embeddings: Any) -> int:
     return int(embeddings.shape[0])
 
 
-def by_language(texts: Sequence[SampledText]) -> Iterator[tuple[str, str, list[int]]]:
-    """Group the texts of a sample: their kind, their language, and their places among the texts."""
+def by_language(
+    texts: Sequence[SampledText], embeddings_of: Callable[[str, str, NDArray[np.int64]], Any]
+) -> NDArray[np.float64]:
+    """Return the embeddings of the texts of a sample, shape (n, D), asked for by kind and language.
+
+    Args:
+        texts: The n texts.
+        embeddings_of: Kind, language and rows -> the embeddings of these texts.
+    """
     groups: dict[tuple[str, str], list[int]] = {}
     for place, text in enumerate(texts):
         groups.setdefault((text.kind, text.language), []).append(place)
+    rows: dict[int, NDArray[np.float64]] = {}
     for (kind, language), places in groups.items():
-        yield kind, language, places
+        embeddings = embeddings_of(kind, language, np.array([texts[place].row for place in places]))
+        rows.update(zip(places, as_rows(embeddings), strict=True))
+    return np.array([rows[place] for place in range(len(texts))]) if rows else np.empty((0, 0))
 
 
 # Fingerprints

@@ -9,6 +9,7 @@ import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.encode import encode_texts
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
-from beir_hybrid.scoring.identity import QUERY, Encode, ModelState, SampledText, as_rows, by_language
+from beir_hybrid.scoring.identity import QUERY, Encode, ModelState, by_language
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol, TaskMetadata
@@ -144,27 +145,23 @@ def sample_encoder(
         encode_kwargs: Batch size and the like, passed to the encoder.
     """
 
-    def encode(texts: Sequence[SampledText]) -> NDArray[np.float64]:
-        rows: dict[int, NDArray[np.float64]] = {}
-        for kind, language, places in by_language(texts):
-            corpus, numbers = language_of(language), np.array([texts[place].row for place in places])
-            if kind == QUERY:
-                chosen = Dataset.from_dict(question_dataset(corpus, language)[numbers])
-            else:
-                chosen = passages_at(corpus, language, numbers)
-            embeddings = encode_texts(
-                model,
-                chosen,
-                task_metadata=task_metadata,
-                prompt_type=PromptType(kind),
-                language=language,
-                hf_split=hf_split,
-                encode_kwargs={**encode_kwargs, "show_progress_bar": False},
-            )
-            rows.update(zip(places, as_rows(embeddings), strict=True))
-        return np.array([rows[place] for place in range(len(texts))])
+    def encode_some(kind: str, language: str, rows: NDArray[np.int64]) -> Any:
+        corpus = language_of(language)
+        if kind == QUERY:
+            texts = Dataset.from_dict(question_dataset(corpus, language)[rows])
+        else:
+            texts = passages_at(corpus, language, rows)
+        return encode_texts(
+            model,
+            texts,
+            task_metadata=task_metadata,
+            prompt_type=PromptType(kind),
+            language=language,
+            hf_split=hf_split,
+            encode_kwargs={**encode_kwargs, "show_progress_bar": False},
+        )
 
-    return encode
+    return partial(by_language, embeddings_of=encode_some)
 
 
 @dataclass(frozen=True)
