@@ -35,7 +35,7 @@ run: $(INSTALLED)
 
 # The sources are the same on every machine, but sums are not: a head trained elsewhere may differ in the last digits.
 ours: $(INSTALLED)
-	$(PY) -m beir_hybrid.encoders.train_heads
+	$(PY) -m tools.train_heads
 
 atlas: $(INSTALLED)
 	$(PY) -m tools.atlas_facts
@@ -50,7 +50,7 @@ test: lint
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m tools.check_types
 
 wheel: $(INSTALLED)
 	$(PY) -m build --outdir $(DIST) .

@@ -18,8 +18,8 @@ from pathlib import Path
 from setuptools import build_meta
 
 START_UP = {
-    "beir_hybrid.pth": b"import beir_hybrid.autoload\n",
-    "beir_hybrid.start": b"beir_hybrid.autoload:install\n",
+    "beir_hybrid.pth": b"import beir_hybrid.mteb.hook\n",
+    "beir_hybrid.start": b"beir_hybrid.mteb.hook:install\n",
 }
 """File -> what it says. Python takes one of them, by its version."""
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid import corpora
-from beir_hybrid.corpora.export import documents_of, judgments_of, languages_of_pool
+from beir_hybrid.corpora.formats.export import documents_of, judgments_of, languages_of_pool
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora import ParallelCorpus
+    from beir_hybrid.ranks.rank_table import TableInfo
     from beir_hybrid.scoring.identity import Encode, ModelState
-    from beir_hybrid.scoring.rank_table import TableInfo
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Evaluation:
             RankTableError: The model has no name, or the file holds ranks of another run.
             BeirHybridError: The file cannot be written.
         """
-        from beir_hybrid.scoring import rank_table
+        from beir_hybrid.ranks import rank_table
         from beir_hybrid.scoring.identity import same_state
 
         if not self.info.model:
@@ -330,7 +330,7 @@ def _ranked(
     run: tuple[str, str, int | None],
 ) -> tuple[TableInfo, pa.Table, float]:
     """Return the rank table of some results and their mean average precision."""
-    from beir_hybrid.scoring import rank_table
+    from beir_hybrid.ranks import rank_table
     from beir_hybrid.scoring.search import ranks_in_results, search_rows
 
     ranks = ranks_in_results(results, qrels)

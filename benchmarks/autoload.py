@@ -20,7 +20,7 @@ from pathlib import Path
 import beir_hybrid
 
 TIME_THE_IMPORT = (
-    "from time import perf_counter as clock; start = clock(); import beir_hybrid.autoload; print(clock() - start)"
+    "from time import perf_counter as clock; start = clock(); import beir_hybrid.mteb.hook; print(clock() - start)"
 )
 
 
@@ -40,7 +40,7 @@ def make_environment(folder: Path, with_hook: bool) -> Path:
     source = Path(beir_hybrid.__file__).parent
     shutil.copytree(source, site_packages / "beir_hybrid", ignore=shutil.ignore_patterns("__pycache__"))
     if with_hook:
-        (site_packages / "beir_hybrid.pth").write_text("import beir_hybrid.autoload\n", encoding="utf-8")
+        (site_packages / "beir_hybrid.pth").write_text("import beir_hybrid.mteb.hook\n", encoding="utf-8")
     subprocess.run([python, "-m", "compileall", "-q", site_packages], check=True)  # as pip does
     return python
 
@@ -71,14 +71,14 @@ def compare(runs: int) -> None:
         hooked = make_environment(Path(folder, "with"), with_hook=True)
         bare = make_environment(Path(folder, "without"), with_hook=False)
         for python in (hooked, bare) * 5:  # warms the file cache
-            run(python, "import beir_hybrid.autoload")
+            run(python, "import beir_hybrid.mteb.hook")
         pairs = [(run(hooked, "pass")[0], run(bare, "pass")[0]) for _ in range(runs)]
         imports = [float(run(bare, TIME_THE_IMPORT)[1]) for _ in range(runs)]
     print(f"{'python -c pass':34} median of {runs} runs, in turn")
     print(f"{'  with the hook':34} {milliseconds([pair[0] for pair in pairs])}")
     print(f"{'  without':34} {milliseconds([pair[1] for pair in pairs])}")
     print(f"{'  difference of each pair':34} {milliseconds([hooked - bare for hooked, bare in pairs])}")
-    print(f"{'import beir_hybrid.autoload alone':34} {milliseconds(imports)}")
+    print(f"{'import beir_hybrid.mteb.hook alone':34} {milliseconds(imports)}")
 
 
 def milliseconds(seconds: Sequence[float]) -> str:

@@ -159,9 +159,9 @@ def train(size: str, device: str) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import PrinterCallback
 
+    from beir_hybrid.finetune.recipe import make_recipe
+    from beir_hybrid.finetune.run_trainer import settings_of_recipe
     from beir_hybrid.training import HybridTrainer, load_pairs
-    from beir_hybrid.training.recipe import make_recipe
-    from beir_hybrid.training.run_trainer import settings_of_recipe
 
     pairs = load_pairs("atlas", languages=["en", "de"], progress=False)
     small = size == "small"
@@ -262,7 +262,7 @@ def resume(size: str) -> dict[str, Any]:
     embeddings = vectors(corpus, dimensions, exact=True)
     with tempfile.TemporaryDirectory() as folder:
         runs = 3 * len(LANGUAGES)  # questions, relevant passages, and the chunks of a third of the languages
-        with patch("beir_hybrid.scoring.encode.torch.cuda.is_available", return_value=False):
+        with patch("beir_hybrid.mteb.encode.torch.cuda.is_available", return_value=False):
             broke_off = False
             try:
                 _chunked(corpus, Table(corpus, embeddings, runs), Path(folder) / "broken")

@@ -20,8 +20,8 @@ from scipy.stats import binomtest
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
-from beir_hybrid.leaderboard.resampling import bootstrap_weights, percentiles
-from beir_hybrid.leaderboard.significance import CONFIDENCE, Comparison, compare_many
+from beir_hybrid.leaderboard.stats.resampling import bootstrap_weights, percentiles
+from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, Comparison, compare_many
 
 ALPHA = 0.05
 QUERY_FLIPS = 10_000

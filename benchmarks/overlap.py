@@ -18,8 +18,8 @@ from tabulate import tabulate
 
 from beir_hybrid.corpora import load
 from beir_hybrid.corpora.sources import path_of
-from beir_hybrid.training.fingerprints import fingerprint, shingle_length
-from beir_hybrid.training.overlap import all_matches, best_matches
+from beir_hybrid.overlap.check import all_matches, best_matches
+from beir_hybrid.overlap.fingerprints import fingerprint, shingle_length
 
 NEAR = (0.4, 0.5, 0.6, 0.7)
 CONTAINED = (0.8, 0.9, 1.0)

@@ -19,8 +19,8 @@ from ranx.statistical_tests.fisher_randomization_test import fisher_randomizatio
 from scipy.stats import permutation_test
 from tabulate import tabulate
 
-from beir_hybrid.leaderboard.resampling import Batch, flip_p_values
-from beir_hybrid.leaderboard.significance import compare_many
+from beir_hybrid.leaderboard.stats.resampling import Batch, flip_p_values
+from beir_hybrid.leaderboard.stats.significance import compare_many
 
 QUESTIONS = {"XQuAD-R": 1190, "MLQA-R": 1148, "a third task": 1000, "a fourth task": 2000}
 SETTINGS = 3

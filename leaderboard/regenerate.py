@@ -6,163 +6,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, shown
-from beir_hybrid.leaderboard.output import SUMS, check_replaceable, differences, replace_folder
-from beir_hybrid.leaderboard.settings import Settings, read_settings
+from beir_hybrid.leaderboard.inputs.settings import read_settings
+from beir_hybrid.leaderboard.publish import Inputs, run
 
 HERE = Path(__file__).parent
 SETTINGS_FILE = HERE / "leaderboard.toml"
 RANKS = HERE / "published" / "ranks"
 MANIFESTS = HERE / "published" / "manifests"
 TABLES = HERE / "published" / "tables"
-
-PLOTS = "plots"
-"""Folder of the plots, beside the tables."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Where the figures of a leaderboard come from.
-
-    Attributes:
-        ranks: Folder of rank tables.
-        results: Folder of MTEB's results.
-        predictions: Folder of MTEB's predictions.
-        qrels: Judgments of the predictions: ``PATH`` or ``TASK=PATH``.
-        manifests: Folder of files that say what models were trained on.
-        lenient: Whether rank tables that cannot be shown beside newer ones are left out, and a note says so; if not,
-            they are an error.
-    """
-
-    ranks: Path | None = None
-    results: Path | None = None
-    predictions: Path | None = None
-    qrels: tuple[str, ...] = ()
-    manifests: Path | None = None
-    lenient: bool = False
-
-
-def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> dict[str, Any]:
-    """Read everything and make the board.
-
-    Raises:
-        BeirHybridError: There is nothing to show, or something cannot be read or compared.
-    """
-    from beir_hybrid.leaderboard.board import build_board
-    from beir_hybrid.leaderboard.predictions import find_predictions
-    from beir_hybrid.leaderboard.published_figures import read_published_figures
-    from beir_hybrid.leaderboard.rows import make_rows, runs_of
-    from beir_hybrid.leaderboard.sources import MODEL_META, check_same_data, find_rank_tables, find_results
-    from beir_hybrid.leaderboard.training_data import TrainingFacts, find_training_data
-
-    left_out: list[str] = []
-    ranks = find_rank_tables(inputs.ranks, left_out if inputs.lenient else None) if inputs.ranks else []
-    ranks += find_predictions(inputs.predictions, inputs.qrels) if inputs.predictions else []
-    results = find_results(inputs.results) if inputs.results else []
-    if not ranks and not results:
-        folders = [shown(folder) for folder in (inputs.ranks, inputs.results, inputs.predictions) if folder]
-        raise BeirHybridError(
-            f"there are no rank tables or results below {', '.join(folders)}; `mteb run` says where it writes them"
-            + "".join(f" ({note})" for note in left_out[:1])
-        )
-    rows = make_rows(settings, runs_of(ranks, results))
-    check_same_data(table for row in rows for run in row.runs for table in run.ranks.values())
-    found = find_training_data(inputs.results, MODEL_META) if inputs.results else []
-    found += find_training_data(inputs.manifests) if inputs.manifests else []
-    published = read_published_figures(settings.published_figures) if settings.published_figures else []
-    board = build_board(settings, rows, TrainingFacts(found, settings.ask_mteb), published, progress)
-    notes = [*board["notes"], *left_out]
-    if not board["columns"]:
-        raise BeirHybridError(f"there is no figure to show. {notes[0] if notes else 'No query was evaluated.'}")
-    return {**board, "notes": notes}
-
-
-def write_files(board: Mapping[str, Any], folder: Path) -> None:
-    """Write a board in all formats into a folder."""
-    from beir_hybrid.leaderboard import tables_csv
-    from beir_hybrid.leaderboard.page import write_page
-    from beir_hybrid.leaderboard.plots import write_plots
-    from beir_hybrid.leaderboard.tables_latex import latex
-    from beir_hybrid.leaderboard.tables_markdown import markdown
-
-    texts = {
-        "leaderboard.json": json.dumps(board, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
-        "leaderboard.md": markdown(board),
-        "leaderboard.tex": latex(board),
-        "main.csv": tables_csv.main_csv(board),
-        "languages.csv": tables_csv.languages_csv(board),
-        "matrices.csv": tables_csv.matrices_csv(board),
-        "comparisons.csv": tables_csv.comparisons_csv(board),
-    }
-    for name, text in texts.items():
-        # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
-        (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
-    plots = write_plots(board, folder / PLOTS)
-    write_page(board, folder / "leaderboard.html", plots)
-
-
-def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> dict[str, Any]:
-    """Write a leaderboard into a folder and return its board; a process that is killed leaves the old one.
-
-    Raises:
-        BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
-    """
-    check_replaceable(out)  # before the work, not after it
-    check_writable(out, hint="name another folder with --out")
-    board = make_board(inputs, settings, progress)
-    replace_folder(out, lambda folder: write_files(board, folder))
-    return board
-
-
-def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> list[str]:
-    """Return the names of the files in a folder that are not what ``regenerate`` would write now.
-
-    Plots are not compared: another version of matplotlib draws the same figures with other bytes.
-
-    Raises:
-        BeirHybridError: Something is wrong with the inputs.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        fresh = Path(name) / out.name
-        regenerate(inputs, settings, fresh, progress)
-        return [name for name in differences(out, fresh) if name != SUMS and not name.startswith(f"{PLOTS}/")]
-
-
-def run(inputs: Inputs, settings: Settings, out: Path, check: bool, quiet: bool) -> int:
-    """Regenerate a leaderboard, or check that it is up to date, and say so.
-
-    Returns:
-        The exit code: 1 if the check found differences, else 0.
-
-    Raises:
-        BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
-    """
-    if check:
-        names = outdated(inputs, settings, out, progress=not quiet)
-        for name in names:
-            print(f"{out / name} is out of date")
-        if not (names or quiet):
-            print(f"{out} is up to date")
-        return 1 if names else 0
-    board = regenerate(inputs, settings, out, progress=not quiet)
-    if not quiet:
-        measured = [row for row in board["rows"].values() if not row["published"]]
-        print(
-            f"{out}: {len(measured)} models, {len(board['columns'])} columns, {len(board['comparisons'])} comparisons; "
-            "open leaderboard.html or read leaderboard.md"
-        )
-        for note in board["notes"]:
-            print(shown(note, most=2000))
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

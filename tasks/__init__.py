@@ -1,4 +1,4 @@
-"""The tasks for MTEB. ``TASKS`` and ``BENCHMARKS`` are entered in its registries by ``beir_hybrid.registration``.
+"""The tasks for MTEB. ``TASKS`` and ``BENCHMARKS`` are entered in its registries by ``beir_hybrid.mteb.registration``.
 
 Whoever imports mteb loads these modules, so they import what needs torch inside the methods that use it.
 """

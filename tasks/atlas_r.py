@@ -5,9 +5,9 @@ from __future__ import annotations
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from beir_hybrid.corpora import atlas
+from beir_hybrid.mteb.subset_data import QUESTION_PROMPT, subset_languages
 from beir_hybrid.tasks.language_bias import AbsTaskLanguageBias, bias_metadata
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.subsets import QUESTION_PROMPT, subset_languages
 
 _CITATION = r"""
 @misc{unicode-cldr,

@@ -10,10 +10,10 @@ from mteb.benchmarks.benchmark import Benchmark
 
 from beir_hybrid.corpora import miracl
 from beir_hybrid.errors import DataError
+from beir_hybrid.mteb.subset_data import LAREQA_CITATION
 from beir_hybrid.tasks.language_bias import MLQARLanguageBias, XQuADRLanguageBias
 from beir_hybrid.tasks.miracl import MIRACLCL
 from beir_hybrid.tasks.mlqa_r import MLQAR
-from beir_hybrid.tasks.subsets import LAREQA_CITATION
 from beir_hybrid.tasks.xquad_r import XQuADR
 
 if TYPE_CHECKING:

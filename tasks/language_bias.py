@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
+from beir_hybrid.mteb.subset_data import MTEB_LANGUAGES
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.subsets import MTEB_LANGUAGES
 from beir_hybrid.tasks.xquad_r import XQuADR
 
 if TYPE_CHECKING:

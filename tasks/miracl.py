@@ -17,21 +17,21 @@ from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 from beir_hybrid.corpora import ParallelCorpus, miracl
 from beir_hybrid.corpora.miracl import HubSource
 from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.mteb.subset_data import SubsetData, subset_languages
+from beir_hybrid.ranks.rank_table import NO_NAME, NO_REVISION
 from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.identity import ModelState, fingerprint
-from beir_hybrid.scoring.rank_table import NO_NAME, NO_REVISION
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.subsets import SubsetData, subset_languages
 
 if TYPE_CHECKING:
     from mteb.models import EncoderProtocol
     from mteb.timing import TimingStack
     from mteb.types import EncodeKwargs, ScoresDict
 
+    from beir_hybrid.mteb.run import CountedRun
     from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.scoring.counting import CountedRanks
-    from beir_hybrid.scoring.run import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -119,9 +119,9 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
                 f"{self.metadata.name} writes no predictions, which would need all passages' embeddings in memory; "
                 "scores and the rank table are complete."
             )
+        from beir_hybrid.mteb.run import CountedRun
         from beir_hybrid.scoring.checkpoints import Checkpoint
         from beir_hybrid.scoring.chunked import ChunkedRun
-        from beir_hybrid.scoring.run import CountedRun
 
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from beir_hybrid.corpora import DATA_SETS
+from beir_hybrid.mteb.subset_data import LAREQA_CITATION, QUESTION_PROMPT, subset_languages
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.subsets import LAREQA_CITATION, QUESTION_PROMPT, subset_languages
 
 _SOURCE = DATA_SETS["mlqa-r"]
 

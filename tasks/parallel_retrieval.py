@@ -20,20 +20,20 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.files import check_writable, home, shown
-from beir_hybrid.scoring import rank_table
+from beir_hybrid.mteb.subset_data import SubsetData, languages_of
+from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
-from beir_hybrid.settings import MULTI, SETTINGS, setting_of
-from beir_hybrid.tasks.subsets import SubsetData, languages_of
+from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from mteb.models import MTEBModels
     from mteb.types import EncodeKwargs, HFSubset, ScoresDict
 
+    from beir_hybrid.mteb.run import CountedRun
+    from beir_hybrid.ranks.rank_table import Evaluated, SameState
     from beir_hybrid.scoring.counting import CountedRanks
     from beir_hybrid.scoring.identity import Encode
-    from beir_hybrid.scoring.rank_table import Evaluated, SameState
-    from beir_hybrid.scoring.run import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -152,7 +152,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         with (timer or TimingStack())("Data loading", log_message=f"Loading {self.corpus_name}..."):
             questions, passages = self._languages()
             self.parallel_corpus = self._read_corpus(sorted({*questions, *passages}), num_proc)
-            self.dataset = self.subset_data(self.parallel_corpus, self.hf_subsets, self.eval_splits[0])
+            self.dataset = self.subset_data(self.parallel_corpus, self.hf_subsets, self.eval_splits[0])  # type: ignore[assignment]
         self.data_loaded = True
 
     def _data_revision(self) -> str:
@@ -280,7 +280,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         filing = self._filing(model, split, encode_kwargs, prediction_folder, run.state)
         self._store_rows(self._rows(run.counted), filing, cut=None, evaluated=self._evaluated(run.counted))
         if prediction_folder is not None and run.encoded is not None:
-            from beir_hybrid.scoring.predictions import predict, write_predictions
+            from beir_hybrid.mteb.predictions import predict, write_predictions
 
             with timer("Predictions", split=split, log_message="Writing predictions..."):
                 write_predictions(
@@ -313,7 +313,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             used_by: Name of the task that asks.
             embeddings_needed: Make a pass of its own, since a shared one keeps ranks only.
         """
-        from beir_hybrid.scoring.run import SHARED_RUNS, CountedRun, run_encoder
+        from beir_hybrid.mteb.run import SHARED_RUNS, CountedRun, run_encoder
 
         self.load_data(num_proc=num_proc, timer=timer)
         assert self.parallel_corpus is not None
@@ -350,7 +350,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _sample_encoder(self, model: EncoderProtocol, split: str, encode_kwargs: EncodeKwargs) -> Encode:
         """Return what embeds the texts of a sample by the model as it is now."""
-        from beir_hybrid.scoring.run import sample_encoder
+        from beir_hybrid.mteb.run import sample_encoder
 
         return sample_encoder(
             model, self._corpus_with, task_metadata=self.metadata, hf_split=split, encode_kwargs=encode_kwargs

@@ -19,12 +19,12 @@ from beir.retrieval.search.dense import DenseRetrievalExactSearch, FlatIPFaissSe
 from mteb.cache import ResultCache
 
 from beir_hybrid import beir, corpora, tasks
-from beir_hybrid.corpora.export import export_beir
+from beir_hybrid.corpora.formats.export import export_beir
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
-from beir_hybrid.scoring import rank_table
-from beir_hybrid.scoring.run import SHARED_RUNS
-from tests import small_xquad
-from tests.beir_models import WordsForBeir, WordsForMteb
+from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.ranks import rank_table
+from tests.support import small_xquad
+from tests.support.beir_models import WordsForBeir, WordsForMteb
 
 PAIRS = [("en", "de"), ("th", "th"), ("en", "multi"), ("ar", "multi")]
 MTEB_NAMES = {"NDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision"}

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from beir_hybrid.finetune import run_trainer
 from beir_hybrid.scoring.confidence import TopScores
-from beir_hybrid.study.heads import HeadBench
-from beir_hybrid.training import run_trainer
+from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.training.trainer import HybridTrainer
 from benchmarks import gpu_check
 

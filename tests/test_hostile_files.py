@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from beir_hybrid.cli import app
-from beir_hybrid.corpora.trec import read_predictions
+from beir_hybrid.corpora.formats.trec import read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_json, read_text, read_toml
-from beir_hybrid.leaderboard.predictions import find_predictions, read_judgments
-from beir_hybrid.leaderboard.published_figures import read_published_figures
-from beir_hybrid.leaderboard.regenerate import Inputs, make_board
-from beir_hybrid.leaderboard.settings import Settings, read_settings
-from beir_hybrid.leaderboard.training_data import find_training_data
+from beir_hybrid.leaderboard.inputs.predictions import find_predictions, read_judgments
+from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
+from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
+from beir_hybrid.leaderboard.inputs.training_data import find_training_data
+from beir_hybrid.leaderboard.publish import Inputs, make_board
 
 DEEP = "[" * 10_000 + "]" * 10_000
 DOTS = ".".join("a" * 5000)

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from beir_hybrid.cli import app
-from beir_hybrid.leaderboard import plots, tables_csv, tables_latex, tables_markdown
-from beir_hybrid.leaderboard.page import render_page, web_address
-from beir_hybrid.leaderboard.regenerate import Inputs, make_board, write_files
-from beir_hybrid.leaderboard.settings import Settings
+from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.publish import Inputs, make_board, write_files
+from beir_hybrid.leaderboard.render import plots, tables_csv, tables_latex, tables_markdown
+from beir_hybrid.leaderboard.render.page import render_page, web_address
 from beir_hybrid.text_tables import text_table
-from tests.helpers import property_test
-from tests.small_board import small_board
-from tests.small_ranks import write_ranks
+from tests.support.helpers import property_test
+from tests.support.small_board import small_board
+from tests.support.small_ranks import write_ranks
 
 NAMES = {
     "escape": "\x1b]0;owned\x07\x1b[31mred",
@@ -131,7 +131,7 @@ def test_nothing_that_a_terminal_obeys_is_printed(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["surrogate", "mention", "wide formula", "script", "lines", "template"])
 def test_all_files_of_a_board_can_be_written(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("beir_hybrid.leaderboard.plots.write_plots", lambda board, folder: [])
+    monkeypatch.setattr("beir_hybrid.leaderboard.render.plots.write_plots", lambda board, folder: [])
     write_files(board_named(NAMES[kind]), tmp_path)
     for path in tmp_path.iterdir():
         path.read_text(encoding="utf-8")

@@ -20,18 +20,18 @@ from pathlib import Path
 import pytest
 
 import beir_hybrid
-from beir_hybrid.encoders import MODELS
-from beir_hybrid.encoders.heads import baselines
+from beir_hybrid.models import MODELS
+from beir_hybrid.models.heads import baselines
 from beir_hybrid.tasks import TASKS
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
 START_UP = {
-    "beir_hybrid.pth": b"import beir_hybrid.autoload\n",
-    "beir_hybrid.start": b"beir_hybrid.autoload:install\n",
+    "beir_hybrid.pth": b"import beir_hybrid.mteb.hook\n",
+    "beir_hybrid.start": b"beir_hybrid.mteb.hook:install\n",
 }
-PACKAGE_DATA = {".json", ".safetensors", ".toml", ".unicode"}
-LEADERBOARD_DATA = (".css", ".html", ".js", ".json", ".toml")
+HOOK_MODULES = ["beir_hybrid", "beir_hybrid.moved", "beir_hybrid.mteb", "beir_hybrid.mteb.hook"]
+PACKAGE_DATA = {".css", ".html", ".js", ".json", ".safetensors", ".toml", ".unicode"}
 # What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
 LIST = """
 import json, mteb, sys
@@ -115,10 +115,7 @@ def test_the_wheel_has_the_start_up_files_and_pip_knows_them(wheel: Path) -> Non
 
 def test_the_wheel_has_all_modules_and_no_data(wheel: Path) -> None:
     expected = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "beir_hybrid").rglob("*.py")}
-    for folder in ("tasks", "leaderboard"):
-        expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / folder).rglob("*.py")}
-    data = [path for path in (REPOSITORY / "leaderboard").iterdir() if path.suffix in LEADERBOARD_DATA]
-    expected |= {f"beir_hybrid/leaderboard/{path.name}" for path in data}
+    expected |= {f"beir_hybrid/{path.relative_to(REPOSITORY)}" for path in (REPOSITORY / "tasks").rglob("*.py")}
     data = [path for path in (REPOSITORY / "beir_hybrid").rglob("*") if path.suffix in PACKAGE_DATA]
     expected |= {str(path.relative_to(REPOSITORY)) for path in data}
     expected |= {"beir_hybrid/py.typed", *START_UP}
@@ -183,8 +180,8 @@ def imported_by(code: str) -> set[str]:
 
 def test_a_process_without_mteb_loads_the_hook_alone(environment: Environment) -> None:
     code = "import sys; print(*sorted(name for name in sys.modules if name.startswith(('beir_hybrid', 'mteb'))))"
-    assert environment.run(code).stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
-    assert environment.run(code, BEIR_HYBRID_AUTOLOAD="0").stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
+    assert environment.run(code).stdout.split() == HOOK_MODULES
+    assert environment.run(code, BEIR_HYBRID_AUTOLOAD="0").stdout.split() == HOOK_MODULES
 
 
 def test_mteb_offers_the_same_as_before_and_ours(environment: Environment) -> None:
@@ -217,7 +214,7 @@ def test_an_editable_installation_registers_too_and_leaves_nothing_behind(tmp_pa
     environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", checkout)
     assert {name: (environment.site_packages / name).read_bytes() for name in START_UP} == START_UP
     code = "import sys; print(*sorted(name for name in sys.modules if name.startswith('beir_hybrid')))"
-    assert environment.run(code).stdout.split() == ["beir_hybrid", "beir_hybrid.autoload"]
+    assert environment.run(code).stdout.split() == HOOK_MODULES
     find_tasks = "from importlib.util import find_spec; print(find_spec('beir_hybrid.tasks').origin)"
     assert environment.run(find_tasks).stdout.strip() == str(checkout / "tasks" / "__init__.py")
     environment.pip("uninstall", "--yes", "beir-hybrid")

@@ -1,4 +1,4 @@
-"""Makes beir_hybrid/corpora/atlas_facts.json, the facts of Atlas-R, from Unicode CLDR as the package babel has it.
+"""Makes beir_hybrid/corpora/atlas/facts.json, the facts of Atlas-R, from Unicode CLDR as the package babel has it.
 
 `python -m tools.atlas_facts` writes the file, `--check` says whether it is what would be written. Another version of
 babel has other facts and names, and gives another data set: then the revision in beir_hybrid/corpora/atlas.py and all
@@ -25,7 +25,7 @@ from babel.languages import get_official_languages
 from babel.localedata import locale_identifiers
 from babel.numbers import get_currency_symbol, get_territory_currencies
 
-from beir_hybrid.corpora.atlas_facts import FACTS, LANGUAGES, split_of, stable_number
+from beir_hybrid.corpora.atlas.facts import FACTS, LANGUAGES, split_of, stable_number
 from tools.atlas_names import Names, plain
 
 BABEL = "2.18.0"

@@ -10,7 +10,7 @@ from functools import cache
 from babel import Locale
 from babel.lists import format_list
 
-from beir_hybrid.corpora.atlas_facts import LANGUAGES, Texts
+from beir_hybrid.corpora.atlas.facts import LANGUAGES, Texts
 
 _ARTICLES = {
     "en": ("the", frozenset("AE BS CF DO GB GM KM MH MV NL PH SB SC US".split())),

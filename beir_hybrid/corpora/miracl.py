@@ -22,7 +22,7 @@ from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_text, reading, user_path
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
     from datasets import Dataset

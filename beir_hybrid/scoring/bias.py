@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.scoring.rank_table import ranked_in_pool
+from beir_hybrid.ranks.rank_table import ranked_in_pool
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -20,9 +20,10 @@ from tqdm.auto import tqdm
 
 from beir_hybrid.corpora.columns import take
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.mteb.encode import encode_texts
+from beir_hybrid.mteb.run import passages_at, question_dataset
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, own_scores_in, scores_of
-from beir_hybrid.scoring.encode import encode_texts
 from beir_hybrid.scoring.identity import (
     PASSAGE,
     QUERY,
@@ -35,7 +36,6 @@ from beir_hybrid.scoring.identity import (
     sampled_rows,
 )
 from beir_hybrid.scoring.matrices import select_rows
-from beir_hybrid.scoring.run import passages_at, question_dataset
 from beir_hybrid.scoring.targets import Targets
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from beir_hybrid.scoring.confidence import TOP_K, Confidence, TopScores
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.scoring.top_languages import TopLanguages
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

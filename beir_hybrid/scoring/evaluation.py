@@ -23,7 +23,7 @@ from beir_hybrid.scoring.counting import (
 from beir_hybrid.scoring.matrices import select_rows
 from beir_hybrid.scoring.metrics import NOT_RETRIEVED, subset_scores
 from beir_hybrid.scoring.targets import Targets
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 
 
 @dataclass(frozen=True)

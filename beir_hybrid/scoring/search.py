@@ -10,7 +10,7 @@ import numpy as np
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.scoring.top_languages import TOP_LANGUAGES
-from beir_hybrid.settings import MULTI
+from beir_hybrid.subsets import MULTI
 
 Results = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score."""

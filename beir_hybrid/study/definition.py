@@ -10,8 +10,8 @@ from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml
+from beir_hybrid.finetune.recipe import Recipe, Tune, make_recipe
 from beir_hybrid.training.pairs import Batching
-from beir_hybrid.training.recipe import Recipe, Tune, make_recipe
 
 PRESETS = ("offline", "paper")
 """Studies that come with the package: the one of docs/study.md, and the same on the source paper's base models."""

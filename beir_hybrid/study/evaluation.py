@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.leaderboard.columns import COLUMNS
-from beir_hybrid.leaderboard.unit_scores import column_scores
-from beir_hybrid.scoring import rank_table
+from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.unit_scores import column_scores
+from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered
 
 if TYPE_CHECKING:

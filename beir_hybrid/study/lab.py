@@ -14,17 +14,17 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import ParallelCorpus, load
-from beir_hybrid.encoders import ours
 from beir_hybrid.files import atomic_path, make_folder, replaced_folder
+from beir_hybrid.finetune.recipe import Recipe
+from beir_hybrid.models import ours
+from beir_hybrid.models.base import Base, find_base
 from beir_hybrid.study import evaluation, held_out
 from beir_hybrid.study.definition import CORPORA, Experiment, Settings, Study, StudyBase, StudyError, System
 from beir_hybrid.study.evaluation import NAMESPACE, ModelName
-from beir_hybrid.study.heads import HeadBench
-from beir_hybrid.training.base import Base, find_base
+from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
-from beir_hybrid.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -233,8 +233,8 @@ def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
 
 def _train_whole(base: str, recipe: Recipe, folder: Path) -> dict[str, float]:
     """Tune all weights as `beir-hybrid train` does, going on from the checkpoint that a run which ended early left."""
-    from beir_hybrid.training.manifest import read_manifest
-    from beir_hybrid.training.train import RunOptions, train
+    from beir_hybrid.finetune.train import RunOptions, train
+    from beir_hybrid.models.manifest import read_manifest
 
     train(base, recipe, folder, resume=None, options=RunOptions(quiet=True, save_steps=_SAVE_STEPS))
     manifest = read_manifest(folder)

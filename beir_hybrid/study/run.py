@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from beir_hybrid.encoders.e5_q4 import no_progress_bars
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable
+from beir_hybrid.models.e5_q4 import no_progress_bars
 from beir_hybrid.study.definition import Study, StudyError
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger

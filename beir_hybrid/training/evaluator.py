@@ -18,13 +18,13 @@ from torch import Tensor
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
-from beir_hybrid.scoring import rank_table
+from beir_hybrid.mteb.encode import check_embeddings
+from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.counting import CountedRanks
-from beir_hybrid.scoring.encode import check_embeddings
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.matrices import widened
-from beir_hybrid.settings import MULTI, SETTINGS, setting_of
+from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 
 logger = logging.getLogger(__name__)
 

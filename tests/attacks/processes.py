@@ -25,9 +25,9 @@ SECONDS = 300
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MODULES = (
-    "beir_hybrid.cli beir_hybrid.cli_export beir_hybrid.cli_leaderboard beir_hybrid.cli_study beir_hybrid.cli_train "
-    "beir_hybrid.corpora.export beir_hybrid.leaderboard.page beir_hybrid.leaderboard.regenerate "
-    "beir_hybrid.quickstart beir_hybrid.study.run beir_hybrid.tasks beir_hybrid.training.train mteb.cli "
+    "beir_hybrid.cli beir_hybrid.cli.export beir_hybrid.cli.leaderboard beir_hybrid.cli.study beir_hybrid.cli.train "
+    "beir_hybrid.corpora.formats.export beir_hybrid.leaderboard.render.page beir_hybrid.leaderboard.publish "
+    "beir_hybrid.study.quickstart beir_hybrid.study.run beir_hybrid.tasks beir_hybrid.finetune.train mteb.cli "
     "matplotlib.pyplot pandas polars pyarrow.parquet sentence_transformers torch transformers.trainer"
 )
 

@@ -106,7 +106,7 @@ def ranks_of(path: Path) -> Any:
     """Return the rows of a rank table, and what it says of them."""
     from dataclasses import asdict
 
-    from beir_hybrid.scoring import rank_table
+    from beir_hybrid.ranks import rank_table
 
     table, info = rank_table.read(path)
     return [table.to_pylist(), json.loads(json.dumps(asdict(info), default=repr))]
@@ -148,8 +148,8 @@ def mteb_run(line: str) -> None:
 
 
 def _prepare_run() -> None:
-    from tests import small_xquad
-    from tests.small_models import save_labse
+    from tests.support import small_xquad
+    from tests.support.small_models import save_labse
 
     small_xquad.write(Path("data"))
     for seed, name in enumerate(("model", "other")):
@@ -166,7 +166,7 @@ def _made_by_run() -> Files:
 
 
 def _encoder(name: str, fails_at: int | None = None) -> Any:
-    from tests.mteb_models import CountingEncoder, vector_of
+    from tests.support.mteb_models import CountingEncoder, vector_of
 
     def spoil(embeddings: Any, **_: Any) -> Any:
         if fails_at is not None and len(encoder.texts) > fails_at:
@@ -205,7 +205,7 @@ def miracl(name: str = "model", fails_at: int | None = None) -> None:
 def _prepare_miracl() -> None:
     from contextlib import suppress
 
-    from tests import small_miracl
+    from tests.support import small_miracl
 
     small_miracl.write(Path("data"))
     miracl("done")
@@ -228,8 +228,8 @@ _TRAIN = (
 
 
 def _prepare_train() -> None:
-    from tests import small_xquad
-    from tests.small_models import save_labse
+    from tests.support import small_xquad
+    from tests.support.small_models import save_labse
 
     small_xquad.write(Path("data"))
     save_labse(Path("base"))
@@ -259,7 +259,7 @@ def _made_by_train() -> Files:
 
 
 def _prepare_export() -> None:
-    from tests import small_xquad
+    from tests.support import small_xquad
 
     small_xquad.write(Path("data"))
     check(beir_hybrid, "export xquad-r --out datasets --languages en,de")
@@ -276,7 +276,7 @@ ask_mteb = false
 
 
 def _prepare_leaderboard() -> None:
-    from tests.small_ranks import write_ranks
+    from tests.support.small_ranks import write_ranks
 
     Path("leaderboard.toml").write_text(_BOARD, encoding="utf-8")
     for folder, models in {"old": ("a",), "new": ("a", "b"), "other": ("b", "c")}.items():

@@ -59,8 +59,8 @@ _LANGUAGES = ("de", "en", "fi", "th")
 
 
 def _store(language: str) -> None:
-    from beir_hybrid.scoring import rank_table
-    from tests.small_ranks import info_of, ranks_of
+    from beir_hybrid.ranks import rank_table
+    from tests.support.small_ranks import info_of, ranks_of
 
     # The questions of one language: what a run that is restricted to it knows.
     rows = [row for row in ranks_of(0.5, 20, _LANGUAGES, seed=1) if row["query_language"] == language]
@@ -70,7 +70,7 @@ def _store(language: str) -> None:
 
 
 def _stored_languages(folder: Path) -> list[int]:
-    from beir_hybrid.scoring import rank_table
+    from beir_hybrid.ranks import rank_table
 
     rows = []
     for number in range(20):
@@ -210,13 +210,13 @@ _TEXTS = [f"text {number}" for number in range(3000)]
 
 
 def _embed(texts: list[str]) -> np.ndarray:
-    from tests.mteb_models import vector_of
+    from tests.support.mteb_models import vector_of
 
     return np.stack([vector_of(text) for text in texts])
 
 
 def _fill(number: int, of: int, shared: bool) -> None:
-    from beir_hybrid.training.embedding_cache import EmbeddingCache
+    from beir_hybrid.finetune.embedding_cache import EmbeddingCache
 
     cache = EmbeddingCache(Path("cache"), _embed)
     texts = _TEXTS if shared else _TEXTS[500 * number : 500 * number + 1500]
@@ -224,7 +224,7 @@ def _fill(number: int, of: int, shared: bool) -> None:
 
 
 def _fill_together(folder: Path, shared: bool) -> None:
-    from beir_hybrid.training.embedding_cache import EmbeddingCache
+    from beir_hybrid.finetune.embedding_cache import EmbeddingCache
 
     log = folder.with_suffix(".log")
     fill = [partial(_fill, number, 4, shared) for number in range(4)]
@@ -243,8 +243,8 @@ def test_processes_fill_one_embedding_cache(shared: bool, attack: Callable[..., 
 
 
 def _quickstart(out: str) -> None:
-    from beir_hybrid.quickstart import STUDY, quickstart
     from beir_hybrid.study.definition import Experiment
+    from beir_hybrid.study.quickstart import STUDY, quickstart
 
     use_folder()
     (base,) = STUDY.bases

@@ -1,0 +1,175 @@
+"""The command ``beir-hybrid bias``: language bias from rank tables or results, as a table and as heat maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, shown, user_path
+from beir_hybrid.text_tables import text_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from beir_hybrid.leaderboard.inputs.evaluations import ResultSource
+
+_ALL_QUESTIONS = "all"
+"""Subset of a bias task that holds the questions of all languages."""
+
+
+@dataclass(frozen=True)
+class ModelBias:
+    """The language bias of one model on one task.
+
+    Attributes:
+        model: Name of the model.
+        task: Name of the retrieval task.
+        figures: Name of the figure -> its mean over all queries; NaN where too few queries have it.
+        coverage: Name of the figure -> share of the queries that have it, as far as that is known.
+        map: Question language x answer language; None where there is no rank table.
+        keeps_top: Whether the languages of the best passages are kept, which the figures at a cut-off follow from.
+    """
+
+    model: str
+    task: str
+    figures: Mapping[str, float]
+    coverage: Mapping[str, float | None]
+    map: pd.DataFrame | None
+    keeps_top: bool = True
+
+
+def bias(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Rank tables (.parquet), MTEB results of the bias tasks, or folders of them.")
+    ],
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw question x answer language as heat maps: a PNG, SVG or PDF file."),
+    ] = None,
+    peer_weights: Annotated[
+        str, typer.Option(help="Weights of the grades in PEER, adding up to 1.", metavar="GRADE:WEIGHT,...")
+    ] = "0:0.5,1:0.5",
+) -> None:
+    """Print language-bias figures, one column a model; lower rank_distance and preferences near 1 are better.
+
+    A figure stands there if at least 90 % of the queries have it: those of which the search returned all answers.
+    """
+    weights = _parse_weights(peer_weights)
+    if plot is not None:
+        plot = user_path(plot, "--plot ")
+        check_writable(plot.parent, hint="name another file with --plot")
+    found = [one for path in paths for one in _read(path, weights)]
+    if not found:
+        raise BeirHybridError(f"{shown(paths[0])}: neither a rank table nor a result of a bias task is here")
+    for task in dict.fromkeys(one.task for one in found):
+        of_task = [one for one in found if one.task == task]
+        print("\n".join([_table(of_task), *_notes(of_task)]))
+        print()
+    if plot is not None:
+        maps = {f"{one.model}\n{one.task}": one.map for one in found if one.map is not None}
+        if not maps:
+            raise BeirHybridError(
+                "a heat map needs a rank table; results hold only means (`mteb run` says where it is)"
+            )
+        from beir_hybrid.plotting.heat_maps import plot_one_target_maps
+
+        plot_one_target_maps(maps, plot)
+        print(f"Heat map: {plot}")
+
+
+def _parse_weights(text: str) -> dict[int, float]:
+    try:
+        weights = {int(grade): float(weight) for grade, weight in (part.split(":") for part in text.split(","))}
+    except ValueError as error:
+        raise BeirHybridError(f"--peer-weights {text}: write it like 0:0.5,1:0.5") from error
+    if abs(sum(weights.values()) - 1) > 1e-6:
+        raise BeirHybridError(f"--peer-weights {text}: the weights add up to {sum(weights.values()):g}, not to 1")
+    return weights
+
+
+def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
+    from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, check_exists, find_results
+    from beir_hybrid.ranks.validation import rank_tables_below
+
+    check_exists(path)
+    if path.suffix != ".json":
+        for file in rank_tables_below(path):
+            yield _from_rank_table(file, weights)
+    if path.suffix == ".json" or path.is_dir():
+        for result in find_results(path, f"*{BIAS_SUFFIX}.json"):
+            if result.task.partition(" ")[0].endswith(BIAS_SUFFIX) and _ALL_QUESTIONS in result.scores:
+                task = result.task.replace(BIAS_SUFFIX, "")
+                yield ModelBias(result.model, task, _figures(result), _coverage(result), None)
+
+
+def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
+    from beir_hybrid.ranks import rank_table
+    from beir_hybrid.scoring.bias import bias_coverage, mean_bias, one_target_map, query_bias
+
+    table, info = rank_table.read(file)
+    frame = table.to_pandas()
+    figures = query_bias(frame, info.pool_sizes, weights)
+    return ModelBias(
+        info.model,
+        info.task,
+        mean_bias(figures),
+        bias_coverage(figures),
+        one_target_map(frame, info.pool_sizes),
+        bool(frame["top_languages"].notna().any()),
+    )
+
+
+def _figures(result: ResultSource) -> dict[str, float]:
+    """Return the means over all questions; NaN for a figure that this result lacks, as older ones do."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    values = {name: result.value(_ALL_QUESTIONS, name) for name in BIAS_FIGURES}
+    return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def _coverage(result: ResultSource) -> dict[str, float | None]:
+    """Return the share of the queries that have each figure; None where the result does not say it."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    return {name: result.value(_ALL_QUESTIONS, f"{name}_coverage") for name in BIAS_FIGURES}
+
+
+def _table(models: Sequence[ModelBias]) -> str:
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in BIAS_FIGURES]
+    return text_table(rows, (models[0].task, *(one.model for one in models)), left=1)
+
+
+def _shown(figure: float) -> str:
+    return "-" if math.isnan(figure) else f"{figure:.4f}"
+
+
+def _notes(models: Sequence[ModelBias]) -> Iterator[str]:
+    """Say why there is no figure, and which are not of all queries: a line a model and reason."""
+    from beir_hybrid.scoring.bias import BIAS_FIGURES
+
+    for one in models:
+        figures: dict[tuple[str, str], list[str]] = {}
+        for name in BIAS_FIGURES:
+            figures.setdefault(_reason(one, name), []).append(name)
+        yield from (f"{one.model}{what}: {', '.join(names)} {why}" for (what, why), names in figures.items() if why)
+
+
+def _reason(one: ModelBias, name: str) -> tuple[str, str]:
+    """Say what is to be known of a figure: what follows the name of the model, and that of the figure."""
+    from beir_hybrid.scoring.bias import coverage_text, is_covered
+
+    share = one.coverage.get(name)
+    if share is None or share == 1:
+        return "", ""
+    if is_covered(share):
+        return "", f"of {coverage_text(share)}"
+    not_kept = "_at_" in name and not one.keeps_top
+    return ", no figure", f"({'the languages of the best passages are not kept' if not_kept else coverage_text(share)})"

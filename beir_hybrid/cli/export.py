@@ -1,0 +1,51 @@
+"""The command ``beir-hybrid export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import check_writable, user_path
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the data set, e.g. xquad-r.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to, e.g. datasets.", show_default=False)],
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="Languages such as en,de; all by default, which also gives multi.")
+    ] = None,
+    trec: Annotated[bool, typer.Option("--trec", help="Write qrels in TREC's format instead of BEIR folders.")] = False,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="With --trec: predictions of MTEB, to be written as runs.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a folder that is not an export, or of another revision.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
+) -> None:
+    """Write a data set as BEIR folders, or as TREC qrels and runs."""
+    if predictions is not None and not trec:
+        raise BeirHybridError("--predictions are written as TREC runs; add --trec")
+    from beir_hybrid.corpora import load
+    from beir_hybrid.corpora.formats.export import export_beir, export_trec
+
+    out = user_path(out, "--out ")
+    check_writable(out, hint="name another folder with --out")
+    predictions = None if predictions is None else user_path(predictions, "--predictions ")
+    asked = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
+    corpus = load(name, asked, progress=not quiet)
+    if trec:
+        folder = export_trec(corpus, out, force, predictions, progress=not quiet)
+        files = f"{_count(folder, '*.qrels')} qrels, {_count(folder, '*.run')} runs"
+    else:
+        folder = export_beir(corpus, out, force)
+        files = f"{_count(folder, 'corpus.jsonl')} pools, {_count(folder, 'test.tsv')} pairs of questions and pool"
+    if not quiet:
+        print(f"{folder}: {files}")
+
+
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.rglob(pattern))

@@ -1,0 +1,65 @@
+"""The command ``beir-hybrid leaderboard``: tables with significance tests from anybody's rank tables and results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def leaderboard(
+    ranks: Annotated[
+        Path | None,
+        typer.Option(
+            "--ranks",
+            help="Folder of rank tables. Default, without any input: where runs put them; old ones are left out.",
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder of MTEB's results, shown without tests where no ranks are.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", help="Folder of MTEB's predictions of any retrieval task.")
+    ] = None,
+    qrels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--qrels",
+            help="Judgments of the predictions: a TREC file or a BEIR folder. Default: mteb loads the task.",
+            metavar="[TASK=]PATH",
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option("--baseline", help="Model to compare all others with; repeat it for more.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("leaderboard-tables"),
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="A leaderboard.toml: rows, labels, groups, alpha, ...")
+    ] = None,
+    manifests: Annotated[
+        Path | None, typer.Option("--manifests", help="Folder of files that say what models were trained on.")
+    ] = None,
+    common_questions: Annotated[
+        bool, typer.Option("--common-questions", help="Compare models on the questions that both were evaluated on.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if the tables are out of date.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
+) -> None:
+    """Make a leaderboard: Markdown, CSV, LaTeX, JSON, plots and one HTML page, with paired significance tests."""
+    from beir_hybrid.files import home, user_path
+    from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
+    from beir_hybrid.leaderboard.publish import Inputs, run
+
+    ranks, results, predictions, manifests, settings = (
+        None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
+    )
+    everything = ranks is None and results is None and predictions is None
+    if everything:
+        ranks = home() / "ranks"
+    shown = read_settings(settings) if settings is not None else Settings()
+    shown = shown.with_options(baseline or (), common_questions)
+    inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
+    raise typer.Exit(run(inputs, shown, user_path(out, "--out "), check, quiet))

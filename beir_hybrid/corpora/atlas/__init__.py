@@ -1,0 +1,118 @@
+"""Atlas-R: parallel questions and one-sentence passages in eleven languages, made of facts of Unicode CLDR.
+
+The data are generated when they are read, from the facts in ``facts.json`` and the sentence templates in
+``templates``: they are the same everywhere, and nothing is downloaded. Atlas-R is meant for demonstrations, tests
+and quick experiments, and is not a benchmark of the literature.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from hashlib import sha256
+from typing import get_args
+
+from beir_hybrid.corpora.atlas.facts import LANGUAGES, Fact, Split, all_facts, split_of, stable_number
+from beir_hybrid.corpora.atlas.templates import TEMPLATES, Forms
+from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.errors import DataError
+
+NAME = "atlas-r"
+LICENCE = "unicode-3.0"
+
+REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
+"""What names the texts: their ``content_hash``, known without generating them; reading checks it."""
+
+_SHARED_FORMS = {"weekday_word": "word", "month_word": "word"}
+"""Relation -> the name of its templates, where that is another."""
+
+
+def read(languages: Iterable[str] | None = None, split: Split = "test") -> ParallelCorpus:
+    """Generate a split of Atlas-R.
+
+    Args:
+        languages: ISO 639-1 codes; None for all.
+        split: ``test`` or ``train``. An entity, and all that is asked and stated of it, is in one of them.
+
+    Returns:
+        The corpus: a question and a passage for each fact, whose id is the question's. In each language the passage
+        that states the fact is relevant, and no other. ``articles`` are the entities, e.g. ``country-CH``.
+
+    Raises:
+        DataError: There is no such language or split, or the texts are not those of their revision.
+    """
+    if split not in get_args(Split):
+        raise DataError(f"{NAME}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
+    wanted = choose(languages)
+    if content_hash() != REVISION:
+        raise DataError(
+            f"{NAME}: its texts are no longer those of revision {REVISION[:12]}; restore the files "
+            f"beir_hybrid/corpora/atlas*, or enter {content_hash()} as REVISION in atlas.py"
+        )
+    facts = [fact for fact in all_facts() if split_of(fact.entity) == split]
+    return ParallelCorpus(NAME, REVISION, {language: _language_corpus(language, facts) for language in wanted})
+
+
+@cache
+def content_hash() -> str:
+    """Return the SHA-256 of all texts, and of what is relevant to what, in both splits and all languages."""
+    digest = sha256()
+    for fact in all_facts():
+        for language in LANGUAGES:
+            texts = question_text(fact, language), passage_text(fact, language)
+            record = (fact.id, split_of(fact.entity), language, *texts)
+            digest.update(json.dumps(record).encode())
+    return digest.hexdigest()
+
+
+def question_text(fact: Fact, language: str) -> str:
+    """Return the question for a fact: a paraphrase that fact and language choose."""
+    return _sentence(fact, language, "question", _forms(fact, language).questions)
+
+
+def passage_text(fact: Fact, language: str) -> str:
+    """Return the passage that states a fact: a paraphrase that fact and language choose."""
+    return _sentence(fact, language, "passage", _forms(fact, language).passages)
+
+
+def choose(languages: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the languages asked for, in the order of the data set; all of them for None.
+
+    Raises:
+        DataError: There is no such language, or none was asked for.
+    """
+    asked = set(LANGUAGES) if languages is None else {languages} if isinstance(languages, str) else set(languages)
+    unknown = asked - set(LANGUAGES)
+    if unknown or not asked:
+        what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
+        raise DataError(f"{NAME}: {what}; it has {', '.join(LANGUAGES)}")
+    return tuple(language for language in LANGUAGES if language in asked)
+
+
+def _language_corpus(language: str, facts: Sequence[Fact]) -> LanguageCorpus:
+    return LanguageCorpus(
+        language=language,
+        question_ids=tuple(fact.id for fact in facts),
+        questions=tuple(question_text(fact, language) for fact in facts),
+        articles=tuple(fact.entity for fact in facts),
+        passage_ids=tuple(f"{language}:{n}" for n in range(len(facts))),
+        passages=tuple(passage_text(fact, language) for fact in facts),
+        relevance={fact.id: {row: 1} for row, fact in enumerate(facts)},
+    )
+
+
+def _forms(fact: Fact, language: str) -> Forms:
+    return TEMPLATES[language][_SHARED_FORMS.get(fact.relation, fact.relation)]
+
+
+def _sentence(fact: Fact, language: str, kind: str, forms: Sequence[str]) -> str:
+    form = forms[stable_number(kind, fact.id, language, below=len(forms))]
+    text = form.format(entity=fact.name[language], value=fact.value[language], item=fact.item.get(language, ""))
+    if language == "th":  # words adjoin, but a space follows a bracket
+        text = re.sub(r"\)(?=[\u0e00-\u0e7f])", ") ", text)
+    if text.endswith(".."):  # an abbreviation at the end of the sentence
+        text = text[:-1]
+    first = "İ" if language == "tr" and text[0] == "i" else text[0].upper()
+    return first + text[1:]

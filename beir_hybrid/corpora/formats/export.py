@@ -1,0 +1,235 @@
+"""Corpora as other tools read them: BEIR folders, and TREC's judgments and runs.
+
+A BEIR folder holds one pool: its corpus, and the questions and judgments of every question language under the prefix
+``<language>-``, as BEIR's GenericDataLoader reads them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
+from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
+from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.errors import DataError
+from beir_hybrid.files import as_folder
+from beir_hybrid.subsets import MULTI
+
+SPLIT = "test"
+
+
+def languages_of_pool(corpus: ParallelCorpus, pool: str) -> list[str]:
+    """Return the languages of a pool, which is a language or ``multi``."""
+    return list(corpus.languages) if pool == MULTI else [pool]
+
+
+def documents_of(corpus: ParallelCorpus, pool: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield id and BEIR document, {"title", "text"}, of the passages of a pool."""
+    for language in languages_of_pool(corpus, pool):
+        part = corpus.languages[language]
+        titles = repeat("", len(part.passages)) if part.titles is None else part.titles
+        for passage_id, title, text in zip(part.passage_ids, titles, part.passages, strict=True):
+            yield passage_id, {"title": title, "text": text}
+
+
+def judgments_of(corpus: ParallelCorpus, questions: str, pool: str) -> dict[str, dict[str, int]]:
+    """Return the judgments of the questions that have a relevant passage in the pool.
+
+    Args:
+        corpus: The corpus.
+        questions: Language of the questions.
+        pool: Language of the passages, or ``multi``.
+
+    Returns:
+        Query id -> passage id -> grade, in the order of the corpus.
+    """
+    part = corpus.languages[questions]
+    pools = [(language, corpus.languages[language].passage_ids) for language in languages_of_pool(corpus, pool)]
+    qrels = {
+        query_id: {
+            ids[row]: grade for language, ids in pools for row, grade in corpus.relevant(question, language).items()
+        }
+        for query_id, question in zip(part.query_ids, part.question_ids, strict=True)
+    }
+    return {query_id: grades for query_id, grades in qrels.items() if grades}
+
+
+def export_beir(corpus: ParallelCorpus, out: Path, force: bool = False) -> Path:
+    """Write a corpus as BEIR folders.
+
+    ``<out>/<name>/<pool>/`` holds ``corpus.jsonl``, and for each question language ``<language>-queries.jsonl`` and
+    ``<language>-qrels/test.tsv``. The questions of a language are the same in all pools: they are one file with
+    several names where the file system knows hard links, else copies. (BEIR keeps the judged ones.) The pool of all
+    languages, ``multi``, is written if the corpus has all languages of its data set.
+
+    Args:
+        corpus: The corpus.
+        out: The folder above the export; it is created.
+        force: Replace a folder ``<out>/<name>`` that is not ours, or of another revision. Without it an export of
+            the same revision is completed, and anything else is left alone.
+
+    Returns:
+        The folder ``<out>/<name>``.
+
+    Raises:
+        DataError: A pool has no passage.
+        BeirHybridError: The folder must not be replaced or cannot be written.
+    """
+    target = Path(out) / corpus.name
+    qrels = _judged_pairs(corpus)
+    with export_folder(target, _contents(corpus, qrels), force) as folder:
+        questions: dict[str, Path] = {}
+        for pool in _pools(corpus):
+            (folder / pool).mkdir()
+            _write_lines(
+                folder / pool / "corpus.jsonl",
+                ({"_id": passage_id, **document} for passage_id, document in documents_of(corpus, pool)),
+            )
+            for language in corpus.languages:
+                if (language, pool) in qrels:
+                    _write_questions(corpus, language, folder / pool / f"{language}-queries.jsonl", questions)
+                    _write_qrels(folder / pool / f"{language}-qrels" / f"{SPLIT}.tsv", qrels[language, pool])
+    return target
+
+
+def export_trec(
+    corpus: ParallelCorpus, out: Path, force: bool = False, predictions: Path | None = None, progress: bool = False
+) -> Path:
+    """Write the judgments of all subsets in TREC's format, and predictions as runs.
+
+    ``<out>/<name>-trec/`` holds ``qrels/<subset>.qrels``, and ``runs/<model>/<revision>/<subset>.run`` for
+    predictions. Runs of other models that lie there already are kept.
+
+    Args:
+        corpus: The corpus.
+        out: The folder above the export; it is created.
+        force: As for ``export_beir``.
+        predictions: MTEB's predictions file; its subsets in languages that ``corpus`` lacks are left out.
+        progress: Show a progress bar over the runs, if standard error is a terminal.
+
+    Returns:
+        The folder ``<out>/<name>-trec``.
+
+    Raises:
+        DataError: An id cannot be written, or the predictions are malformed or not of this data set.
+        BeirHybridError: The folder must not be replaced or cannot be written.
+    """
+    target = Path(out) / f"{corpus.name}-trec"
+    qrels = _judged_pairs(corpus)
+    with export_folder(target, _contents(corpus, qrels), force) as folder:
+        for (language, pool), grades in qrels.items():
+            write_trec_qrels(folder / "qrels" / f"{language}-{pool}.qrels", grades)
+        if predictions is not None:
+            _write_runs(corpus, predictions, folder / "runs", progress)
+    return target
+
+
+def _pools(corpus: ParallelCorpus) -> list[str]:
+    """The pools that can be exported; that of all languages only if none is missing."""
+    known = RETRIEVAL_CORPORA.get(corpus.name)
+    whole = known is None or set(known.languages) == set(corpus.languages)
+    return [*corpus.languages, MULTI] if whole else list(corpus.languages)
+
+
+def _judged_pairs(corpus: ParallelCorpus) -> dict[tuple[str, str], dict[str, dict[str, int]]]:
+    """The judgments of each question language and pool; BEIR cannot read a pair without any, which is left out."""
+    for language, part in corpus.languages.items():
+        if not part.passages:
+            raise DataError(f"{corpus.name} {language}: there is no passage, and so no pool to export")
+    pairs = {
+        (language, pool): judgments_of(corpus, language, pool)
+        for pool in _pools(corpus)
+        for language in corpus.languages
+    }
+    return {pair: qrels for pair, qrels in pairs.items() if qrels}
+
+
+def _contents(corpus: ParallelCorpus, pairs: Iterable[tuple[str, str]]) -> Contents:
+    known = RETRIEVAL_CORPORA.get(corpus.name)
+    subsets = [f"{language}-{pool}" for language, pool in pairs]
+    return Contents(corpus.name, corpus.revision, known.licence if known else None, subsets)
+
+
+def _write_lines(path: Path, entries: Iterable[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+
+
+def _write_questions(corpus: ParallelCorpus, language: str, path: Path, written: dict[str, Path]) -> None:
+    """Write the questions of a language, or give the file that holds them already another name."""
+    if language in written:
+        try:
+            os.link(written[language], path)
+        except OSError:  # no hard links here, or no more of them
+            shutil.copyfile(written[language], path)
+        return
+    part = corpus.languages[language]
+    texts = zip(part.query_ids, part.questions, strict=True)
+    _write_lines(path, ({"_id": query_id, "text": text} for query_id, text in texts))
+    written[language] = path
+
+
+def _write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
+    path.parent.mkdir()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(["query-id", "corpus-id", "score"])
+        writer.writerows((query_id, *judged) for query_id, grades in qrels.items() for judged in grades.items())
+
+
+def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progress: bool) -> None:
+    """Write the predictions of each subset as a run in ``folder``/<model>/<revision>."""
+    from tqdm.auto import tqdm
+
+    entries = read_predictions(predictions)
+    key, meta = next(entries)
+    if key != "mteb_model_meta":
+        raise DataError(f"{predictions} does not begin with its model; it is not a predictions file of MTEB")
+    model, revision = (as_folder(str(meta.get(field))) for field in ("model_name", "revision"))
+    ids = {
+        pool: {i for language in languages_of_pool(corpus, pool) for i in corpus.languages[language].passage_ids}
+        for pool in _pools(corpus)
+    }
+    n_runs = 0
+    for subset, splits in tqdm(entries, desc="Writing runs", unit=" subsets", disable=None if progress else True):
+        language, pool = _pair(corpus, subset, predictions)
+        if language in corpus.languages and pool in ids:
+            if SPLIT not in splits:
+                raise DataError(f"{predictions}: {subset} has no predictions of the split {SPLIT!r}")
+            where = f"{predictions}: {subset}"
+            _check_ids(where, splits[SPLIT], set(corpus.languages[language].query_ids), ids[pool], corpus.name)
+            write_trec_run(folder / model / revision / f"{subset}.run", splits[SPLIT], f"{model}@{revision}")
+            n_runs += 1
+    if n_runs == 0:
+        raise DataError(f"{predictions} holds no subset of {corpus.name} in {', '.join(corpus.languages)}")
+
+
+def _pair(corpus: ParallelCorpus, subset: str, predictions: Path) -> tuple[str, str]:
+    known = RETRIEVAL_CORPORA.get(corpus.name)
+    languages = known.languages if known else tuple(corpus.languages)
+    language, _, pool = subset.partition("-")
+    if language not in languages or pool not in (*languages, MULTI):
+        raise DataError(f"{predictions}: {subset!r} is not a subset of {corpus.name}; is the file of another task?")
+    return language, pool
+
+
+def _check_ids(where: str, results: Any, query_ids: set[str], passage_ids: set[str], name: str) -> None:
+    """Make sure that results are scores of passages that exist."""
+    try:
+        unknown = results.keys() - query_ids
+        unknown |= {passage_id for scores in results.values() for passage_id in scores.keys() - passage_ids}
+        numbers = all(isinstance(score, int | float) for scores in results.values() for score in scores.values())
+    except AttributeError:
+        numbers, unknown = False, set()
+    if unknown:
+        raise DataError(f"{where} names {min(unknown)!r}, which is not in {name}; is it of another data set?")
+    if not numbers:
+        raise DataError(f"{where} is not query id -> passage id -> score; run the evaluation again")

@@ -1,0 +1,1 @@
+"""What `beir-hybrid train` does: one run, its settings, its folder and what is written beside the weights."""

@@ -1,0 +1,194 @@
+"""A linear head on a frozen encoder: trained on stored embeddings, saved with the encoder as one ordinary model.
+
+The encoder does not change, so each text is embedded once (embedding_cache.py), and a training step is a product of
+small matrices. The head is a matrix that starts as the identity; its outputs are normalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from sentence_transformers.base.modules import InputModule, Router
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+from torch import Tensor, nn
+
+from beir_hybrid.errors import ModelError
+from beir_hybrid.finetune.embedding_cache import EmbeddingCache, Encode, cache_folder
+from beir_hybrid.models.base import text_limit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class StoredEmbeddings(InputModule):
+    """Stands where a frozen encoder stands, and looks its embeddings up instead of computing them.
+
+    Texts that it does not know are embedded and stored first.
+
+    Args:
+        caches: Prompt -> where the embeddings of texts with that prompt are kept.
+        dimensions: Size of an embedding.
+    """
+
+    save_in_root = False
+    config_keys = ["dimensions"]  # noqa: RUF012 (as Sentence Transformers declares it)
+
+    def __init__(self, caches: Mapping[str, EmbeddingCache] | None = None, dimensions: int = 0) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self._caches = caches or {}
+        self._rows: dict[str, dict[str, int]] = {prompt: {} for prompt in self._caches}
+        self._embeddings = {prompt: torch.empty(0, dimensions) for prompt in self._caches}
+
+    def remember(self, prompt: str, texts: Iterable[str]) -> None:
+        """Embed the texts that were never embedded, and keep all of them in memory.
+
+        Args:
+            prompt: What stands before the texts.
+            texts: The texts.
+        """
+        rows = self._rows[prompt]
+        new = sorted(set(texts).difference(rows))
+        if not new:
+            return
+        self._caches[prompt].fill(new, progress=False)
+        found = torch.from_numpy(self._caches[prompt].read(new))
+        rows.update((text, number) for number, text in enumerate(new, len(rows)))
+        self._embeddings[prompt] = torch.cat([self._embeddings[prompt], found])
+
+    def fill(self, prompt: str, texts: Iterable[str], progress: bool, share: tuple[int, int]) -> None:
+        """Embed the texts that were never embedded, without keeping them in memory.
+
+        Args:
+            prompt: What stands before the texts.
+            texts: The texts.
+            progress: Whether to show a bar.
+            share: As `EmbeddingCache.fill` takes it.
+        """
+        self._caches[prompt].fill(texts, progress, share)
+
+    def preprocess(  # type: ignore[override]
+        self, inputs: Sequence[str], prompt: str | None = None, **_: Any
+    ) -> dict[str, Tensor]:
+        """Look texts up.
+
+        Args:
+            inputs: The texts.
+            prompt: What stands before them.
+
+        Returns:
+            ``sentence_embedding``, shape (texts, dimensions).
+        """
+        rows = self._rows[prompt or ""]
+        if not all(text in rows for text in inputs):
+            self.remember(prompt or "", inputs)
+        return {"sentence_embedding": self._embeddings[prompt or ""][[rows[text] for text in inputs]]}
+
+    def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        """Return the features as they are."""
+        return features
+
+    def get_embedding_dimension(self) -> int:
+        """Return the size of an embedding."""
+        return self.dimensions
+
+    def save(self, output_path: str, *_: Any, **__: Any) -> None:
+        """Save the settings. The embeddings are in their cache."""
+        self.save_config(output_path)
+
+
+def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransformer:
+    """Return a model whose head is trained: stored embeddings, a matrix that starts as the identity, normalisation.
+
+    Args:
+        encoder: The frozen encoder.
+        revision: What names its content and no other.
+
+    Raises:
+        ModelError: The encoder embeds questions and answers by different routes, or does not know its dimensions.
+    """
+    if any(isinstance(module, Router) for module in encoder.modules()):
+        raise ModelError(
+            "the base has different encoders for questions and answers (Router), and a head stands behind one: "
+            "train it with --tune full"
+        )
+    dimensions = _dimensions(encoder)
+    caches = {
+        prompt: EmbeddingCache(cache_folder(revision, prompt, text_limit(encoder)), _encode_with(encoder, prompt))
+        for prompt in {"", *_prompts(encoder).values()}
+    }
+    return _model_like(encoder, [StoredEmbeddings(caches, dimensions), _identity(dimensions), Normalize()])
+
+
+def fill_embeddings(model: SentenceTransformer, prompt: str, texts: Iterable[str], progress: bool = True) -> None:
+    """Embed many texts, together with the other processes of a distributed run, and keep them in memory.
+
+    Args:
+        model: What `head_model` returned.
+        prompt: What stands before the texts.
+        texts: The texts, the same in every process.
+        progress: Whether to show a bar.
+    """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    stored = cast(StoredEmbeddings, model[0])
+    state, distinct = PartialState(), sorted(set(texts))
+    share = (state.process_index, state.num_processes)
+    stored.fill(prompt, distinct, progress and state.is_main_process, share)
+    state.wait_for_everyone()
+    stored.remember(prompt, distinct)
+
+
+def with_head(encoder: SentenceTransformer, trained: SentenceTransformer) -> SentenceTransformer:
+    """Put a trained head behind its encoder.
+
+    Args:
+        encoder: The frozen encoder. What it ends with, a normalisation too, stays: the head was trained on its output.
+        trained: What `head_model` returned, after training.
+
+    Returns:
+        An ordinary model of Sentence Transformers' own modules, with the encoder's prompts.
+    """
+    _, dense, normalize = trained
+    return _model_like(encoder, [*encoder, dense, normalize], trained.model_card_data)
+
+
+def _model_like(
+    encoder: SentenceTransformer, modules: list[nn.Module], card: SentenceTransformerModelCardData | None = None
+) -> SentenceTransformer:
+    return SentenceTransformer(
+        modules=modules,
+        device=str(encoder.device),
+        prompts=_prompts(encoder),
+        default_prompt_name=encoder.default_prompt_name,
+        similarity_fn_name=encoder.similarity_fn_name,
+        model_card_data=card,
+    )
+
+
+def _prompts(encoder: SentenceTransformer) -> dict[str, str]:
+    return {name: prompt or "" for name, prompt in encoder.prompts.items()}
+
+
+def _identity(dimensions: int) -> Dense:
+    matrix = torch.eye(dimensions)
+    return Dense(dimensions, dimensions, bias=False, activation_function=nn.Identity(), init_weight=matrix)
+
+
+def _dimensions(encoder: SentenceTransformer) -> int:
+    dimensions = encoder.get_embedding_dimension()
+    if dimensions is None:
+        raise ModelError("the base does not say how many dimensions its embeddings have")
+    return dimensions
+
+
+def _encode_with(encoder: SentenceTransformer, prompt: str) -> Encode:
+    def encode(texts: list[str]) -> NDArray[np.float32]:
+        embeddings = encoder.encode(texts, prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(embeddings, np.float32)
+
+    return encode

@@ -1,0 +1,125 @@
+"""The model card: Sentence Transformers' own, with a section on how the batches were made and of what.
+
+Left out of their card: samples of the training texts, which have licences of their own, and times, so that equal runs
+write equal folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentence_transformers import SentenceTransformerModelCardData
+
+from beir_hybrid.corpora import DATA_SETS, atlas, ntrex
+from beir_hybrid.models import e5_q4
+from beir_hybrid.models.manifest import TrainingManifest
+from beir_hybrid.training.pair_sources import ATLAS, NTREX
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+
+    from beir_hybrid.models.base import Base
+
+_BEFORE = "## Training Details"
+"""The heading of Sentence Transformers' card that our section stands before."""
+
+
+class HybridModelCardData(SentenceTransformerModelCardData):
+    """Model card data without samples of the training texts and without times."""
+
+    def extract_dataset_metadata(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        """Return nothing: the section on the training data says what they are."""
+        return []
+
+    def set_widget_examples(self, dataset: Any) -> None:
+        """Take no samples of the training texts."""
+
+    def try_to_set_base_model(self) -> None:
+        """Do not guess the base from the name of a folder: it is known, or is not on the hub."""
+
+    def get_training_duration_data(self) -> dict[str, str | None]:
+        """Leave times out."""
+        return {"training_time": None, "evaluation_time": None, "total_time": None}
+
+
+def prepare_card(model: SentenceTransformer, base: Base, languages: list[str]) -> None:
+    """Give a model that is about to be trained its model card data.
+
+    Args:
+        model: The model.
+        base: What it started from.
+        languages: ISO 639-1 codes of the training data.
+    """
+    card = HybridModelCardData(language=languages, local_files_only=True, generate_widget_examples=False)
+    card.ir_model = True
+    if base.checkpoint is None:
+        card.base_model = e5_q4.BASE_MODEL
+    elif base.checkpoint.folder is None:
+        card.base_model, card.base_model_revision = base.name, base.revision
+    model.model_card_data = card
+    card.register_model(model)
+
+
+def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) -> None:
+    """Give the model card the whole log of a run, which Sentence Transformers forgets when a run is resumed.
+
+    Args:
+        model: The model that is about to be saved.
+        trainer: The trainer, after training.
+    """
+    metric = str(getattr(trainer.evaluator, "primary_metric", None))
+    shown = {"loss": "Training Loss", f"eval_{metric}": metric}
+    rows: dict[float, dict[str, Any]] = {}
+    for entry in trainer.state.log_history:
+        row = {shown[name]: value for name, value in entry.items() if name in shown}
+        if row:
+            rows.setdefault(entry["step"], {"Epoch": entry["epoch"], "Step": entry["step"]}).update(row)
+    model.model_card_data.training_logs = list(rows.values())
+
+
+def add_section(folder: Path, manifest: TrainingManifest) -> None:
+    """Add our section to the model card that Sentence Transformers wrote.
+
+    Args:
+        folder: The folder of the model.
+        manifest: What the model was made of.
+    """
+    card = folder / "README.md"
+    before, heading, after = card.read_text(encoding="utf-8").partition(_BEFORE)
+    card.write_text(before + _section(manifest) + heading + after, encoding="utf-8")
+
+
+def _section(manifest: TrainingManifest) -> str:
+    settings = manifest.settings
+    batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
+    how = "all weights" if settings["tune"] == "full" else "a linear head on the frozen base"
+    lines = [
+        "## Hybrid Training",
+        "",
+        f"Trained with [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) from `{manifest.base['name']}` "
+        f"(revision `{manifest.base['revision']}`): {how}, {manifest.steps_done:,} steps of "
+        f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
+        "`training_manifest.json` has all settings.",
+        "",
+        "| Data | Revision | Rows | Languages | Licence |",
+        "|---|---|---|---|---|",
+        *map(_data_row, manifest.data),
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _data_row(part: Mapping[str, Any]) -> str:
+    languages = ", ".join(part["languages"])
+    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {_licence(part)} |"
+
+
+def _licence(part: Mapping[str, Any]) -> str:
+    source = part["source"]
+    if source == ATLAS:
+        return atlas.LICENCE
+    name = ntrex.NAME if source in NTREX else source
+    return DATA_SETS[name].licence if name in DATA_SETS else "see the source"

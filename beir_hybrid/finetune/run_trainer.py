@@ -1,0 +1,235 @@
+"""The trainer of a run: its arguments, its loss and its callbacks, from a recipe."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from sentence_transformers.base.modules import Router
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from torch import Tensor
+from transformers import PrinterCallback
+from transformers.integrations import get_available_reporting_integrations
+
+from beir_hybrid.corpora import choose_languages
+from beir_hybrid.errors import BeirHybridError, one_line
+from beir_hybrid.finetune.head import fill_embeddings, head_model
+from beir_hybrid.finetune.model_card import prepare_card
+from beir_hybrid.finetune.recipe import Recipe, TrainingError
+from beir_hybrid.finetune.run_data import TrainingData
+from beir_hybrid.finetune.safeguards import Safeguards
+from beir_hybrid.models.base import Base, training_prompts
+from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
+from beir_hybrid.training.parallel_pairs import texts_by_column
+from beir_hybrid.training.sampler import HybridBatchSampler
+from beir_hybrid.training.trainer import HybridTrainer
+
+_CHECKPOINTS_KEPT = 2
+_LOG_SHARE = 0.05
+_ROUTES = {"question": "query", "answer": "document"}
+"""Column -> the route that it takes through a Router, that of `encode_query` and `encode_document`."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What does not change the weights.
+
+    Attributes:
+        save_steps: Steps between checkpoints; below 1 their share of all steps.
+        evaluate: Name of the parallel corpus to evaluate on, or None.
+        eval_steps: Steps between evaluations; below 1 their share of all steps.
+        eval_questions: Number of questions to evaluate with; None for all.
+        report_to: Trackers such as ``tensorboard`` and ``wandb``.
+        quiet: Whether to show no progress and no log.
+    """
+
+    save_steps: float = 0.1
+    evaluate: str | None = None
+    eval_steps: float = 0.2
+    eval_questions: int | None = None
+    report_to: Sequence[str] = ()
+    quiet: bool = False
+
+
+class _Trainer(HybridTrainer):
+    """Evaluates without taking random numbers that training would have taken: evaluating changes no weights."""
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Take a step; a base whose modules cannot be trained shows in the first one."""
+        try:
+            return super().training_step(*args, **kwargs)
+        except (BeirHybridError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # each module has its own errors
+            if self.state.global_step:
+                raise
+            logger.debug("The first step failed", exc_info=True)
+            raise TrainingError(f"the base cannot be trained like this: {one_line(error)}") from error
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        # Without names, every process would open every GPU.
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
+            return super().evaluate(*args, **kwargs)
+
+
+def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> SentenceTransformerTrainingArguments:
+    """Return the trainer's arguments, without the prompts: those are the base's, which is not loaded yet.
+
+    Args:
+        output: Folder of the checkpoints.
+        recipe: The settings.
+        options: What does not change the weights.
+
+    Raises:
+        TrainingError: The hardware lacks the precision, or a tracker is not installed.
+        DataError: There is no such corpus to evaluate on.
+    """
+    if options.evaluate:
+        choose_languages(options.evaluate)
+    missing = set(options.report_to) - set(get_available_reporting_integrations())
+    if missing:
+        raise TrainingError(f"--report-to {min(missing)}: the trainer knows no such tracker, or it is not installed")
+    try:
+        return SentenceTransformerTrainingArguments(
+            output_dir=str(output),
+            **settings_of_recipe(recipe),
+            eval_strategy="steps" if options.evaluate else "no",
+            eval_steps=_interval(options.eval_steps, recipe.steps),
+            save_steps=_interval(options.save_steps, recipe.steps),
+            save_total_limit=_CHECKPOINTS_KEPT,
+            report_to=list(options.report_to) or "none",
+            disable_tqdm=options.quiet or not sys.stderr.isatty(),
+        )
+    except ValueError as error:  # a precision that the hardware lacks
+        raise TrainingError(f"these settings do not work here: {' '.join(str(error).split())}") from error
+
+
+def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return the trainer's arguments that follow from a recipe: all that the weights depend on, and the log's."""
+    return {
+        "max_steps": recipe.steps or -1,
+        "num_train_epochs": recipe.epochs or 1.0,
+        "per_device_train_batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "warmup_steps": int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
+        "seed": recipe.seed,
+        "bf16": recipe.precision == "bf16",
+        "fp16": recipe.precision == "fp16",
+        "multi_dataset_batch_sampler": HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
+        # Batches of one size: the same number of wrong answers for every question.
+        "dataloader_drop_last": True,
+        "dataloader_pin_memory": _has_accelerator(),
+        "logging_steps": _interval(_LOG_SHARE, recipe.steps),
+        "logging_nan_inf_filter": False,
+        "use_cpu": not _has_accelerator(),
+    }
+
+
+def _has_accelerator() -> bool:
+    return getattr(torch, "accelerator", torch.cuda).is_available()
+
+
+def _interval(number: float, steps: int | None) -> float:
+    """Return an interval in steps, or as the share of all steps where their number is not known yet."""
+    if number >= 1:
+        return int(number)
+    return number if steps is None else math.ceil(number * steps)
+
+
+def build_trainer(
+    encoder: SentenceTransformer,
+    start: Base,
+    recipe: Recipe,
+    data: TrainingData,
+    arguments: SentenceTransformerTrainingArguments,
+    options: RunOptions,
+) -> HybridTrainer:
+    """Return the trainer of a run, whose model is the base itself or, for a head, what stands in for it.
+
+    Args:
+        encoder: The base, loaded.
+        start: Where it came from.
+        recipe: The settings.
+        data: The training data.
+        arguments: What `build_arguments` returned; gets the prompts of the base.
+        options: What does not change the weights.
+
+    Raises:
+        BeirHybridError: The base cannot be trained like this, or the corpus to evaluate on cannot be read.
+    """
+    _check_trainable(encoder, start, recipe)
+    prompts = training_prompts(encoder)
+    evaluator = (
+        MultilingualRetrievalEvaluator(options.evaluate, max_questions=options.eval_questions)
+        if options.evaluate
+        else None
+    )
+    if evaluator is not None:
+        _ = evaluator.corpus  # what is wrong with it is to be said now, and not a fifth into the training
+    model = encoder
+    if recipe.tune == "head":
+        model = head_model(encoder, start.revision)
+        texts = texts_by_column(data.parts)
+        for column, prompt in prompts.items():
+            asked = [*texts[column], *_evaluation_texts(evaluator, column)]
+            fill_embeddings(model, prompt, asked, progress=not options.quiet)
+    prepare_card(model, start, data.languages)
+    arguments.prompts = prompts
+    arguments.router_mapping = _ROUTES if _has_routes(model) else {}
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=data.pairs,
+        loss=_loss(model, recipe),
+        evaluator=evaluator,
+        callbacks=[Safeguards()],
+    )
+    if options.quiet:
+        trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _has_routes(model: SentenceTransformer) -> bool:
+    return any(isinstance(module, Router) for module in model.modules())
+
+
+def _check_trainable(encoder: SentenceTransformer, start: Base, recipe: Recipe) -> None:
+    """Refuse what the trainer would only find out in its first step."""
+    if recipe.tune == "full" and not any(weights.requires_grad for weights in encoder.parameters()):
+        raise TrainingError(
+            f"--base {start.name} has no weights that can be trained (those of an adapter's folder are frozen): "
+            "merge the adapter into its base, or train a head, --tune head"
+        )
+    if recipe.mini_batch_size is not None and any(isinstance(module, StaticEmbedding) for module in encoder.modules()):
+        raise TrainingError(
+            f"--gradient-cache: {start.name} is a static model, which needs no memory for large batches"
+        )
+    try:
+        for task in _ROUTES.values() if _has_routes(encoder) else ():
+            encoder.preprocess(["text"], task=task)
+    except ValueError as error:
+        raise TrainingError(f"--base {start.name} has no route for questions and answers: {one_line(error)}") from error
+
+
+def _loss(model: SentenceTransformer, recipe: Recipe) -> HybridContrastiveLoss | CachedHybridContrastiveLoss:
+    scale, gather = 1 / recipe.temperature, recipe.gather
+    if recipe.mini_batch_size is None:
+        return HybridContrastiveLoss(model, scale=scale, gather_across_devices=gather)
+    return CachedHybridContrastiveLoss(
+        model, scale=scale, mini_batch_size=recipe.mini_batch_size, gather_across_devices=gather
+    )
+
+
+def _evaluation_texts(evaluator: MultilingualRetrievalEvaluator | None, column: str) -> Iterator[str]:
+    for part in evaluator.corpus.languages.values() if evaluator else ():
+        yield from part.questions if column == "question" else part.passages

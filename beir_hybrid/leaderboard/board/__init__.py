@@ -1,0 +1,1 @@
+"""The board: one JSON document with all figures of a leaderboard."""

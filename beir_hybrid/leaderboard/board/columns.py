@@ -1,0 +1,79 @@
+"""The columns of the leaderboard: which figure of which task, in which setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beir_hybrid.subsets import SETTINGS
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the leaderboard.
+
+    Attributes:
+        key: Unique name, ``<task>/<setting>/<metric>``.
+        group: Heading over the columns of one data set.
+        label: Heading of the column.
+        task: Name of the retrieval task, whose rank table the figure is computed from.
+        setting: ``monolingual``, ``cross-lingual`` or ``multilingual``.
+        metric: A retrieval metric such as ``map`` or ``ndcg_at_10``, or one of BIAS_METRICS.
+        higher_is_better: Whether larger figures are better.
+        decimals: Decimals shown.
+    """
+
+    key: str
+    group: str
+    label: str
+    task: str
+    setting: str
+    metric: str
+    higher_is_better: bool = True
+    decimals: int = 3
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether the figure is one of language bias."""
+        return self.metric in BIAS_METRICS
+
+
+BIAS_METRICS = ("rank_distance", "language_fairness", "strong_alignment")
+"""Figures of language bias, all of the multilingual setting."""
+
+
+def _retrieval(group: str, task: str, metric: str, prefix: str = "") -> tuple[Column, ...]:
+    """Make the columns of one metric, a setting each."""
+    return tuple(
+        Column(f"{task}/{setting}/{metric}", group, f"{prefix}{setting}", task, setting, metric) for setting in SETTINGS
+    )
+
+
+def _bias(group: str, task: str) -> tuple[Column, ...]:
+    """Make the bias columns of a task."""
+    return tuple(
+        Column(
+            key=f"{task}/multilingual/{metric}",
+            group=f"{group} language bias",
+            label=metric.replace("_", " "),
+            task=task,
+            setting="multilingual",
+            metric=metric,
+            higher_is_better=metric != "rank_distance",
+            decimals=1 if metric == "rank_distance" else 3,
+        )
+        for metric in BIAS_METRICS
+    )
+
+
+COLUMNS: tuple[Column, ...] = (
+    *_retrieval("XQuAD-R", "XQuADR", "map"),
+    *_retrieval("MLQA-R", "MLQAR", "map"),
+    *_retrieval("MIRACL", "MIRACLCL", "ndcg_at_10", "nDCG@10 "),
+    *_retrieval("MIRACL", "MIRACLCL", "recall_at_100", "R@100 "),
+    *_retrieval("Atlas-R", "AtlasR", "map"),
+    *_bias("XQuAD-R", "XQuADR"),
+    *_bias("MLQA-R", "MLQAR"),
+    *_bias("Atlas-R", "AtlasR"),
+)
+"""All columns, in the order in which they are shown. MIRACL has cross-lingual figures where a user translated its
+questions."""

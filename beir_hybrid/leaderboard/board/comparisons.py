@@ -1,0 +1,126 @@
+"""Which rows are compared in which column, and over what their p values are corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from statistics import fmean
+
+from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.measures import Figure
+from beir_hybrid.leaderboard.board.rows import Baseline, Row
+from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.stats.corrections import correct
+from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, rank_ranges
+from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many
+
+
+@dataclass(frozen=True)
+class ColumnTests:
+    """The tests of one column.
+
+    Attributes:
+        column: The column.
+        pairs: Every two rows, in one order, -> their comparison, corrected over these.
+        ranks: Row -> the ranks that the comparisons allow.
+        shown: (row, baseline) -> the same comparison, corrected over all that the main table shows.
+    """
+
+    column: Column
+    pairs: Mapping[Pair, Comparison]
+    ranks: Mapping[str, RankRange]
+    shown: Mapping[Pair, Comparison] = field(default_factory=dict)
+
+
+def against_baselines(rows: Sequence[Row], baselines: Sequence[Baseline]) -> list[Pair]:
+    """Return all (row, baseline) that are to be compared; two baselines are, in both orders."""
+    return [(row.key, one.row) for one in baselines for row in rows if one.applies_to(row)]
+
+
+def one_order(pairs: Iterable[Pair]) -> list[Pair]:
+    """Keep the first of the pairs that hold the same two rows: a test is the same in both orders."""
+    found: dict[frozenset[str], Pair] = {}
+    for pair in pairs:
+        found.setdefault(frozenset(pair), pair)
+    return list(found.values())
+
+
+def compare_columns(
+    settings: Settings,
+    figures: Mapping[Column, Mapping[str, Figure]],
+    shown: Sequence[Pair],
+    progress: bool = False,
+) -> list[ColumnTests]:
+    """Compare every two rows in every column.
+
+    Args:
+        settings: How.
+        figures: Column -> row -> its figure; those without unit scores are left out.
+        shown: (row, baseline) that the main table shows; their p values are corrected over all columns at once, each
+            test once.
+        progress: Show a progress bar, if standard error is a terminal.
+
+    Returns:
+        The tests of the columns in which there is anything to compare.
+
+    Raises:
+        RankTableError: Two rows cannot be compared.
+    """
+    from tqdm.auto import tqdm
+
+    bar = tqdm(figures.items(), desc="Testing", unit=" columns", disable=None if progress else True)
+    tests = [_test(settings, column, of_column, shown) for column, of_column in bar]
+    return _correct_shown(settings, [one for one in tests if one.pairs], shown)
+
+
+def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], shown: Sequence[Pair]) -> ColumnTests:
+    """Compare every two rows of a column, one with its baseline in this order."""
+    units = {key: figure.units for key, figure in figures.items() if figure.units is not None}
+    first = [pair for pair in shown if units.keys() >= set(pair)]
+    pairs = one_order([*first, *combinations(units, 2)])
+    comparisons = compare_many(
+        units,
+        pairs,
+        flips=settings.flips,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+        common_only=settings.common_questions,
+        correction=settings.correction,
+    )
+    by_pair = dict(zip(pairs, comparisons, strict=True))
+    order = sorted(units, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better)
+    ranks = rank_ranges(order, by_pair, alpha=settings.alpha, higher_is_better=column.higher_is_better)
+    return ColumnTests(column, by_pair, ranks)
+
+
+def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequence[Pair]) -> list[ColumnTests]:
+    of_column = [[pair for pair in shown if one.ranks.keys() >= set(pair)] for one in tests]
+    once = [
+        (number, pair, _between(pair, tests[number].pairs).p)
+        for number, pairs in enumerate(of_column)
+        for pair in one_order(pairs)
+    ]
+    corrected = correct([p for *_, p in once], settings.correction)
+    p_values = {(number, frozenset(pair)): float(p) for (number, pair, _), p in zip(once, corrected, strict=True)}
+    return [
+        replace(
+            one,
+            shown={
+                pair: replace(_between(pair, one.pairs), p_corrected=p_values[number, frozenset(pair)])
+                for pair in of_column[number]
+            },
+        )
+        for number, one in enumerate(tests)
+    ]
+
+
+def _between(pair: Pair, comparisons: Mapping[Pair, Comparison]) -> Comparison:
+    """Return the comparison of two rows in the order asked for."""
+    if pair in comparisons:
+        return comparisons[pair]
+    other = comparisons[pair[1], pair[0]]
+    return replace(
+        other, difference=-other.difference, low=-other.high, high=-other.low, effect_size=-other.effect_size
+    )

@@ -1,0 +1,316 @@
+"""What a row of the leaderboard measures: its figures, by column, by question language and by language pair."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.leaderboard.board.rows import Row, Run
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
+from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, MAIN_SCORE, ResultSource
+from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
+from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.scoring.bias import is_covered, one_target_map
+from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
+
+WHOLE_TASK = "all"
+"""Setting of the columns of tasks that know no settings."""
+
+_ALL_QUESTIONS = "all"
+"""Subset of a bias task that holds the questions of all languages."""
+
+_PAIR_METRIC = "map"
+"""Metric of the matrices by language pair."""
+
+
+@dataclass(frozen=True)
+class ResultScores:
+    """A figure from an MTEB result, which holds means only.
+
+    Attributes:
+        average: The figure; NaN where too few queries have it.
+        by_subset: Subset -> its mean; empty for figures of language bias.
+        subsets: The subsets that the figure is computed from.
+        coverage: Share of the queries that have it; None where the result does not say.
+    """
+
+    average: float
+    by_subset: Mapping[str, float]
+    subsets: tuple[str, ...]
+    coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The figure of a row in a column.
+
+    Attributes:
+        values: One a training seed; none where too few queries have the figure.
+        subsets: The subsets that all of them are computed from.
+        coverage: Share of the queries that have it, the least of the seeds'; None where a result file does not say.
+        units: The scores that tests pair, one Series a seed; None where a result file holds means only, or too few
+            queries have the figure.
+        interval: Bootstrap interval of the mean; None likewise.
+    """
+
+    values: tuple[float, ...]
+    subsets: tuple[str, ...]
+    coverage: float | None
+    units: tuple[pd.Series, ...] | None = None
+    interval: tuple[float, float] | None = None
+
+    @property
+    def mean(self) -> float | None:
+        """The figure that is shown; None where too few queries have it."""
+        return fmean(self.values) if self.values else None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All that is measured of a row; averages over its training seeds.
+
+    Attributes:
+        figures: Key of the column -> figure.
+        languages: Task -> question language -> setting -> mean over the subsets.
+        matrices: Task -> ``languages``, ``map`` and ``one_target`` as in the board.
+    """
+
+    figures: Mapping[str, Figure]
+    languages: Mapping[str, Mapping[str, Mapping[str, float]]]
+    matrices: Mapping[str, Mapping[str, Any]]
+
+
+def columns_of(runs: Sequence[Run]) -> list[Column]:
+    """Return the columns that some runs could fill: those of the leaderboard, then those of other tasks by name."""
+    known = {column.task for column in COLUMNS}
+    tasks = {task for run in runs for task in (*run.ranks, *run.results)}
+    others = sorted(task for task in tasks if task not in known and not _is_bias_of(task, known | tasks))
+    return [*COLUMNS, *(column for task in others for column in _further_columns(task, runs))]
+
+
+def _is_bias_of(task: str, tasks: Iterable[str]) -> bool:
+    return task.endswith(BIAS_SUFFIX) and task.removesuffix(BIAS_SUFFIX) in tasks
+
+
+def _further_columns(task: str, runs: Sequence[Run]) -> Iterator[Column]:
+    """Yield the columns of a task that the leaderboard does not know: one a setting if it has settings, else one."""
+    tables = [run.ranks[task] for run in runs if task in run.ranks]
+    results = [run.results[task] for run in runs if task in run.results]
+    metrics = {table.metric for table in tables if table.metric is not None}
+    if len(metrics) > 1:
+        raise BeirHybridError(f"{task} is scored by {' and by '.join(sorted(metrics))}; it has one main score")
+    if metrics or not all(result.by_setting for result in results):
+        metric = metrics.pop() if metrics else MAIN_SCORE
+        yield Column(f"{task}/{WHOLE_TASK}/{metric}", task, metric.replace("_", " "), task, WHOLE_TASK, metric)
+        return
+    metric = DEFAULT_METRIC if tables else MAIN_SCORE
+    for setting in SETTINGS:
+        yield Column(f"{task}/{setting}/{metric}", task, setting, task, setting, metric)
+
+
+def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures:
+    """Compute everything that a row shows.
+
+    Raises:
+        RankTableError: Ranks are missing or cannot be scored.
+        BeirHybridError: A column was evaluated for some seeds of the row only.
+    """
+    pair_columns = _pair_columns(columns)
+    seeds = [_measure_run(run, [*columns, *pair_columns]) for run in row.runs]
+    figures = {}
+    for column in columns:
+        of_seeds = [seed.scores[column.key] for seed in seeds if column.key in seed.scores]
+        if 0 < len(of_seeds) < len(seeds):
+            raise BeirHybridError(
+                f"the row {row.entry.label!r}: {column.key} is there for {len(of_seeds)} of {len(seeds)} training "
+                "seeds; evaluate all of them, or take some out of the row"
+            )
+        if of_seeds:
+            figures[column.key] = _figure(of_seeds, settings)
+    return Measures(figures, _languages(seeds, columns), _matrices(seeds, [*columns, *pair_columns]))
+
+
+@dataclass(frozen=True)
+class _RunMeasures:
+    """The same of one run: key of the column -> scores, and task -> one-target matrix."""
+
+    scores: Mapping[str, ColumnScores | ResultScores]
+    one_target: Mapping[str, pd.DataFrame]
+
+
+def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
+    scores: dict[str, ColumnScores | ResultScores] = {}
+    one_target = {}
+    for task, source in run.ranks.items():
+        table = source.read()
+        scores.update(column_scores(table, source.info, map(_as_ranked, columns)))
+        frame = table.to_pandas()
+        if len(frame) and rank_table.ranked_in_pool(frame).all():
+            one_target[task] = one_target_map(frame, source.info.pool_sizes)
+    for column in columns:
+        result = None if column.key in scores else _result_scores(run, column)
+        if result is not None:
+            scores[column.key] = result
+    return _RunMeasures(scores, one_target)
+
+
+def _as_ranked(column: Column) -> Column:
+    """Return a column as its rank table has it: there, a subset of a task without settings is a language."""
+    return replace(column, setting="monolingual") if column.setting == WHOLE_TASK else column
+
+
+def _result_scores(run: Run, column: Column) -> ResultScores | None:
+    """Return the figure of a column from MTEB's results; None if they do not hold it, or not of every subset."""
+    result, subsets = _result_subsets(run, column)
+    if result is None or not subsets or _subset_without_score(result, subsets, column):
+        return None
+    means = result.values(column.metric)
+    if column.is_bias:
+        names = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
+        coverage = _coverage(result, column)
+        return ResultScores(means[_ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
+    # A subset of a task without settings stands for a language.
+    of_column = {f"{subset}-{subset}" if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets}
+    return ResultScores(fmean(of_column.values()), of_column, tuple(sorted(of_column)))
+
+
+def _coverage(result: ResultSource, column: Column) -> float | None:
+    """Return the share of the queries that have a figure of language bias; None in results of older versions."""
+    return result.value(_ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
+
+
+def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list[str]]:
+    """Return the result that a column would be computed from, and the subsets of it that it would be the mean of."""
+    result = run.results.get(column.task + BIAS_SUFFIX if column.is_bias else column.task)
+    if result is None:
+        return None, []
+    if column.metric != MAIN_SCORE and not any(column.metric in entry for entry in result.scores.values()):
+        return result, []
+    if column.is_bias:
+        return result, [subset for subset in result.scores if subset == _ALL_QUESTIONS]
+    if column.setting == WHOLE_TASK:
+        return result, list(result.scores)
+    of_setting = result.by_setting
+    return result, [subset for subset in result.scores if of_setting and setting_of(subset) == column.setting]
+
+
+def _subset_without_score(result: ResultSource, subsets: Sequence[str], column: Column) -> str | None:
+    """Return the first subset whose score is missing or not a number, though enough of its queries have it."""
+    if column.is_bias and not is_covered(_coverage(result, column)):
+        return None
+    return next((subset for subset in subsets if result.value(subset, column.metric) is None), None)
+
+
+def not_numbers(run: Run, columns: Sequence[Column]) -> list[str]:
+    """Say which figures of a run's results are left out, because a score is missing or not a number."""
+    notes = []
+    for column in columns:
+        result, subsets = _result_subsets(run, column)
+        subset = None if result is None else _subset_without_score(result, subsets, column)
+        if result is not None and subset is not None and column.task not in run.ranks:
+            value = reprlib.repr(result.scores[subset].get(column.metric))
+            notes.append(
+                f"Left out: {run.model} in {column.key}: {column.metric} of the subset {subset} in {result.file} is "
+                f"{value}, not a number; evaluate it again."
+            )
+    return notes
+
+
+def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings) -> Figure:
+    subsets = tuple(sorted(set.intersection(*(set(scores.subsets) for scores in of_seeds))))
+    known = [scores.coverage for scores in of_seeds if scores.coverage is not None]
+    coverage = min(known) if known else None
+    if not is_covered(coverage):
+        return Figure((), subsets, coverage)
+    values = tuple(scores.average for scores in of_seeds)
+    ranked = [scores for scores in of_seeds if isinstance(scores, ColumnScores)]
+    if len(ranked) < len(of_seeds):
+        return Figure(values, subsets, coverage)
+    units = tuple(scores.by_unit(settings.unit) for scores in ranked)
+    interval = average_interval(
+        ranked, settings.unit, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
+    )
+    return Figure(values, subsets, coverage, units, interval)
+
+
+def _pair_columns(columns: Sequence[Column]) -> list[Column]:
+    """Return what the matrices need beside the columns that are shown: mAP by language pair."""
+    known = {column.key for column in columns}
+    tasks = dict.fromkeys(column.task for column in columns if column.setting != WHOLE_TASK)
+    wanted = [
+        Column(f"{task}/{setting}/{_PAIR_METRIC}", task, setting, task, setting, _PAIR_METRIC)
+        for task in tasks
+        for setting in SETTINGS[:2]
+    ]
+    return [column for column in wanted if column.key not in known]
+
+
+def _subset_means(seeds: Sequence[_RunMeasures], columns: Iterable[Column]) -> dict[str, float]:
+    """Return the means of some columns by subset, averaged over the seeds."""
+    means: dict[str, list[float]] = {}
+    for seed in seeds:
+        for column in columns:
+            for subset, value in _means_of(seed.scores.get(column.key)).items():
+                means.setdefault(subset, []).append(value)
+    return {subset: fmean(values) for subset, values in sorted(means.items())}
+
+
+def _means_of(scores: ColumnScores | ResultScores | None) -> Mapping[str, float]:
+    if isinstance(scores, ColumnScores):
+        return {str(subset): mean for subset, mean in scores.queries.groupby("subset")["score"].mean().items()}
+    return {} if scores is None else scores.by_subset
+
+
+def _languages(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[str, dict[str, dict[str, float]]]:
+    """Average the first metric of each task over the subsets of each question language and setting."""
+    tasks: dict[str, str] = {}
+    for column in columns:
+        if column.setting != WHOLE_TASK and not column.is_bias:
+            tasks.setdefault(column.task, column.metric)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for task, metric in tasks.items():
+        means = _subset_means(seeds, [column for column in columns if (column.task, column.metric) == (task, metric)])
+        by_language: dict[str, dict[str, list[float]]] = {}
+        for subset, mean in means.items():
+            of_language = by_language.setdefault(subset.split("-")[0], {})
+            of_language.setdefault(setting_of(subset), []).append(mean)
+        if by_language:
+            found[task] = {
+                language: {setting: fmean(of_setting[setting]) for setting in SETTINGS if setting in of_setting}
+                for language, of_setting in by_language.items()
+            }
+    return found
+
+
+def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[str, dict[str, Any]]:
+    """Make the matrices of the tasks that have cross-lingual subsets."""
+    found = {}
+    for task in dict.fromkeys(column.task for column in columns):
+        of_task = [column for column in columns if column.task == task and column.metric == _PAIR_METRIC]
+        means = _subset_means(seeds, [column for column in of_task if column.setting in SETTINGS[:2]])
+        if any(setting_of(subset) == "cross-lingual" for subset in means):
+            languages = sorted({language for subset in means for language in subset.split("-")})
+            found[task] = {
+                "languages": languages,
+                "map": [[means.get(f"{x}-{y}") for y in languages] for x in languages],
+                "one_target": _one_target([seed.one_target.get(task) for seed in seeds], languages),
+            }
+    return found
+
+
+def _one_target(maps: Sequence[pd.DataFrame | None], languages: Sequence[str]) -> list[list[float]] | None:
+    """Average the one-target matrices of the seeds; None if one of them has none."""
+    known = [one.reindex(index=languages, columns=languages) for one in maps if one is not None]
+    if len(known) < len(maps):
+        return None
+    return [[float(value) for value in line] for line in sum(known[1:], known[0]).to_numpy() / len(known)]

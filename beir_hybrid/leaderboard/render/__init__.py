@@ -1,0 +1,1 @@
+"""What is made of a board: tables, a page and plots."""

@@ -1,0 +1,93 @@
+"""The small charts of the page, as places in an SVG that takes its colours from the style sheet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from beir_hybrid.leaderboard.render.board_views import BiasPoints, Entry
+
+HEAT_LEVELS = 11
+"""Steps of the colour scale: the classes h0 to h10 of the style sheet."""
+
+SCATTER_SIZE = (460, 300)
+"""Width and height of a scatter chart, in units of its own."""
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 446, 12, 258
+"""The frame of a scatter chart; the labels of the axes are outside."""
+
+
+def heat_level(value: float, highest: float) -> int:
+    """Return the step of the colour scale from 0 to ``highest`` that a value falls on."""
+    return round((HEAT_LEVELS - 1) * min(1.0, max(0.0, value / highest))) if highest > 0 else 0
+
+
+def interval_chart(comparison: Entry, reach: float) -> Markup:
+    """Draw a difference and its interval on a line with zero in the middle.
+
+    Args:
+        comparison: The comparison.
+        reach: What the ends of the line stand for; the same for all charts that are compared.
+    """
+    low, value, high = (50 + 47 * comparison[key] / (reach or 1) for key in ("low", "difference", "high"))
+    # The style sheet has the heights and the line at zero: a page holds hundreds of these.
+    return Markup(
+        '<svg class="interval" aria-hidden="true"><rect x="{:.1f}%" width="{:.1f}%"/><circle cx="{:.1f}%"/></svg>'
+    ).format(low, high - low, value)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Where things go in a scatter chart.
+
+    Attributes:
+        x_ticks: (place, label) along the x axis.
+        y_ticks: The same along the y axis.
+        points: Row key -> (x, y).
+    """
+
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    points: dict[str, tuple[float, float]]
+    width, height = SCATTER_SIZE
+    left, right, top, bottom = _LEFT, _RIGHT, _TOP, _BOTTOM
+
+
+def scatter_chart(data: BiasPoints) -> Scatter:
+    """Place the points and ticks of a bias figure against mAP."""
+    x_axis = _Axis.around([x for x, _ in data.points.values()], _LEFT, _RIGHT)
+    y_axis = _Axis.around([y for _, y in data.points.values()], _BOTTOM, _TOP)
+    points = {key: (x_axis.place(x), y_axis.place(y)) for key, (x, y) in data.points.items()}
+    return Scatter(x_axis.ticks(), y_axis.ticks(), points)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A linear axis from ``first`` to ``last``, drawn from ``start`` to ``end``, with a tick every ``step``."""
+
+    first: float
+    last: float
+    step: float
+    start: float
+    end: float
+
+    @classmethod
+    def around(cls, values: list[float], start: float, end: float) -> _Axis:
+        """Make an axis with about five round ticks and some room around the values."""
+        lowest, highest = min(values), max(values)
+        span = max(highest - lowest, abs(highest) / 100, 1e-6)  # what is all but equal is shown as equal
+        magnitude = 10 ** math.floor(math.log10(span / 4))
+        step = next(magnitude * factor for factor in (1, 2, 5, 10) if magnitude * factor >= span / 4)
+        first = math.floor((lowest - span / 20) / step) * step
+        last = math.ceil((highest + span / 20) / step) * step
+        return cls(first, last, step, start, end)
+
+    def place(self, value: float) -> float:
+        return round(self.start + (value - self.first) / (self.last - self.first) * (self.end - self.start), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        decimals = max(0, -math.floor(math.log10(self.step)))
+        values = [self.first + n * self.step for n in range(round((self.last - self.first) / self.step) + 1)]
+        return [(self.place(value), f"{value:.{decimals}f}") for value in values]

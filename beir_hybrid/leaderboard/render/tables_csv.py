@@ -1,0 +1,114 @@
+"""The tables of a leaderboard as CSV: figures with all their digits, one kind of table a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from beir_hybrid.leaderboard.board.columns import BIAS_METRICS
+from beir_hybrid.leaderboard.render.tables import Board, one_line, rows_in_order
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def escape(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, full-width signs and the like included."""
+    line = one_line(text)
+    return f"'{line}" if unicodedata.normalize("NFKC", line[:1]).startswith(_FORMULA) else line
+
+
+def main_csv(board: Board) -> str:
+    """Return the main table: a row a model; for each column its figure, spread over seeds and marks.
+
+    Figures of language bias have a fourth field, the share of the queries that have them: without a figure, the reason.
+    """
+    columns = board["columns"]
+    fields = [f"{column['key']}{suffix}" for column in columns for suffix in _fields_of(column)]
+    heads = ["row", "label", "base", "batching", "seeds", "published", "models", "revisions", "source"]
+    return _csv([*heads, *fields], (_main_row(key, board["rows"][key], columns) for key in rows_in_order(board)))
+
+
+def _fields_of(column: Mapping[str, Any]) -> list[str]:
+    return ["", " spread", " marks", *([" coverage"] if column["metric"] in BIAS_METRICS else [])]
+
+
+def _main_row(key: str, row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> list[Any]:
+    source = row["source"]["url"] if row["source"] else None
+    facts = [key, row["label"], row["base"], row["batching"], row["seeds"], row["published"]]
+    cells: list[Any] = []
+    for column in columns:
+        cell = row["cells"].get(column["key"])
+        values = {} if cell is None else {**cell, "": cell["value"], "marks": "".join(cell["marks"])}
+        cells += [values.get(suffix.strip(), "") for suffix in _fields_of(column)]
+    return [*facts, " ".join(row["models"]), " ".join(row["revisions"]), source, *cells]
+
+
+def languages_csv(board: Board) -> str:
+    """Return the figures by question language: one line a model, task, language and setting."""
+
+    def lines() -> Iterator[list[Any]]:
+        for key in rows_in_order(board):
+            for task, by_language in board["languages"].get(key, {}).items():
+                for language, by_setting in by_language.items():
+                    for setting, value in by_setting.items():
+                        yield [key, task, language, setting, value]
+
+    return _csv(["row", "task", "question_language", "setting", "value"], lines())
+
+
+def matrices_csv(board: Board) -> str:
+    """Return the matrices: one line a model, task, question language and passage language."""
+
+    def lines() -> Iterator[list[Any]]:
+        for key in rows_in_order(board):
+            for task, matrices in board["matrices"].get(key, {}).items():
+                languages = matrices["languages"]
+                for i, question in enumerate(languages):
+                    for j, passage in enumerate(languages):
+                        one_target = matrices["one_target"]
+                        alone = None if one_target is None else one_target[i][j]
+                        yield [key, task, question, passage, matrices["map"][i][j], alone]
+
+    return _csv(["row", "task", "question_language", "passage_language", "map", "one_target_map"], lines())
+
+
+COMPARISON_FIELDS = (
+    "column",
+    "row",
+    "baseline",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_corrected",
+    "p_t",
+    "p_wilcoxon",
+    "effect_size",
+    "units",
+    "exact",
+)
+
+
+def comparisons_csv(board: Board) -> str:
+    """Return the tests: one line a column and pair of models."""
+    lines = ([comparison[field] for field in COMPARISON_FIELDS] for comparison in board["comparisons"])
+    return _csv(COMPARISON_FIELDS, lines)
+
+
+def _csv(heads: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([escape(head) for head in heads])
+    writer.writerows([_field(value) for value in line] for line in lines)
+    return text.getvalue()
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else escape(value)

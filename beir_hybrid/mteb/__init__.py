@@ -1,0 +1,1 @@
+"""Everything that touches MTEB beyond its public interface: the hook, registration, encoding, results."""

@@ -1,0 +1,1 @@
+"""Fingerprints of training texts, and whether an evaluation was among them."""

@@ -1,0 +1,1 @@
+"""Heat maps, and fonts that have the letters."""

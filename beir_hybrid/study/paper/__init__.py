@@ -1,0 +1,1 @@
+"""The reproduction of arXiv 2408.10536: its claims, its figures and its page."""

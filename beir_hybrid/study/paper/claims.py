@@ -1,0 +1,224 @@
+"""The claims of arXiv 2408.10536 that a study can test, the comparisons they consist of, and the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.leaderboard.board.unit_scores import column_scores
+from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, in_favour, is_significant
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.study.definition import ALPHA, CORPORA, Experiment, Study, StudyBase, System
+from beir_hybrid.study.plan import Evaluated, Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVEL = 0.05
+"""Level of significance of the corrected p values."""
+
+SUPPORTED, NOT_SUPPORTED, CANNOT_BE_TOLD = "supported", "not supported", "can't be told"
+
+UNTUNED = "untuned"
+
+CLAIMS = {
+    "best-multilingual": "Hybrid batches are the best in the multilingual setting.",
+    "better-everywhere": "Hybrid batches are better than X-X and X-Y batches in all three settings.",
+    "less-bias": "Hybrid batches cut the language bias of monolingual (X-X) training.",
+    "zero-shot": "What hybrid batches teach carries over to a data set that was not trained on.",
+    "unseen-languages": "It also carries over to languages that were not trained on.",
+}
+"""Claim -> its text."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A comparison that a claim asks for: hybrid batches with a baseline, in one column.
+
+    Attributes:
+        claim: Key of `CLAIMS`.
+        experiment: What was trained on.
+        base: The base and how it was tuned.
+        baseline: ``X-X``, ``X-Y`` or ``untuned``.
+        column: The figure.
+        language: Language of the questions; None for all.
+    """
+
+    claim: str
+    experiment: Experiment
+    base: StudyBase
+    baseline: str
+    column: Column
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A comparison that was made.
+
+    Attributes:
+        contrast: What was compared.
+        hybrid: Mean of the units with hybrid batches.
+        baseline: Mean of the units with the baseline.
+        comparison: Difference, interval and p values; the difference is hybrid less baseline.
+    """
+
+    contrast: Contrast
+    hybrid: float
+    baseline: float
+    comparison: Comparison
+
+    @property
+    def favourable(self) -> bool:
+        """Whether the difference has the direction that the claim says."""
+        return in_favour(self.comparison.difference, self.contrast.column.higher_is_better)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the corrected p value is at most `LEVEL`, as on the leaderboard."""
+        return is_significant(self.comparison, LEVEL)
+
+
+def verdict(parts: Sequence[Part]) -> str:
+    """Judge a claim.
+
+    Args:
+        parts: Its comparisons.
+
+    Returns:
+        ``supported`` if every difference is significant and as claimed; ``not supported`` if one is significant the
+        other way; else ``can't be told``.
+    """
+    if any(part.significant and not part.favourable for part in parts):
+        return NOT_SUPPORTED
+    return SUPPORTED if parts and all(part.significant for part in parts) else CANNOT_BE_TOLD
+
+
+def compare_all(study: Study, plan: Plan) -> list[Part]:
+    """Make the comparisons of all claims, as far as the evaluations are done, corrected together.
+
+    Raises:
+        RankTableError: A rank table is missing or damaged.
+    """
+    scores = _Scores(plan)
+    ready = [contrast for contrast in contrasts(study, plan) if scores.known(contrast)]
+    if not ready:
+        return []
+    of_name: dict[str, list[pd.Series]] = {}
+    pairs = []
+    for contrast in ready:
+        pair = scores.name(contrast, hybrid_label()), scores.name(contrast, contrast.baseline)
+        for name, label in zip(pair, (hybrid_label(), contrast.baseline), strict=True):
+            if name not in of_name:
+                of_name[name] = scores.of_seeds(contrast, label)
+        pairs.append(pair)
+    distinct = list(dict.fromkeys(pairs))  # two claims may ask for the same comparison, which is one test
+    comparisons = dict(zip(distinct, compare_many(of_name, distinct, correction="holm"), strict=True))
+    return [
+        Part(contrast, _mean(of_name[pair[0]]), _mean(of_name[pair[1]]), comparisons[pair])
+        for contrast, pair in zip(ready, pairs, strict=True)
+    ]
+
+
+def hybrid_label() -> str:
+    """Return the label of the hybrid system that claims are about."""
+    return f"hybrid-{ALPHA:g}"
+
+
+def contrasts(study: Study, plan: Plan) -> Iterator[Contrast]:
+    """Yield the comparisons of all claims."""
+    for experiment, base in study.pairings():
+        for task in experiment.tasks:
+            columns = _columns(task)
+            quality = [columns[setting] for setting in ("monolingual", "cross-lingual", "multilingual")]
+            for baseline in ("X-X", "X-Y"):
+                yield Contrast("best-multilingual", experiment, base, baseline, columns["multilingual"])
+                for column in quality:
+                    yield Contrast("better-everywhere", experiment, base, baseline, column)
+            yield Contrast("less-bias", experiment, base, "X-X", columns["bias"])
+            if UNTUNED in study.anchors:
+                for column in quality:
+                    yield Contrast("zero-shot", experiment, base, UNTUNED, column)
+                for language in _unseen_languages(plan, experiment, base, task):
+                    for setting in ("monolingual", "multilingual"):
+                        yield Contrast("unseen-languages", experiment, base, UNTUNED, columns[setting], language)
+
+
+def _columns(task: str) -> dict[str, Column]:
+    of_task = [column for column in COLUMNS if column.task == task]
+    return {
+        **{column.setting: column for column in of_task if column.metric == "map"},
+        "bias": next(column for column in of_task if column.metric == "rank_distance"),
+    }
+
+
+def _unseen_languages(plan: Plan, experiment: Experiment, base: StudyBase, task: str) -> list[str]:
+    """Return the languages of a task that an experiment does not train on; none before anything was trained."""
+    trained = plan.trained(_system(experiment, base, hybrid_label()), base.seeds[0])
+    if trained is None:
+        return []
+    seen = set(trained.facts["languages"])
+    return [language for language in RETRIEVAL_CORPORA[CORPORA[task]].languages if language not in seen]
+
+
+def _system(experiment: Experiment, base: StudyBase, label: str) -> System:
+    systems = {
+        "X-X": System(experiment, base, "monolingual"),
+        "X-Y": System(experiment, base, "cross-lingual"),
+        hybrid_label(): System(experiment, base, "hybrid", ALPHA),
+    }
+    return systems[label]
+
+
+class _Scores:
+    """Unit scores of the models that are compared, from their rank tables, each of which is read once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._series: dict[tuple[str, str, str | None], pd.Series] = {}
+
+    def known(self, contrast: Contrast) -> bool:
+        """Whether both sides of a comparison were evaluated, with all seeds."""
+        return all(self._evaluated(contrast, label) for label in (hybrid_label(), contrast.baseline))
+
+    def name(self, contrast: Contrast, label: str) -> str:
+        """Return a name for a side of a comparison in its column."""
+        model = contrast.base.model if label == UNTUNED else f"{contrast.experiment.name} {contrast.base.name}"
+        return f"{model} {label}, {contrast.column.key}, {contrast.language or 'all languages'}"
+
+    def of_seeds(self, contrast: Contrast, label: str) -> list[pd.Series]:
+        """Return the unit scores of each seed."""
+        return [self._of(evaluated, contrast) for evaluated in self._evaluated(contrast, label)]
+
+    def _evaluated(self, contrast: Contrast, label: str) -> list[Evaluated]:
+        """Return the evaluations of all seeds; none if one is missing."""
+        task = contrast.column.task
+        if label == UNTUNED:
+            found = [self._plan.evaluated_untuned(contrast.base, task)]
+        else:
+            system = _system(contrast.experiment, contrast.base, label)
+            found = [self._plan.evaluated(system, seed, task) for seed in contrast.base.seeds]
+        known = [one for one in found if one is not None]
+        return known if len(known) == len(found) else []
+
+    def _of(self, evaluated: Evaluated, contrast: Contrast) -> pd.Series:
+        path = self._plan.rank_table(evaluated)
+        key = (str(path), contrast.column.key, contrast.language)
+        if key not in self._series:
+            table, info = rank_table.read(path)
+            if contrast.language is not None:
+                table = table.filter(pc.equal(table["query_language"], contrast.language))
+            # Bias takes longer than all the rest, and is not asked of every model.
+            columns = [one for one in _columns(info.task).values() if one.is_bias == contrast.column.is_bias]
+            for column, scores in column_scores(table, info, columns).items():
+                self._series[str(path), column, contrast.language] = scores.by_unit()
+        return self._series[key]
+
+
+def _mean(of_seeds: Sequence[pd.Series]) -> float:
+    return float(sum(scores.mean() for scores in of_seeds) / len(of_seeds))

@@ -1,0 +1,187 @@
+"""All figures of a study as one JSON-able dict, study.json, from which the page and the plot are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from beir_hybrid.files import atomic_path, locked
+from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, FLIPS, RESAMPLES
+from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
+from beir_hybrid.study.paper.claims import CLAIMS, LEVEL, UNTUNED, Part, compare_all, verdict
+from beir_hybrid.study.plan import Evaluated, Plan, selecting, untuned
+
+SCHEMA_VERSION = 1
+
+Summary = dict[str, Any]
+
+
+def summarise(study: Study, plan: Plan) -> Summary:
+    """Compute all figures of a study, as far as it is done.
+
+    Returns:
+        ``study`` (settings), ``items`` (done, of all), ``systems`` and ``anchors`` (figures by column: mean and
+        standard deviation over seeds), ``selection`` (what was tried on held-out data), ``claims`` (verdicts, each
+        with its comparisons), ``tests`` (how they were made) and ``times`` (seconds by kind of item).
+
+    Raises:
+        RankTableError: A rank table is missing or damaged.
+    """
+    pairings = list(study.pairings())
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": asdict(study),
+        "items": {"done": plan.done(), "all": plan.size()},
+        "systems": [row for pairing in pairings for row in _systems(study, plan, *pairing)],
+        "anchors": _anchors(study, plan),
+        "selection": [row for pairing in pairings for row in _selection(study, plan, *pairing)],
+        "claims": _claims(study, compare_all(study, plan)),
+        "tests": {
+            "level": LEVEL,
+            "correction": "holm",
+            "flips": FLIPS,
+            "resamples": RESAMPLES,
+            "confidence": CONFIDENCE,
+            "unit": "question",
+        },
+        "times": _times(plan),
+    }
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write study.json.
+
+    Raises:
+        BeirHybridError: It cannot be written.
+    """
+    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
+        temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
+    for system in study.systems(experiment, base):
+        settings = plan.settings(system)
+        found = [plan.evaluated(system, seed, task) for seed in base.seeds for task in experiment.tasks]
+        done = [one for one in found if one is not None]
+        if settings is not None and done:
+            yield {
+                "experiment": experiment.name,
+                "base": base.name,
+                "system": system.label,
+                "batching": system.batching,
+                "alpha": system.alpha,
+                "seeds": len(done) // len(experiment.tasks),
+                **asdict(settings),
+                "figures": _figures(done),
+            }
+
+
+def _anchors(study: Study, plan: Plan) -> list[dict[str, Any]]:
+    rows = []
+    if UNTUNED in study.anchors:
+        for model in dict.fromkeys(base.model for base, _ in untuned(study)):
+            found = [plan.evaluated_untuned(base, task) for base, task in untuned(study) if base.model == model]
+            rows.append(("untuned", model, found))
+    if "bm25" in study.anchors:
+        rows.append(("bm25", "", [plan.evaluated_bm25(task) for task in study.tasks]))
+    return [
+        {"anchor": anchor, "model": model, "figures": _figures([one for one in found if one is not None])}
+        for anchor, model, found in rows
+    ]
+
+
+def _figures(evaluations: Sequence[Evaluated]) -> dict[str, dict[str, float | None]]:
+    """Average each figure over the seeds."""
+    values: dict[str, list[float]] = {}
+    for evaluated in evaluations:
+        for column, value in evaluated.entry.result["figures"].items():
+            values.setdefault(column, []).append(value)
+    return {
+        column: {"mean": fmean(of_seeds), "deviation": stdev(of_seeds) if len(of_seeds) > 1 else None}
+        for column, of_seeds in values.items()
+    }
+
+
+def _selection(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
+    for system in selecting(study, experiment, base):
+        chosen = plan.settings(system)
+        for settings, entry in plan.selection(system):
+            yield {
+                **_where(system),
+                **asdict(settings),
+                "map": entry.result["map"],
+                "chosen": settings == chosen,
+            }
+
+
+def _where(system: System) -> dict[str, Any]:
+    return {"experiment": system.experiment.name, "base": system.base.name, "system": system.label}
+
+
+def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Judge every claim with every base."""
+    claims = []
+    for claim, text in CLAIMS.items():
+        for base in study.bases:
+            asked = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
+            if asked:
+                claims.append(
+                    {
+                        "claim": claim,
+                        "text": text,
+                        "base": base.name,
+                        "seeds": len(base.seeds),
+                        "verdict": verdict(asked),
+                        "cases": _cases(asked),
+                        "parts": [_part(part) for part in asked],
+                    }
+                )
+    return claims
+
+
+def _cases(parts: Sequence[Part]) -> list[dict[str, str]]:
+    """Judge a claim for each training and test set alone."""
+    cases = dict.fromkeys((part.contrast.experiment.name, part.contrast.column.task) for part in parts)
+    return [
+        {
+            "experiment": experiment,
+            "task": task,
+            "verdict": verdict(
+                [p for p in parts if (p.contrast.experiment.name, p.contrast.column.task) == (experiment, task)]
+            ),
+        }
+        for experiment, task in cases
+    ]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    contrast = part.contrast
+    return {
+        "experiment": contrast.experiment.name,
+        "task": contrast.column.task,
+        "column": contrast.column.key,
+        "setting": contrast.column.setting,
+        "metric": contrast.column.metric,
+        "language": contrast.language,
+        "baseline": contrast.baseline,
+        "hybrid": part.hybrid,
+        "baseline_value": part.baseline,
+        "favourable": part.favourable,
+        "significant": part.significant,
+        **asdict(part.comparison),
+    }
+
+
+def _times(plan: Plan) -> dict[str, dict[str, float]]:
+    """Add up the times of the items of each kind."""
+    times: dict[str, dict[str, float]] = {}
+    for entry in plan.entries():
+        of_kind = times.setdefault(entry.id.split("/")[0], {"items": 0, "seconds": 0.0, "cpu_seconds": 0.0})
+        of_kind["items"] += 1
+        of_kind["seconds"] += entry.seconds
+        of_kind["cpu_seconds"] += entry.cpu_seconds
+    return times

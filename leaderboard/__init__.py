@@ -1,1 +1,0 @@
-"""Leaderboard tables with paired significance tests; installs as beir_hybrid.leaderboard."""

@@ -1,0 +1,83 @@
+"""What is published: the models that come with the package, the study and its page, and that it all stays small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beir_hybrid.models import e5_q4, heads
+from beir_hybrid.study.paper.page import write_page
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "leaderboard" / "published"
+pytestmark = pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the source distribution has no published results")
+
+
+@pytest.fixture(scope="module")
+def board() -> dict[str, Any]:
+    return json.loads((PUBLISHED / "tables" / "leaderboard.json").read_text(encoding="utf-8"))
+
+
+def against_untuned(board: dict[str, Any], column: str) -> dict[str, Any]:
+    """Return the comparison of ours with the untuned base in a column, corrected over the main table."""
+    (found,) = (
+        one
+        for one in board["comparisons"]
+        if (one["row"], one["baseline"], one["column"]) == ("ours", "untuned", column)
+    )
+    return found
+
+
+@pytest.mark.parametrize("task", ["XQuADR", "MLQAR"])
+def test_ours_is_better_than_its_base_and_keeps_monolingual_quality(board: dict[str, Any], task: str) -> None:
+    better = against_untuned(board, f"{task}/multilingual/map")
+    assert better["difference"] > 0 and better["p_corrected"] < 0.05
+    less_biased = against_untuned(board, f"{task}/multilingual/rank_distance")
+    assert less_biased["difference"] < 0 and less_biased["p_corrected"] < 0.05
+    assert against_untuned(board, f"{task}/monolingual/map")["difference"] > -0.005
+
+
+@pytest.mark.parametrize("name", heads.BATCHINGS)
+def test_the_figures_are_those_of_the_heads_in_the_package(board: dict[str, Any], name: str) -> None:
+    head = heads.find_head(name)
+    assert head is not None
+    if heads.base_meta().revision != e5_q4.REVISION:
+        pytest.skip("the extra offline is not installed: the heads have another base")
+    assert board["rows"][name]["revisions"] == [head.revision()]
+
+
+def test_what_the_base_has_seen_is_marked(board: dict[str, Any]) -> None:
+    for key, row in board["rows"].items():
+        seen = {column for column, cell in row["cells"].items() if cell["seen_in_training"]}
+        expected = {column for column in row["cells"] if column.startswith("XQuADR")}
+        assert row["published"] or seen == (set() if key == "BM25" else expected), key
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[str, Any]:
+    return json.loads((PUBLISHED / "study.json").read_text(encoding="utf-8"))
+
+
+def test_the_study_is_complete_and_its_page_is_up_to_date(study: dict[str, Any], tmp_path: Path) -> None:
+    assert study["items"]["done"] == study["items"]["all"]
+    documented = ROOT / "docs" / "study.md"
+    write_page(study, "study/alpha-sweep.png", "beir-hybrid study --preset offline", tmp_path / "study.md")
+    assert (tmp_path / "study.md").read_text(encoding="utf-8") == documented.read_text(encoding="utf-8")
+    assert (documented.parent / "study" / "alpha-sweep.png").is_file()
+
+
+def test_the_study_and_the_leaderboard_agree(study: dict[str, Any], board: dict[str, Any]) -> None:
+    compared = 0
+    for system in study["systems"]:
+        row = board["rows"].get(f"{system['experiment']}-{system['system'].lower().replace('hybrid-0.5', 'hybrid')}")
+        for column, figure in system["figures"].items() if row else ():
+            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], abs=1e-6), (system, column)
+            compared += 1
+    assert compared >= 60
+
+
+def test_what_is_published_stays_small() -> None:
+    assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < 40e6

@@ -1,0 +1,598 @@
+"""`beir-hybrid study`: the file, held-out data, heads, resuming, and the report."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mteb
+import numpy as np
+import pytest
+from mteb.cache import ResultCache
+from safetensors.numpy import load_file
+from sentence_transformers.sentence_transformer.modules import Dense
+from typer.testing import CliRunner
+
+from beir_hybrid.cli import app
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.finetune.head import head_model, with_head
+from beir_hybrid.finetune.recipe import make_recipe
+from beir_hybrid.finetune.train import RunOptions, train
+from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.stats.rank_ranges import rank_ranges
+from beir_hybrid.leaderboard.stats.significance import Comparison
+from beir_hybrid.models.base import find_base
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.study import run as run_module
+from beir_hybrid.study.definition import (
+    PRESETS,
+    Experiment,
+    Settings,
+    Study,
+    StudyBase,
+    System,
+    preset_path,
+    read_study,
+    selection_system,
+)
+from beir_hybrid.study.evaluation import ModelName, evaluate, wrapped
+from beir_hybrid.study.head_bench import HeadBench
+from beir_hybrid.study.held_out import held_out_corpus, held_out_rows, split
+from beir_hybrid.study.lab import Lab
+from beir_hybrid.study.ledger import Ledger
+from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, Contrast, Part, verdict
+from beir_hybrid.study.paper.page import write_page
+from beir_hybrid.study.paper.report import write_report
+from beir_hybrid.study.paper.summary import summarise
+from beir_hybrid.study.paper.sweep_plot import sweep_lines
+from beir_hybrid.study.run import make_plan, run_study
+from beir_hybrid.tasks import XQuADR
+from beir_hybrid.training.pairs import read_source
+from tests.support.small_models import save_labse, save_xlm_r
+from tests.tasks.test_xquad_r import use_small_data
+
+RECIPE: dict[str, Any] = {
+    "data": ("mlqa-r",),
+    "languages": ("en", "de"),
+    "batch_size": 2,
+    "steps": 4,
+    "learning_rate": 0.01,
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_labse(tmp_path_factory.mktemp("bases") / "labse")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield use_small_data(tmp_path_factory.mktemp("small"), patch)
+
+
+def study_of(base: Path, **changes: Any) -> Study:
+    settings: dict[str, Any] = {
+        "name": "tiny",
+        "model": str(base),
+        "tune": "head",
+        "steps": 3,
+        "batch_size": 2,
+        "learning_rates": (0.001, 0.01),
+        "temperatures": (0.05,),
+        "seeds": (0, 1),
+        "alphas": (0.25, 0.5),
+    }
+    experiment = Experiment("to-mlqa-r", ("xquad-r",), ("MLQAR",), ("en", "de"))
+    return Study("tiny", (StudyBase(**{**settings, **changes}),), (experiment,), anchors=("untuned",))
+
+
+@pytest.fixture(scope="module")
+def done(base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
+    study, out = study_of(base), tmp_path_factory.mktemp("study") / "out"
+    run_study(study, out, quiet=True)
+    return study, out
+
+
+def items(out: Path) -> dict[str, dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in (out / "items").rglob("*.json")]
+    return {entry["id"]: entry for entry in found}
+
+
+def results(out: Path) -> dict[str, Any]:
+    return {name: entry["result"] for name, entry in items(out).items()}
+
+
+# The file
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_read(name: str) -> None:
+    study = read_study(preset_path(name))
+    assert {experiment.name for experiment in study.experiments} >= {"mlqa-r", "xquad-r", "ntrex"}
+    assert {alpha for base in study.bases for alpha in base.alphas} == {0.1, 0.25, 0.5, 0.75, 0.9}
+
+
+def test_a_preset_that_is_not_there_is_named() -> None:
+    with pytest.raises(BeirHybridError, match="--preset fast: choose from offline, paper"):
+        preset_path("fast")
+
+
+TOML = """
+[study]
+name = "s"
+[[base]]
+name = "b"
+model = "offline"
+tune = "head"
+steps = 10
+learning_rates = [1e-4]
+temperatures = [0.05]
+[[experiment]]
+name = "e"
+train = ["mlqa-r"]
+tasks = ["XQuADR"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[study]", "[stdy]", r"unknown table \[stdy\]"),
+        ('name = "s"', 'nme = "s"', r"\[study\]: unknown key 'nme'"),
+        ('model = "offline"\n', "", r"\[\[base\]\] 1 lacks 'model'"),
+        ("steps = 10", 'steps = "ten"', r"\[\[base\]\] 1: steps is 'ten', which does not fit; it is a whole number"),
+        ("[1e-4]", "1e-4", "learning_rates is 0.0001, which does not fit; it is a list, each a number"),
+        ("[1e-4]", "[]", "learning_rates is"),
+        ("[1e-4]", "[-1.0]", "learning-rate -1.0"),
+        ("steps = 10", "steps = 10\nepochs = 2.0", "not both"),
+        ("XQuADR", "XQuAD", "unknown task 'XQuAD'; known are XQuADR, MLQAR"),
+        ('["mlqa-r"]', '["xquad-r"]', "XQuADR tests on xquad-r, which it trains on"),
+        ('tasks = ["XQuADR"]', 'tasks = ["XQuADR"]\nbases = ["c"]', r"no \[\[base\]\] 'c'"),
+        ('name = "e"', 'name = "a/b"', "may hold letters"),
+        ('name = "s"', 'name = "s"\nanchors = ["tfidf"]', "unknown anchor 'tfidf'"),
+        ('name = "s"', 'name = "s"\nheld_out = 1.5', "held_out is 1.5"),
+        ("[[base]]", "[[base]", "is not a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_one_line(old: str, new: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    assert old in TOML
+    path.write_text(TOML.replace(old, new, 1))
+    with pytest.raises(BeirHybridError, match=says) as error:
+        read_study(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_systems_and_what_their_settings_are_chosen_with(base: Path) -> None:
+    study = study_of(base, alphas=(0.1, 0.9))
+    [(experiment, tiny)] = study.pairings()
+    systems = study.systems(experiment, tiny)
+    assert [system.label for system in systems] == ["X-X", "X-Y", "hybrid-0.1", "hybrid-0.9"]
+    assert [selection_system(system).label for system in systems] == ["X-X", "X-Y", "hybrid-0.5", "hybrid-0.5"]
+    assert [system.recipe(Settings(0.1, 0.2), 3).alpha for system in systems] == [1.0, 0.0, 0.1, 0.9]
+
+
+def test_only_some_experiments(base: Path) -> None:
+    assert study_of(base).only(["to-mlqa-r"]).experiments
+    with pytest.raises(BeirHybridError, match="--only other: no such experiment; there is to-mlqa-r"):
+        study_of(base).only(["other"])
+
+
+# Held-out data
+
+
+def test_no_answer_is_on_both_sides(data: Path) -> None:
+    pairs = read_source("mlqa-r")
+    rows = held_out_rows(pairs, 0.3, seed=1)
+    assert 0 < rows.sum() < len(rows)
+    assert not set(pairs.labels[rows]) & set(pairs.labels[~rows])
+    np.testing.assert_array_equal(rows, held_out_rows(pairs, 0.3, seed=1))
+    [rest], _ = split([pairs], 0.3, seed=1)
+    for language in pairs.languages:
+        held = {text for text, out in zip(pairs.answers[language].to_pylist(), rows, strict=True) if out}
+        assert not held & set(rest.answers[language].to_pylist())
+
+
+def test_too_little_to_hold_out_is_refused(data: Path) -> None:
+    with pytest.raises(BeirHybridError, match=r"too few to hold 0\.9 of them out"):
+        held_out_rows(read_source("mlqa-r"), 0.9, seed=0)
+
+
+def test_the_held_out_corpus_asks_held_out_questions_of_all_answers(data: Path) -> None:
+    pairs = read_source("mlqa-r", ["en", "de"])
+    rows = held_out_rows(pairs, 0.5, seed=0)
+    corpus = held_out_corpus(pairs, rows)
+    for language, part in corpus.languages.items():
+        questions, answers = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist()
+        assert list(part.questions) == [questions[row] for row in np.flatnonzero(rows)]
+        assert set(part.passages) == set(answers)
+        for question_id, question in zip(part.question_ids, part.questions, strict=True):
+            right = {answers[row] for row in np.flatnonzero(pairs.labels == pairs.labels[questions.index(question)])}
+            assert {part.passages[row] for row in corpus.relevant(question_id, language)} == right
+
+
+# Heads
+
+
+def test_a_head_has_the_weights_that_train_gives(base: Path, tmp_path: Path) -> None:
+    recipe = make_recipe("laptop-head", **RECIPE, seed=3)
+    train(str(base), recipe, tmp_path / "whole", options=RunOptions(quiet=True))
+    bench = HeadBench(find_base(str(base)), None)
+    parts = [read_source("mlqa-r", ["en", "de"])]
+    bench.train(parts, replace(recipe, seed=1))  # what came before does not matter
+    bench.train(parts, recipe)
+    bench.save(tmp_path / "head")
+    [weights] = load_file(tmp_path / "head" / "model.safetensors").values()
+    [dense] = [path for path in (tmp_path / "whole").glob("*_Dense/model.safetensors") if path.parent.name != "2_Dense"]
+    np.testing.assert_array_equal(weights, load_file(dense)["linear.weight"])
+
+
+def test_looked_up_and_ordinary_evaluation_agree(base: Path, tmp_path: Path) -> None:
+    start = find_base(str(base))
+    bench = HeadBench(start, None)
+    bench.train([read_source("mlqa-r", ["en", "de"])], make_recipe("laptop-head", **RECIPE))
+    bench.save(tmp_path / "head")
+    bench.reset()
+    bench.load(tmp_path / "head")
+    name = ModelName("beir-hybrid-study/one", "1")
+    figures = evaluate(wrapped(bench.model, name), name, "XQuADR", tmp_path, 64)
+    ordinary, encoder = tmp_path / "ordinary", start.load("cpu")
+    trained = head_model(encoder, "")
+    trained[1] = Dense.load(str(tmp_path / "head"))
+    with_head(encoder, trained).save(str(ordinary))
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(ordinary), device="cpu")
+    result = mteb.evaluate(model, XQuADR(), cache=None, co2_tracker=False, show_progress_bar=False)
+    stored = ResultCache(tmp_path).load_task_result("XQuADR", wrapped(bench.model, name).mteb_model_meta)
+    assert stored is not None
+    expected = {entry["hf_subset"]: entry["map"] for entry in result.task_results[0].scores["test"]}
+    found = {entry["hf_subset"]: entry["map"] for entry in stored.scores["test"]}
+    assert found.keys() == expected.keys()
+    for subset, value in expected.items():
+        assert found[subset] == pytest.approx(value, abs=1e-5)
+    multilingual = [value for subset, value in expected.items() if subset.endswith("-multi")]
+    assert figures["XQuADR/multilingual/map"] == pytest.approx(np.mean(multilingual), abs=1e-5)
+    table, info = rank_table.read(name.rank_table("XQuADR", tmp_path))
+    assert (info.model, info.model_revision, table.num_rows) == (name.name, "1", 4 * 11 * 11)
+    assert not rank_table.default_path("XQuADR", name.name, "1").exists()
+
+
+# Running
+
+
+def test_a_study_leaves_heads_tables_and_results(done: tuple[Study, Path]) -> None:
+    study, out = done
+    plan = make_plan(study, out)
+    assert plan.open_items() == [] and plan.done() == plan.size() == len(items(out))
+    [(experiment, tiny)] = study.pairings()
+    for system in study.systems(experiment, tiny):
+        for seed in (0, 1):
+            evaluated = plan.evaluated(system, seed, "MLQAR")
+            assert evaluated is not None and plan.rank_table(evaluated).is_file()
+            assert list((out / "results").rglob(f"*/{evaluated.name.revision}/MLQAR.json"))
+            files = {path.name for path in (out / "models" / f"{system.key}_seed-{seed}").iterdir()}
+            assert files == {"config.json", "model.safetensors"}
+    assert plan.evaluated_untuned(tiny, "MLQAR") is not None
+
+
+def test_settings_are_the_best_on_held_out_data(done: tuple[Study, Path]) -> None:
+    study, out = done
+    plan = make_plan(study, out)
+    [(experiment, tiny)] = study.pairings()
+    for system in study.systems(experiment, tiny):
+        tried = {settings: entry.result["map"] for settings, entry in plan.selection(system)}
+        assert set(tried) == set(tiny.grid)
+        chosen = plan.settings(system)
+        assert chosen is not None and tried[chosen] == max(tried.values())
+        for seed in tiny.seeds:
+            trained = plan.trained(system, seed)
+            assert trained is not None and trained.facts["recipe"]["learning_rate"] == chosen.learning_rate
+
+
+def test_what_is_done_is_skipped(done: tuple[Study, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    study, out = done
+    for kind in ("select", "train", "evaluate", "evaluate_untuned", "embed_pairs", "embed_task"):
+        monkeypatch.setattr(Lab, kind, lambda *_: pytest.fail("done again"))
+    run_study(study, out, quiet=True)
+
+
+def test_what_changed_is_done_again_and_nothing_else(
+    base: Path, done: tuple[Study, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[1], out)
+    trained: list[str] = []
+
+    def watch(self: Lab, system: System, recipe: Any, original: Any = Lab.train) -> Any:
+        trained.append(f"{system.label} {recipe.seed}")
+        return original(self, system, recipe)
+
+    monkeypatch.setattr(Lab, "train", watch)
+    run_study(study_of(base, seeds=(0, 2), alphas=(0.5,)), out, quiet=True)
+    assert sorted(trained) == ["X-X 2", "X-Y 2", "hybrid-0.5 2"]
+    longer = make_plan(study_of(base, steps=4), out).open_items()
+    assert {item.id.split("/")[0] for item in longer} == {"select"} and len(longer) == 3 * 2
+
+
+SMALLER: dict[str, Any] = {"seeds": (0,), "alphas": (0.5,)}
+
+
+def test_an_interrupted_study_goes_on_and_ends_the_same(
+    base: Path, done: tuple[Study, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Any] = []
+
+    def interrupt_second(self: Lab, system: System, recipe: Any, original: Any = Lab.train) -> Any:
+        trained.append(system)
+        if len(trained) == 2:
+            (self.model_folder(system, recipe.seed)).mkdir(parents=True)
+            raise KeyboardInterrupt
+        return original(self, system, recipe)
+
+    monkeypatch.setattr(Lab, "train", interrupt_second)
+    study = study_of(base, **SMALLER)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "out", quiet=True)
+    run_study(study, tmp_path / "out", quiet=True)
+    assert len(trained) == 1 + 1 + 2
+    found = results(tmp_path / "out")
+    assert len(found) == make_plan(study, tmp_path / "out").size()
+    assert found.items() <= results(done[1]).items()
+
+
+def test_processes_share_a_study(base: Path, done: tuple[Study, Path], tmp_path: Path) -> None:
+    study = study_of(base, **SMALLER)
+    run_study(study, tmp_path / "out", jobs=2, quiet=True)
+    found = results(tmp_path / "out")
+    assert len(found) == make_plan(study, tmp_path / "out").size()
+    assert found.items() <= results(done[1]).items()
+
+
+def test_an_error_in_a_process_is_one_line(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run_module._worker(study_of(base, batch_size=64), tmp_path / "out")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+
+
+def test_an_item_is_reserved_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ledger.reserve("train/one") as mine:
+        assert mine
+        with Ledger(tmp_path).reserve("train/one") as theirs, Ledger(tmp_path).reserve("train/two") as other:
+            assert not theirs and other
+    with Ledger(tmp_path).reserve("train/one") as free:
+        assert free
+
+
+def test_a_damaged_item_counts_as_not_done(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record("train/one", {"seed": (0,)}, {"map": 0.5}, 1.0, 1.0)
+    found = Ledger(tmp_path).find("train/one", {"seed": [0]})
+    assert found is not None and found.result == {"map": 0.5}
+    assert Ledger(tmp_path).find("train/one", {"seed": [1]}) is None
+    path = tmp_path / "items" / "train" / "one.json"
+    path.write_text(path.read_text()[:-9])
+    assert Ledger(tmp_path).find("train/one", {"seed": [0]}) is None
+
+
+def test_the_papers_preset_on_tiny_models(base: Path, tmp_path: Path) -> None:
+    preset = read_study(preset_path("paper")).only(["mlqa-r"])
+    tiny = {"epochs": None, "steps": 2, "batch_size": 2, "max_length": 16, "temperatures": (0.05,), **SMALLER}
+    models = {"xlm-r": save_xlm_r(tmp_path / "xlm-r"), "labse": base}
+    bases = tuple(
+        replace(one, model=str(models[one.name]), learning_rates=one.learning_rates[:rates], **tiny)
+        for one, rates in zip(preset.bases, (1, 2), strict=True)
+    )
+    study = replace(preset, bases=bases, anchors=("untuned",))
+    run_study(study, tmp_path / "out", quiet=True)
+    summary = summarise(study, make_plan(study, tmp_path / "out"))
+    assert summary["items"]["done"] == summary["items"]["all"]
+    assert {(row["base"], row["system"]) for row in summary["systems"]} == {
+        (name, label) for name in ("xlm-r", "labse") for label in ("X-X", "X-Y", "hybrid-0.5")
+    }
+    assert {anchor["model"] for anchor in summary["anchors"]} == {str(model) for model in models.values()}
+    assert not any((tmp_path / "out" / "selection").iterdir())
+
+
+# The report
+
+
+class _Part:
+    """What `verdict` looks at."""
+
+    def __init__(self, favourable: bool, significant: bool) -> None:
+        self.favourable, self.significant = favourable, significant
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([(True, True), (True, True)], SUPPORTED),
+        ([(True, True), (True, False)], CANNOT_BE_TOLD),
+        ([(True, True), (False, False)], CANNOT_BE_TOLD),
+        ([(True, True), (False, True)], NOT_SUPPORTED),
+        ([], CANNOT_BE_TOLD),
+    ],
+)
+def test_verdicts(parts: list[tuple[bool, bool]], expected: str) -> None:
+    assert verdict([_Part(*part) for part in parts]) == expected  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p", "lower_is_better", "expected"),
+    [
+        (0.1, 0.05, False, (True, True)),
+        (0.1, 0.0500001, False, (False, True)),
+        (-0.1, 0.05, True, (True, True)),
+        (0.0, 0.05, True, (False, False)),
+        (0.0, 0.05, False, (False, False)),
+    ],
+)
+def test_borders_are_those_of_the_leaderboard(
+    difference: float, p: float, lower_is_better: bool, expected: Any
+) -> None:
+    comparison = Comparison(difference, difference, difference, p, p, p, 0.0, 2, True, p_corrected=p)
+    metric = "rank_distance" if lower_is_better else "map"
+    column = next(one for one in COLUMNS if one.metric == metric)
+    contrast = Contrast("less-bias", None, None, "X-X", column)  # type: ignore[arg-type]
+    part = Part(contrast, 1.0, 1.0 - difference, comparison)
+    assert (part.significant, part.favourable) == expected
+    ranks = rank_ranges(["a", "b"], {("a", "b"): comparison}, higher_is_better=not lower_is_better)
+    assert (ranks["b"].best == 2) is (expected == (True, True))
+
+
+def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:
+    study, out = done
+    summary = summarise(study, make_plan(study, out))
+    claims = {claim["claim"]: claim for claim in summary["claims"]}
+    assert {name: len(claim["parts"]) for name, claim in claims.items()} == {
+        "best-multilingual": 2,
+        "better-everywhere": 6,
+        "less-bias": 1,
+        "zero-shot": 3,
+        "unseen-languages": 5 * 2,
+    }
+    figures = {row["system"]: row["figures"] for row in summary["systems"]}
+    for part in claims["better-everywhere"]["parts"]:
+        # Every question of this small data set is in every subset: the mean over questions is that over subsets.
+        assert part["hybrid"] == pytest.approx(figures["hybrid-0.5"][part["column"]]["mean"])
+        assert part["baseline_value"] == pytest.approx(figures[part["baseline"]][part["column"]]["mean"])
+        assert part["difference"] == pytest.approx(part["hybrid"] - part["baseline_value"])
+        assert part["favourable"] == (part["difference"] > 0)
+        assert part["p"] <= part["p_corrected"] <= 1
+    [bias] = claims["less-bias"]["parts"]
+    assert bias["metric"] == "rank_distance" and bias["favourable"] == (bias["difference"] < 0)
+    assert {part["language"] for part in claims["unseen-languages"]["parts"]} == set("ar es hi vi zh".split())
+    case = {"experiment": study.experiments[0].name, "task": "MLQAR"}
+    assert all(claim["cases"] == [{**case, "verdict": claim["verdict"]}] for claim in claims.values())
+
+
+def test_several_cases_are_judged_one_by_one(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study, out = done
+    summary = summarise(study, make_plan(study, out))
+    first, second = summary["claims"][:2]
+    first["cases"] = [
+        {"experiment": "one", "task": "MLQAR", "verdict": SUPPORTED},
+        {"experiment": "two", "task": "XQuADR", "verdict": NOT_SUPPORTED},
+    ]
+    second["cases"] = first["cases"][:1]
+    summary["claims"] = [first, second]
+    write_page(summary, None, "", tmp_path / "study.md")
+    page = (tmp_path / "study.md").read_text(encoding="utf-8")
+    assert "| claim | one to MLQA-R | two to XQuAD-R |" in page
+    assert f"| {first['text']} | {SUPPORTED} | {NOT_SUPPORTED} |" in page
+    assert f"| {second['text']} | {SUPPORTED} | not tested |" in page
+
+
+def test_the_report_is_the_same_each_time(done: tuple[Study, Path], tmp_path: Path) -> None:
+    study, out = done
+    for name in ("one", "two"):
+        write_report(study, make_plan(study, out), out, tmp_path / name / "study.md", "beir-hybrid study tiny.toml")
+    files = {path.relative_to(tmp_path / "one"): path for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    assert {path.name for path in files} == {"study.md", "alpha-sweep.png", "alpha-sweep.svg"}
+    for relative, path in files.items():
+        assert path.read_bytes() == (tmp_path / "two" / relative).read_bytes()
+    page, summary = (tmp_path / "one" / "study.md").read_text(), json.loads((out / "study.json").read_text())
+    for claim in summary["claims"]:
+        assert f"| {claim['text']} | tiny | 2 | **{claim['verdict']}** |" in page
+        for part in claim["parts"]:
+            assert (
+                f"{part['low']:+.1f} to" in page
+                if part["metric"] == "rank_distance"
+                else f"{part['low']:+.4f} to" in page
+            )
+    assert "(study/alpha-sweep.png)" in page and "not complete" not in page
+    assert str(Path.home()) not in page
+
+
+def test_the_sweep_goes_from_x_y_to_x_x(done: tuple[Study, Path]) -> None:
+    study, out = done
+    summary = summarise(study, make_plan(study, out))
+    [line] = sweep_lines(summary)
+    assert [alpha for alpha, *_ in line["map"]] == [0.0, 0.25, 0.5, 1.0]
+    figures = {row["system"]: row["figures"] for row in summary["systems"]}
+    assert line["map"][0][1] == figures["X-Y"]["MLQAR/multilingual/map"]["mean"]
+    assert line["rank_distance"][-1][1] == figures["X-X"]["MLQAR/multilingual/rank_distance"]["mean"]
+
+
+def test_a_study_that_tests_on_generated_data_writes_its_page(base: Path, tmp_path: Path) -> None:
+    study = study_of(base, learning_rates=(0.01,), seeds=(0,), alphas=(0.5,), steps=1)
+    experiment = Experiment("to-atlas", ("xquad-r",), ("AtlasR",), ("en", "de"))
+    study = replace(study, experiments=(experiment,))
+    out = tmp_path / "out"
+    run_study(study, out, quiet=True)
+    page = write_report(study, make_plan(study, out), out, out / "study.md", "beir-hybrid study file.toml")
+    text = page.read_text(encoding="utf-8")
+    assert "tested on Atlas-R" in text
+    assert "unseen" in text or "not trained on" in text
+    assert not list((Path(os.environ["BEIR_HYBRID_HOME"]) / "ranks").rglob("AtlasR.parquet"))
+
+
+def test_what_is_kept_of_a_study_lies_in_its_own_folder(done: tuple[Study, Path]) -> None:
+    _, out = done
+    assert list((out / "ranks").rglob("*.parquet"))
+    elsewhere = (Path(os.environ["BEIR_HYBRID_HOME"]) / "ranks").rglob("*.parquet")
+    assert not [path for path in elsewhere if "beir-hybrid-study" in path.as_posix() or "bm25s" in path.as_posix()]
+
+
+def test_waiting_for_processes_is_no_busy_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: Path) -> None:
+    """A process that has ended is not waited for again, which would return at once."""
+    looks: list[int] = []
+
+    def look() -> int:
+        looks.append(1)
+        return 1
+
+    monkeypatch.setattr(run_module, "_worker", _end_after)
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: fork)
+    monkeypatch.setattr(run_module, "make_plan", lambda *_: SimpleNamespace(size=lambda: 1, done=look))
+    run_module._work_together(study_of(base), tmp_path / "out", 2, quiet=True)
+    assert 2 <= len(looks) <= 20
+
+
+def _end_after(study: Study, out: Path) -> None:
+    out.parent.mkdir(exist_ok=True)
+    try:
+        (out.parent / "first").mkdir()
+    except FileExistsError:
+        time.sleep(1)
+
+
+def test_a_report_of_a_part_says_so(base: Path, done: tuple[Study, Path], tmp_path: Path) -> None:
+    larger = study_of(base, seeds=(0, 1, 2))
+    page = tmp_path / "study.md"
+    write_report(larger, make_plan(larger, done[1]), tmp_path, page, "beir-hybrid study tiny.toml")
+    assert "**The study is not complete:**" in page.read_text()
+    with pytest.raises(BeirHybridError, match="nothing of this study is done there"):
+        write_report(larger, make_plan(larger, tmp_path / "empty"), tmp_path, page, "")
+
+
+def test_the_command(base: Path, done: tuple[Study, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        TOML.replace('"offline"', f'"{base}"').replace(
+            "steps = 10", "steps = 2\nseeds = [0]\nalphas = [0.5]\nbatch_size = 2"
+        )
+        + 'languages = ["en", "de"]\n'
+    )
+    arguments = ["study", str(path), "--out", str(tmp_path / "out"), "--page", str(tmp_path / "page.md")]
+    text = path.read_text().replace('name = "s"', 'name = "s"\nanchors = ["untuned"]')
+    path.write_text(text)
+    outcome = CliRunner().invoke(app, [*arguments, "--only", "e"], catch_exceptions=False)
+    assert outcome.exit_code == 0 and f"Report: {tmp_path / 'page.md'}" in outcome.output
+    monkeypatch.setattr(run_module, "_do", lambda *_: pytest.fail("--report runs nothing"))
+    assert CliRunner().invoke(app, [*arguments, "--report", "-q"], catch_exceptions=False).output == ""
+    with pytest.raises(BeirHybridError, match=r"name a study\.toml, or a preset"):
+        CliRunner().invoke(app, ["study"], catch_exceptions=False)

@@ -1,0 +1,63 @@
+"""One of several processes that share a batch; ``tests/test_loss_distributed.py`` starts it.
+
+Usage: python -m tests.support.distributed_loss RANK WORLD_SIZE STORE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from sentence_transformers.util import dot_score
+
+from beir_hybrid.training import CachedHybridContrastiveLoss, HybridContrastiveLoss
+from tests.support.toy_encoder import ToyEncoder, columns_of, loss_and_gradient
+
+SIZE = 5
+LABELS = [4, -9, 4, 2**53, 2**53 + 1, 4, -9, 4]
+"""Equal labels stand in both halves of the batch, and in one half alone."""
+
+EVERYTHING = {
+    "directions": ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"),
+    "hardness_mode": "all_negatives",
+    "hardness_strength": 2.0,
+}
+TWO_SOFTMAXES = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
+CASES: dict[str, tuple[type, dict[str, Any]]] = {
+    "plain": (HybridContrastiveLoss, {}),
+    "dot": (HybridContrastiveLoss, {"similarity_fct": dot_score, "scale": 1.0}),
+    "everything": (HybridContrastiveLoss, EVERYTHING),
+    "two softmaxes": (HybridContrastiveLoss, TWO_SOFTMAXES),
+    "cached": (CachedHybridContrastiveLoss, {"mini_batch_size": 3}),
+    "cached everything": (CachedHybridContrastiveLoss, {"mini_batch_size": 3, **EVERYTHING}),
+    "cached two softmaxes": (CachedHybridContrastiveLoss, {"mini_batch_size": 1, **TWO_SOFTMAXES}),
+}
+
+
+def result_of(case: str, rank: int = 0, world_size: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the loss and the gradient of one process's share of the batch."""
+    loss_class, settings = CASES[case]
+    share = slice(rank * len(LABELS) // world_size, (rank + 1) * len(LABELS) // world_size)
+    columns = [column[share] for column in columns_of(len(LABELS), 3, SIZE, seed=0)]
+    loss = loss_class(ToyEncoder(SIZE), gather_across_devices=world_size > 1, **settings)
+    return loss_and_gradient(loss, columns, torch.tensor(LABELS)[share])
+
+
+def main() -> None:
+    rank, world_size, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    results = {}
+    for case in CASES:
+        values = result_of(case, rank, world_size)
+        for value in values:
+            dist.all_reduce(value)
+        results[case] = [(value / world_size).tolist() for value in values]  # means, as DistributedDataParallel takes
+    dist.destroy_process_group()
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
