@@ -1,0 +1,107 @@
+"""Languages: BCP 47 tags of a language, perhaps a script and a region, such as ``en``, ``ceb``, ``zh-Hant``, ``pt-BR``.
+
+Whatever else a language is called, such as ``deu-Latn`` in MTEB, is derived from its tag here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from beir_hybrid.errors import DataError
+
+_TAG = re.compile(r"(?P<language>[a-z]{2,3})(-(?P<script>[A-Z][a-z]{3}))?(-(?P<region>[A-Z]{2}|[0-9]{3}))?")
+_SYLLABIC = frozenset("Bopo Hang Hani Hans Hant Hira Hrkt Jpan Kana Kore".split())
+
+
+class Tag(NamedTuple):
+    """The parts of a tag.
+
+    Attributes:
+        language: ISO 639-1 or ISO 639-3.
+        script: ISO 15924; None where the tag leaves it to the language.
+        region: ISO 3166-1 or UN M.49; None for none.
+    """
+
+    language: str
+    script: str | None
+    region: str | None
+
+
+def is_tag(text: str) -> bool:
+    """Return whether a text is written like a tag: ``multi``, ``EN`` and ``zh_Hant`` are not."""
+    return _TAG.fullmatch(text) is not None
+
+
+def parse(tag: str) -> Tag:
+    """Take a tag apart.
+
+    Raises:
+        DataError: It is not written like one, or its two letters are no code of ISO 639-1.
+    """
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        raise DataError(f"{tag!r} is not a language tag (BCP 47) such as 'en', 'ceb', 'zh-Hant' or 'pt-BR'")
+    if len(match["language"]) == 2 and match["language"] not in _table()["iso_639_3"]:
+        raise DataError(f"{tag!r} is not a language tag (BCP 47): {match['language']!r} is no code of ISO 639-1")
+    return Tag(match["language"], match["script"], match["region"])
+
+
+def iso_639_3(tag: str) -> str:
+    """Return the three-letter code of a language: ``deu`` of ``de``.
+
+    Raises:
+        DataError: The tag is none.
+    """
+    language = parse(tag).language
+    return _table()["iso_639_3"].get(language, language)
+
+
+def script_of(tag: str) -> str:
+    """Return the script of a language (ISO 15924): the tag's own, else the usual one there, by Unicode CLDR.
+
+    Raises:
+        DataError: The tag is none.
+    """
+    _, script, region = parse(tag)
+    code, usual = iso_639_3(tag), _scripts()
+    return script or usual.get(f"{code}-{region}") or usual.get(code) or "Latn"
+
+
+def mteb_code(tag: str) -> str:
+    """Return the code and script that MTEB's metadata use: ``deu-Latn`` of ``de``, ``zho-Hans`` of ``zh``.
+
+    Raises:
+        DataError: The tag is none.
+    """
+    return f"{iso_639_3(tag)}-{script_of(tag)}"
+
+
+def is_syllabic(tag: str) -> bool:
+    """Return whether a character is a syllable or a word, as in Chinese, Japanese and Korean.
+
+    Raises:
+        DataError: The tag is none.
+    """
+    return script_of(tag) in _SYLLABIC
+
+
+class _Table(TypedDict):
+    iso_639_3: dict[str, str]
+    languages_of_script: dict[str, str]
+
+
+@cache
+def _table() -> _Table:
+    import tomllib
+
+    with Path(__file__).with_suffix(".toml").open("rb") as file:
+        return tomllib.load(file)  # type: ignore[return-value]  # our own file
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """Language, or language and region -> script, where it is not Latin."""
+    return {code: script for script, codes in _table()["languages_of_script"].items() for code in codes.split()}
