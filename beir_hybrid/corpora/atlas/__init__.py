@@ -1,23 +1,30 @@
 """Atlas-R: parallel questions and one-sentence passages in eleven languages, made of facts of Unicode CLDR.
 
-The data are generated when they are read, from the facts in ``facts.json`` and the sentence templates in
-``templates``: they are the same everywhere, and nothing is downloaded. Atlas-R is meant for demonstrations, tests
-and quick experiments, and is not a benchmark of the literature.
+The data are generated when they are read, from the facts in ``facts.json`` and the sentences in ``templates``: they are
+the same everywhere, and nothing is downloaded. Atlas-R is meant for demonstrations, tests and quick experiments, and is
+not a benchmark of the literature.
+
+A file of ``templates`` holds the sentences of a language: for each relation that a fact states, paraphrases of the
+question and of the statement. Their fields are ``{entity}``, what the fact is about, ``{value}``, the answer, and
+``{item}``, the day or month that a word is asked for. An entity can be any country, language or currency, so a template
+puts its name where the language does not inflect it: in apposition ("in der Sprache Polnisch"), in quotation marks, or
+before a colon. A country stands without an article, in English and Spanish with the one that belongs to its name.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import get_args
 
 from beir_hybrid.corpora.atlas.facts import LANGUAGES, Fact, Split, all_facts, split_of, stable_number
-from beir_hybrid.corpora.atlas.templates import TEMPLATES, Forms
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
+from beir_hybrid.files import read_toml
 
 NAME = "atlas-r"
 LICENCE = "unicode-3.0"
@@ -25,6 +32,10 @@ LICENCE = "unicode-3.0"
 REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
 """What names the texts: their ``content_hash``, known without generating them; reading checks it."""
 
+Forms = Mapping[str, Sequence[str]]
+"""The sentence templates of a relation: ``questions`` and ``passages``."""
+
+_TEMPLATES = Path(__file__).with_name("templates")
 _SHARED_FORMS = {"weekday_word": "word", "month_word": "word"}
 """Relation -> the name of its templates, where that is another."""
 
@@ -48,8 +59,8 @@ def read(languages: Iterable[str] | None = None, split: Split = "test") -> Paral
     wanted = choose(languages)
     if content_hash() != REVISION:
         raise DataError(
-            f"{NAME}: its texts are no longer those of revision {REVISION[:12]}; restore the files "
-            f"beir_hybrid/corpora/atlas*, or enter {content_hash()} as REVISION in atlas.py"
+            f"{NAME}: its texts are no longer those of revision {REVISION[:12]}; restore the files in "
+            f"beir_hybrid/corpora/atlas, or enter {content_hash()} as REVISION in its __init__.py"
         )
     facts = [fact for fact in all_facts() if split_of(fact.entity) == split]
     return ParallelCorpus(NAME, REVISION, {language: _language_corpus(language, facts) for language in wanted})
@@ -69,12 +80,30 @@ def content_hash() -> str:
 
 def question_text(fact: Fact, language: str) -> str:
     """Return the question for a fact: a paraphrase that fact and language choose."""
-    return _sentence(fact, language, "question", _forms(fact, language).questions)
+    return _sentence(fact, language, "question")
 
 
 def passage_text(fact: Fact, language: str) -> str:
     """Return the passage that states a fact: a paraphrase that fact and language choose."""
-    return _sentence(fact, language, "passage", _forms(fact, language).passages)
+    return _sentence(fact, language, "passage")
+
+
+@cache
+def templates(language: str) -> Mapping[str, Forms]:
+    """Return the sentence templates of a language: relation -> ``questions`` and ``passages``.
+
+    Raises:
+        DataError: Their file is missing or malformed.
+    """
+    path = _TEMPLATES / f"{language}.toml"
+    content = read_toml(path, DataError)
+    for relation, forms in content.items():
+        lists = (
+            list(forms.values()) if isinstance(forms, dict) and forms.keys() == {"questions", "passages"} else [None]
+        )
+        if not all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists):
+            raise DataError(f"{path}: [{relation}] is not two lists of sentences, questions and passages")
+    return content
 
 
 def choose(languages: Iterable[str] | None) -> tuple[str, ...]:
@@ -103,11 +132,8 @@ def _language_corpus(language: str, facts: Sequence[Fact]) -> LanguageCorpus:
     )
 
 
-def _forms(fact: Fact, language: str) -> Forms:
-    return TEMPLATES[language][_SHARED_FORMS.get(fact.relation, fact.relation)]
-
-
-def _sentence(fact: Fact, language: str, kind: str, forms: Sequence[str]) -> str:
+def _sentence(fact: Fact, language: str, kind: str) -> str:
+    forms = templates(language)[_SHARED_FORMS.get(fact.relation, fact.relation)][f"{kind}s"]
     form = forms[stable_number(kind, fact.id, language, below=len(forms))]
     text = form.format(entity=fact.name[language], value=fact.value[language], item=fact.item.get(language, ""))
     if language == "th":  # words adjoin, but a space follows a bracket
