@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.errors import ModelError
 from beir_hybrid.leaderboard.board.columns import COLUMNS
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
@@ -169,7 +170,6 @@ def dataset_revision(task: str) -> str:
 
 
 def _task(name: str) -> AbsTaskParallelRetrieval:
-    from beir_hybrid.tasks import MLQAR, AtlasR, XQuADR
+    from beir_hybrid.tasks import tasks_of
 
-    tasks: dict[str, type[AbsTaskParallelRetrieval]] = {"XQuADR": XQuADR, "MLQAR": MLQAR, "AtlasR": AtlasR}
-    return tasks[name]()
+    return tasks_of(spec_of_task(name))[0]()

@@ -99,7 +99,7 @@ def test_changed_texts_are_not_read_under_the_published_revision(monkeypatch: py
 
 def test_it_is_parallel_and_large_enough() -> None:
     for corpus in SPLITS.values():
-        assert tuple(corpus.languages) == atlas.LANGUAGES == corpora.DATA_SETS["xquad-r"].languages
+        assert tuple(corpus.languages) == atlas.LANGUAGES == corpora.spec_of("xquad-r").languages
         first, *others = corpus.languages.values()
         for part in others:
             assert part.question_ids == first.question_ids

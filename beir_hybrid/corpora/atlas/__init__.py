@@ -23,11 +23,9 @@ from typing import get_args
 
 from beir_hybrid.corpora.atlas.facts import LANGUAGES, Fact, Split, all_facts, split_of, stable_number
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.spec import CorpusSpec, PairSource, TaskFacts
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import read_toml
-
-NAME = "atlas-r"
-LICENCE = "unicode-3.0"
 
 REVISION = "4886a95e13caca4446a3e0ee78057a84d1c4830ae013b21f09abda23da57b2a2"
 """What names the texts: their ``content_hash``, known without generating them; reading checks it."""
@@ -44,7 +42,7 @@ def read(languages: Iterable[str] | None = None, split: Split = "test") -> Paral
     """Generate a split of Atlas-R.
 
     Args:
-        languages: ISO 639-1 codes; None for all.
+        languages: Language tags; None for all.
         split: ``test`` or ``train``. An entity, and all that is asked and stated of it, is in one of them.
 
     Returns:
@@ -55,15 +53,15 @@ def read(languages: Iterable[str] | None = None, split: Split = "test") -> Paral
         DataError: There is no such language or split, or the texts are not those of their revision.
     """
     if split not in get_args(Split):
-        raise DataError(f"{NAME}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
-    wanted = choose(languages)
+        raise DataError(f"{SPEC.name}: unknown split {split!r}; it has {' and '.join(get_args(Split))}")
+    wanted = SPEC.choose(languages)
     if content_hash() != REVISION:
         raise DataError(
-            f"{NAME}: its texts are no longer those of revision {REVISION[:12]}; restore the files in "
+            f"{SPEC.name}: its texts are no longer those of revision {REVISION[:12]}; restore the files in "
             f"beir_hybrid/corpora/atlas, or enter {content_hash()} as REVISION in its __init__.py"
         )
     facts = [fact for fact in all_facts() if split_of(fact.entity) == split]
-    return ParallelCorpus(NAME, REVISION, {language: _language_corpus(language, facts) for language in wanted})
+    return ParallelCorpus(SPEC.name, REVISION, {language: _language_corpus(language, facts) for language in wanted})
 
 
 @cache
@@ -106,20 +104,6 @@ def templates(language: str) -> Mapping[str, Forms]:
     return content
 
 
-def choose(languages: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the languages asked for, in the order of the data set; all of them for None.
-
-    Raises:
-        DataError: There is no such language, or none was asked for.
-    """
-    asked = set(LANGUAGES) if languages is None else {languages} if isinstance(languages, str) else set(languages)
-    unknown = asked - set(LANGUAGES)
-    if unknown or not asked:
-        what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
-        raise DataError(f"{NAME}: {what}; it has {', '.join(LANGUAGES)}")
-    return tuple(language for language in LANGUAGES if language in asked)
-
-
 def _language_corpus(language: str, facts: Sequence[Fact]) -> LanguageCorpus:
     return LanguageCorpus(
         language=language,
@@ -142,3 +126,38 @@ def _sentence(fact: Fact, language: str, kind: str) -> str:
         text = text[:-1]
     first = "İ" if language == "tr" and text[0] == "i" else text[0].upper()
     return first + text[1:]
+
+
+SPEC = CorpusSpec(
+    name="atlas-r",
+    title="Atlas-R",
+    licence="unicode-3.0",
+    revision=REVISION,
+    citation=r"""
+@misc{unicode-cldr,
+  author = {{The Unicode Consortium}},
+  title = {Unicode Common Locale Data Repository ({CLDR})},
+  url = {https://cldr.unicode.org},
+}
+""",
+    languages=LANGUAGES,
+    read=lambda _, languages, progress: read(languages),
+    task=TaskFacts(
+        name="AtlasR",
+        path="beir-hybrid/atlas-r",
+        description=(
+            "Find the sentence that answers a question about a country, a language or a currency, among sentences that "
+            "state the same of others and other things of the same, in one language or in all eleven at once. "
+            "Generated from facts of Unicode CLDR with sentence templates: for demonstrations, tests and quick "
+            "experiments, not a benchmark of the literature."
+        ),
+        reference="https://cldr.unicode.org",
+        date=("2025-01-01", "2025-01-01"),
+        domains=("Constructed", "Encyclopaedic", "Written"),
+        annotations_creators="derived",
+        sample_creation="created",
+        license="https://www.unicode.org/license.txt",
+    ),
+    # The train split; what it asks is of other entities than the task's.
+    pairs={"atlas": PairSource(lambda _, languages, progress: read(languages, "train"))},
+)
