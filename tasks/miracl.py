@@ -21,7 +21,7 @@ from beir_hybrid.mteb.subset_data import SubsetData, subset_languages
 from beir_hybrid.ranks.rank_table import NO_NAME, NO_REVISION
 from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.identity import ModelState, fingerprint
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset, setting_of
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
     ) -> dict[str, float]:
         """Add to the scores of a search what the base class adds, and the same-language figures."""
         added = super().task_specific_scores(scores, qrels, results, hf_split, hf_subset)
-        query_language, pool = hf_subset.split("-")
+        query_language, pool = Subset.parse(hf_subset)
         if pool != MULTI:
             return added
         assert self._search is not None
@@ -241,7 +241,7 @@ def _subset_languages(languages: Sequence[str], translated: Sequence[str] = ()) 
     return {
         subset: names
         for subset, names in subset_languages(languages).items()
-        if subset in translated or subset.endswith(f"-{MULTI}") or len(names) == 1
+        if subset in translated or setting_of(subset) != "cross-lingual"
     }
 
 

@@ -23,7 +23,7 @@ from beir_hybrid.files import check_writable, home, shown
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.identity import ModelState, Sample, fingerprint, same_state, sample_of_run, sampled_texts
-from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
+from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,7 +243,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _all_languages(self) -> list[str]:
         """The languages of the data set."""
-        return list(dict.fromkeys(subset.split("-")[0] for subset in self.metadata.hf_subsets))
+        return list(dict.fromkeys(subset.questions for subset in map(Subset.parse, self.metadata.hf_subsets)))
 
     def _is_counted(self, model: MTEBModels, subsets: Sequence[HFSubset]) -> TypeGuard[EncoderProtocol]:
         """Whether ranks are counted, which needs an encoder and full rankings (no reranking of given candidates)."""
@@ -419,7 +419,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     def _score(self, counted: Mapping[str, CountedRanks]) -> dict[str, ScoresDict]:
         scores: dict[str, ScoresDict] = {}
         for query_language, ranks in counted.items():
-            pools = [s.split("-")[1] for s in self.hf_subsets if s.split("-")[0] == query_language]
+            pools = [s.pool for s in map(Subset.parse, self.hf_subsets) if s.questions == query_language]
             scores.update(self._scores_of(ranks, pools))
         self._log_averages(scores)
         return scores
@@ -549,8 +549,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         ranks = ranks_in_results(returned(results, self._search.model_types), qrels)
         rows = search_rows(ranks, self.parallel_corpus, hf_subset)
         self._search.rows.append(rows)
-        query_language, pool = hf_subset.split("-")
-        self._store_rows([rows], self._search.filing, cut=self._top_k, evaluated=[(query_language, pool)])
+        self._store_rows([rows], self._search.filing, cut=self._top_k, evaluated=[Subset.parse(hf_subset)])
         return {"map": ranks.mean_average_precision()}
 
 

@@ -91,6 +91,11 @@ def spec_of_task(task: str) -> CorpusSpec:
     raise DataError(f"{task!r} is no task of a corpus here; known: {', '.join(s.task.name for s in specs() if s.task)}")
 
 
+def is_judged_in_own_language(task: str) -> bool:
+    """Whether a retrieval task counts right answers in the language of the question only; tasks of others do not."""
+    return any(spec.judged_in_own_language for spec in specs() if spec.task is not None and spec.task.name == task)
+
+
 def task_names() -> dict[str, str]:
     """Return corpus -> name of its retrieval task, of all corpora that ``load`` reads and that have one."""
     return {spec.name: spec.task.name for spec in retrieval_specs() if spec.task}

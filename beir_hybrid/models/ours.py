@@ -323,8 +323,8 @@ def _facts_of_training(folder: Path) -> dict[str, Any]:
 
     Where the training data of the base are not known, the training datasets are those of our own training alone.
     """
+    from beir_hybrid.languages import is_tag, mteb_code
     from beir_hybrid.models.manifest import read_manifest
-    from beir_hybrid.mteb.subset_data import MTEB_LANGUAGES
 
     try:
         manifest = read_manifest(folder)
@@ -335,7 +335,7 @@ def _facts_of_training(folder: Path) -> dict[str, Any]:
         return {}
     return {
         "training_datasets": set(manifest.known_training_datasets),
-        "languages": [MTEB_LANGUAGES[code] for code in manifest.languages if code in MTEB_LANGUAGES],
+        "languages": [mteb_code(code) for code in manifest.languages if is_tag(code)],
         "adapted_from": manifest.base["name"] if "/" in manifest.base["name"] else None,
     }
 

@@ -13,6 +13,7 @@ from mteb._create_dataloaders import create_dataloader
 
 from beir_hybrid.errors import ModelError
 from beir_hybrid.scoring.matrices import is_sparse, nonzero_rows, not_finite_rows, widened
+from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol, TaskMetadata
@@ -61,7 +62,7 @@ def encode_texts(
         loader,
         task_metadata=task_metadata,
         hf_split=hf_split,
-        hf_subset=f"{language}-{language}",
+        hf_subset=str(Subset(language, language)),
         prompt_type=prompt_type,
         **encode_kwargs,
     )

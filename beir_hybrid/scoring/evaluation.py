@@ -21,9 +21,9 @@ from beir_hybrid.scoring.counting import (
     split_blocks,
 )
 from beir_hybrid.scoring.matrices import select_rows
-from beir_hybrid.scoring.metrics import NOT_RETRIEVED, subset_scores
+from beir_hybrid.scoring.retrieval_scores import NOT_RETRIEVED, subset_scores
 from beir_hybrid.scoring.targets import Targets
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
             judged, ranks = targets.only(inside), rank_in_language[inside]
         queries = np.unique(judged.queries)
         if len(queries):
-            scores[f"{targets.query_language}-{pool}"] = subset_scores(
+            scores[str(Subset(targets.query_language, pool))] = subset_scores(
                 judged.padded(ranks, NOT_RETRIEVED)[queries],
                 judged.padded(judged.grades, 0)[queries],
                 counted.confidence[pool].of(queries),

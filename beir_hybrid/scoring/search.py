@@ -10,7 +10,7 @@ import numpy as np
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.scoring.top_languages import TOP_LANGUAGES
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 
 Results = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score."""
@@ -130,7 +130,7 @@ def search_rows(ranks: SearchRanks, corpus: ParallelCorpus, subset: str) -> dict
         corpus: Where questions and articles come from.
         subset: Subset such as ``en-de``, whose ranks are ranks in a language, or ``en-multi``.
     """
-    query_language, pool = subset.split("-")
+    query_language, pool = Subset.parse(subset)
     part = corpus.languages[query_language]
     question = dict(zip(part.query_ids, zip(part.question_ids, part.articles, strict=True), strict=True))
     passages = [passage for found in ranks.found.values() for passage in found]
