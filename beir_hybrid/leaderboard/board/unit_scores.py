@@ -26,7 +26,7 @@ from beir_hybrid.subsets import MULTI
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
 
 JUDGED_IN_OWN_LANGUAGE = ("MIRACLCL", "MIRACLCLFull")
