@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid import corpora
 from beir_hybrid.corpora.formats.export import documents_of, judgments_of, languages_of_pool
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,8 +131,7 @@ class Evaluation:
                 f"{path} holds the ranks of another model, revision, data set or cut (top_k={self.info.cut} here), or "
                 f"of the model before it was trained{unknown}; name another file"
             )
-        questions, pool = self.subset.split("-")
-        return rank_table.store(path, self.table, self.info, [(questions, pool)], same)
+        return rank_table.store(path, self.table, self.info, [Subset.parse(self.subset)], same)
 
 
 def evaluate(
@@ -194,12 +193,12 @@ def evaluate(
     run = (model_name, revision, top_k or cut)  # the same for pools of all sizes, where they are one table
     # BEIR's searches of embeddings hold their model; a 0 of another may stand for a passage that it did not find.
     model_types = ("dense",) if hasattr(retriever.retriever, "model") else ()
-    info, table, mean = _ranked(corpus, f"{questions}-{passages}", qrels, returned(results, model_types), run)
+    info, table, mean = _ranked(corpus, str(Subset(questions, passages)), qrels, returned(results, model_types), run)
     encode = _encoder(retriever.retriever, name)
     if encode is not None:
         info = replace(info, state=_state(encode, corpus, questions, languages_of_pool(corpus, passages)))
     return Evaluation(
-        subset=f"{questions}-{passages}",
+        subset=str(Subset(questions, passages)),
         map=mean,
         ndcg=ndcg,
         map_at_k=map_at_k,
@@ -335,7 +334,7 @@ def _ranked(
     from beir_hybrid.ranks.search import ranks_in_results
 
     ranks = ranks_in_results(results, qrels)
-    pool = languages_of_pool(corpus, subset.split("-")[1])
+    pool = languages_of_pool(corpus, Subset.parse(subset).pool)
     model_name, revision, cut = run
     info = TableInfo(
         task=TASKS.get(corpus.name, corpus.name),

@@ -11,10 +11,10 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
 from beir_hybrid.files import check_writable, home
+from beir_hybrid.languages import mteb_code
 from beir_hybrid.mteb.call import Call
-from beir_hybrid.mteb.subset_data import MTEB_LANGUAGES
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 from beir_hybrid.tasks.xquad_r import XQuADR
@@ -108,7 +108,7 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
     The pool is that of all languages in every subset; a language filter chooses among the questions.
     """
     source = task.metadata
-    languages = [subset.split("-")[0] for subset in source.hf_subsets if subset.endswith(f"-{MULTI}")]
+    languages = [subset.questions for subset in map(Subset.parse, source.hf_subsets) if subset.pool == MULTI]
     return source.model_copy(
         update={
             "name": f"{source.name}LanguageBias",
@@ -119,8 +119,8 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
             ),
             "main_score": "language_fairness",
             "eval_langs": {
-                **{language: [MTEB_LANGUAGES[language]] for language in languages},
-                ALL: [MTEB_LANGUAGES[language] for language in languages],
+                **{language: [mteb_code(language)] for language in languages},
+                ALL: [mteb_code(language) for language in languages],
             },
         }
     )

@@ -15,7 +15,7 @@ from beir_hybrid.corpora import ParallelCorpus, miracl
 from beir_hybrid.corpora.miracl import HubSource
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.mteb.subset_data import subset_languages
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import setting_of
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _subset_languages(languages: Sequence[str], translated: Sequence[str] = ()) 
     return {
         subset: names
         for subset, names in subset_languages(languages).items()
-        if subset in translated or subset.endswith(f"-{MULTI}") or len(names) == 1
+        if subset in translated or setting_of(subset) != "cross-lingual"
     }
 
 

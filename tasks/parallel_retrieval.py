@@ -120,7 +120,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _all_languages(self) -> list[str]:
         """The languages of the data set."""
-        return list(dict.fromkeys(Subset.parse(subset).questions for subset in self.metadata.hf_subsets))
+        return list(dict.fromkeys(subset.questions for subset in map(Subset.parse, self.metadata.hf_subsets)))
 
     def unload_data(self) -> None:
         """Unload the data, and the scores that nobody has asked for."""

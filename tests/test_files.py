@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from beir_hybrid import files
+from beir_hybrid import files, folders
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, is_about, locked, put_in_place, replaced_folder, user_path
+from beir_hybrid.files import check_writable, is_about, user_path
+from beir_hybrid.folders import locked, put_in_place, replaced_folder
 
 STEPS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "open", "shutil.rmtree")
 
@@ -34,11 +35,11 @@ def fill(target: Path, text: str, number: int = 3) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from beir_hybrid import files
+from beir_hybrid import folders
 from tests.test_files import STEPS, fill
 step, target = int(sys.argv[1]), Path(sys.argv[2])
 if sys.argv[3] == "two renames":
-    files.exchange = lambda one, other: False
+    folders.exchange = lambda one, other: False
 def count(event, arguments):
     global step
     if event in STEPS and str(target.parent) in str(arguments[0]):
@@ -111,7 +112,7 @@ def test_a_folder_that_cannot_enter_leaves_the_old_one(tmp_path: Path, monkeypat
             raise OSError(errno.ENOSPC, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     monkeypatch.setattr(os, "rename", fail_to_enter)
     with pytest.raises(OSError, match="No space"):
         put_in_place(tmp_path / "new", tmp_path / "run")

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
-from beir_hybrid.files import as_folder, atomic_path, check_regular, home, locked
+from beir_hybrid.files import as_folder, atomic_path, check_regular, home
+from beir_hybrid.folders import locked
 from beir_hybrid.ranks import validation
 from beir_hybrid.ranks.model_state import SameState, same_state
 from beir_hybrid.ranks.schema import FORMAT_VERSION, KEY, RANKS, SCHEMA, STATE, TableInfo, in_schema

@@ -18,17 +18,12 @@ import pandas as pd
 from scipy.stats import chi2
 
 from beir_hybrid.errors import RankTableError
+from beir_hybrid.metrics import LANGUAGE_FIGURES, PEER_K, SAME_LANGUAGE_K
 from beir_hybrid.ranks.rank_table import ranked_in_pool
 from beir_hybrid.ranks.schema import decode_languages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-TOP_K = (10, 100)
-"""Cut-offs of the same-language figures."""
-
-PEER_K = (20, 100)
-"""Cut-offs of PEER."""
 
 PEER_WEIGHTS: Mapping[int, float] = {0: 0.5, 1: 0.5}
 """Weight of the passages of each grade in PEER: half for the right answers, half for all others."""
@@ -91,14 +86,14 @@ def _top_figures(
 ) -> pd.DataFrame:
     """Compute the figures that follow from the languages of the best passages; NaN where these are not known."""
     n_passages = sum(pool_sizes.values())
-    figures = pd.DataFrame(index=query_languages.index, columns=[*_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES], dtype=float)
+    figures = pd.DataFrame(index=query_languages.index, columns=_TOP_FIGURES, dtype=float)
     kept = ranks[ranks["top_languages"].notna()]
     tops = kept.groupby("query_id", sort=False)["top_languages"].first().map(decode_languages)
-    for k in sorted({*TOP_K, *PEER_K}):
+    for k in sorted({*SAME_LANGUAGE_K, *PEER_K}):
         whole = tops[tops.map(len) >= min(k, n_passages)]
         if whole.empty:
             continue
-        if k in TOP_K:
+        if k in SAME_LANGUAGE_K:
             languages = query_languages.loc[whole.index]
             share = _same_language_share(whole, languages, k)
             in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
@@ -125,17 +120,17 @@ def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: M
     languages = pd.Series(query_language, index=decoded.index)
     in_pool = pool_sizes[query_language] / sum(pool_sizes.values())
     scores = {}
-    for k in TOP_K:
+    for k in SAME_LANGUAGE_K:
         share = float(_same_language_share(decoded, languages, k).mean())
         scores[f"same_language_share_at_{k}"] = share
         scores[f"same_language_preference_at_{k}"] = share / in_pool
     return scores
 
 
-_RANK_FIGURES = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
-_SAME_LANGUAGE_FIGURES = [f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")]
+_RANK_FIGURES = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs == "answers"]
+_TOP_FIGURES = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs == "top languages"]
 _PEER_FIGURES = [f"peer_at_{k}" for k in PEER_K]
-BIAS_FIGURES = (*_RANK_FIGURES, *_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES)
+BIAS_FIGURES = tuple(LANGUAGE_FIGURES)
 
 
 def bias_coverage(figures: pd.DataFrame) -> dict[str, float]:

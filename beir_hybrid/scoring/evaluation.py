@@ -25,7 +25,7 @@ from beir_hybrid.scoring.counting import (
     split_blocks,
 )
 from beir_hybrid.scoring.matrices import select_rows
-from beir_hybrid.scoring.metrics import NOT_RETRIEVED, subset_scores
+from beir_hybrid.scoring.retrieval_scores import NOT_RETRIEVED, subset_scores
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.subsets import MULTI, Subset
 

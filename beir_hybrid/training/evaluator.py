@@ -18,6 +18,7 @@ from torch import Tensor
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
+from beir_hybrid.metrics import LANGUAGE_FAIRNESS, RANK_DISTANCE
 from beir_hybrid.ranks.rows import build
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.counting import CountedRanks
@@ -28,7 +29,7 @@ from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 logger = logging.getLogger(__name__)
 
 _MAP = {setting: f"{setting.replace('-', '_')}_map" for setting in SETTINGS}
-_BIAS = ("rank_distance", "language_fairness")
+_BIAS = (RANK_DISTANCE.name, LANGUAGE_FAIRNESS.name)
 _METRICS = (*_MAP.values(), *_BIAS)
 
 
@@ -122,7 +123,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
                 f"{self.name}: no metric {metric!r} on {len(self.languages)} language(s); there is "
                 f"{', '.join(self.metrics)}"
             )
-        self.greater_is_better = metric != "rank_distance"
+        self.greater_is_better = metric != RANK_DISTANCE.name
         self.primary_metric: str = f"{self.name}_{metric}" if self.name else metric
         self.csv_file = "_".join(filter(None, ["Multilingual-Retrieval_evaluation", self.name, "results.csv"]))
 

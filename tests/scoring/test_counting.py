@@ -19,7 +19,7 @@ from beir_hybrid.ranks import build
 from beir_hybrid.scoring import counting, evaluation
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
-from beir_hybrid.scoring.metrics import K_VALUES, NOT_RETRIEVED, query_metrics
+from beir_hybrid.scoring.retrieval_scores import K_VALUES, NOT_RETRIEVED, query_metrics
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.subsets import MULTI
 from tests.support.helpers import (

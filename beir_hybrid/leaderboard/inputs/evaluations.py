@@ -5,7 +5,6 @@ This is the one reader of MTEB's results, for `scores`, `bias` and `leaderboard`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +16,7 @@ from pydantic import ConfigDict
 from beir_hybrid.errors import BeirHybridError, DataError, RankTableError
 from beir_hybrid.files import check_regular, read_json, sha256_of, shown
 from beir_hybrid.schemas import Name, Open, TaskName, checked
+from beir_hybrid.subsets import is_subset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,6 @@ PREDICTIONS_SUFFIX = "_predictions.json"
 LARGEST_SCORE = 1e12
 """No figure is larger: a rank distance is below the number of passages."""
 
-_PAIR = re.compile(r"[a-z]{2}-([a-z]{2}|multi)")
 _EXPERIMENTS = "experiments"
 
 
@@ -108,7 +107,7 @@ class ResultSource:
     @property
     def by_setting(self) -> bool:
         """Whether every subset is a question language and a pool, such as ``en-de`` or ``en-multi``."""
-        return all(map(_PAIR.fullmatch, self.scores))
+        return all(map(is_subset, self.scores))
 
     def value(self, subset: str, metric: str) -> float | None:
         """Return one score; None if it is missing, not a number, or too large for any score."""
