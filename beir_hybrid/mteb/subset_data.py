@@ -45,10 +45,13 @@ class SubsetData(Mapping[str, dict[str, Any]]):
     Made when looked up, on data sets that the subsets share: 132 subsets would otherwise hold each text 23 times.
     """
 
-    def __init__(self, corpus: ParallelCorpus, subsets: Sequence[str], split: str) -> None:
+    def __init__(
+        self, corpus: ParallelCorpus, subsets: Sequence[str], split: str, judged_in_own_language: bool = False
+    ) -> None:
         self.corpus = corpus
         self.subsets = list(subsets)
         self.split = split
+        self._judged_in_own_language = judged_in_own_language
         self._made: dict[str, dict[str, Any]] = {}
         self._datasets: dict[tuple[str, str], Dataset] = {}
 
@@ -71,10 +74,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
         return any(data["top_ranked"] is not None for data in made)
 
     def _make(self, subset: str) -> dict[str, Any]:
-        from beir_hybrid.mteb.run import passage_dataset, question_dataset
+        from beir_hybrid.mteb.encode import passage_dataset, question_dataset
 
         query_language, pool = Subset.parse(subset)
         languages = list(self.corpus.languages) if pool == MULTI else [pool]
+        judged = [query_language] if pool == MULTI and self._judged_in_own_language else languages
         if ("passages", pool) not in self._datasets:
             self._datasets["passages", pool] = passage_dataset(self.corpus, languages)
         if ("questions", query_language) not in self._datasets:
@@ -84,15 +88,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
             "corpus": self._datasets["passages", pool],
             "queries": self._datasets["questions", query_language],
             "relevant_docs": {
-                query_id: self._relevant(question_id, self.judged_in(query_language, languages))
+                query_id: self._relevant(question_id, judged)
                 for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
             },
             "top_ranked": None,
         }
-
-    def judged_in(self, query_language: str, pool: Sequence[str]) -> Sequence[str]:
-        """Return the languages of the pool whose relevant passages make a question part of a subset: all of them."""
-        return pool
 
     def _relevant(self, question_id: str, languages: Sequence[str]) -> dict[str, int]:
         return {

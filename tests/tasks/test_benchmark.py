@@ -11,7 +11,7 @@ import mteb
 import pytest
 from mteb.cache import ResultCache
 
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.tasks import BENCHMARKS, MLQAR
 from tests.support import small_miracl
 from tests.support.mteb_models import CountingEncoder

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, MAIN_SCORE, ResultSource

@@ -27,8 +27,8 @@ from beir_hybrid.subsets import MULTI, Subset
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.metrics import LANGUAGE_FIGURES, find_metric, metric_of
-from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
+
 
 UNIT_COLUMNS = {"question": "question_id", "article": "cluster_id", "query": "query_id"}
 _IDS = ["query_id", "question_id", "cluster_id", "subset"]

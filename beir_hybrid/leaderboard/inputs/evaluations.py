@@ -21,7 +21,7 @@ from beir_hybrid.subsets import is_subset
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
 BIAS_SUFFIX = "LanguageBias"
 """What follows the name of a retrieval task in that of its bias task."""
@@ -161,7 +161,7 @@ def find_rank_tables(folder: Path, left_out: list[str] | None = None) -> list[Ra
         RankTableError: A file cannot be read.
         BeirHybridError: There is no such folder.
     """
-    from beir_hybrid.ranks.validation import rank_tables_below
+    from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(folder)
     sources = []
@@ -268,7 +268,7 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
 
 def short_revision(revision: str) -> str:
     """Return a revision as it is shown: 12 letters, behind a slash the experiment, and what tells states apart."""
-    from beir_hybrid.ranks.rank_table import STATE
+    from beir_hybrid.ranks.schema import STATE
 
     label, state, digest = revision.partition(STATE)
     base, slash, experiment = label.partition("/")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from beir_hybrid.corpora.registry import spec_of_task
-from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
 from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, is_significant
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
