@@ -28,7 +28,7 @@ from beir_hybrid.cli.study import study
 from beir_hybrid.cli.train import train
 from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.files import shown
-from beir_hybrid.subsets import SETTINGS, setting_of
+from beir_hybrid.subsets import SETTINGS, Subset, setting_of
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _settings_table(results: Sequence[ResultSource]) -> str:
 def _languages_table(results: Sequence[ResultSource]) -> str:
     rows = []
     for result in results:
-        for language in dict.fromkeys(subset.split("-")[0] for subset in result.scores):
+        for language in dict.fromkeys(Subset.parse(subset).questions for subset in result.scores):
             means = (_mean(_main_scores(result, setting, language)) for setting in SETTINGS)
             rows.append((*_names(result), language, *means))
     return text_table(rows, ("model", "revision", "task", "questions in", *SETTINGS), left=4)
@@ -250,7 +250,7 @@ def _main_scores(result: ResultSource, setting: str, question_language: str | No
     return [
         result.value(subset, MAIN_SCORE)
         for subset in result.scores
-        if setting_of(subset) == setting and question_language in (None, subset.split("-")[0])
+        if setting_of(subset) == setting and question_language in (None, Subset.parse(subset).questions)
     ]
 
 

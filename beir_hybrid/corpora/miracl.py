@@ -22,7 +22,7 @@ from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_text, reading, user_path
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset, is_subset
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -123,14 +123,14 @@ def translated_subsets(folder: Path | None, languages: Sequence[str]) -> list[st
             f"{folder}: holds no translated questions; a file is named like its subset, e.g. en-de{_SUFFIX}"
         )
     for name in names:
-        translated, _, original = name.partition("-")
-        if translated not in languages or original not in languages or translated == original:
+        pair = Subset.parse(name) if is_subset(name) else Subset("", "")
+        if pair.questions not in languages or pair.pool not in languages or pair.setting != "cross-lingual":
             raise DataError(
                 f"{folder / name}{_SUFFIX}: the name must be that of its subset, <language of the translation>-"
                 f"<language of the judgments>, of the languages {' '.join(languages)}"
             )
     order = {language: place for place, language in enumerate(languages)}
-    return sorted(names, key=lambda name: [order[language] for language in name.split("-")])
+    return sorted(names, key=lambda name: [order[language] for language in Subset.parse(name)])
 
 
 def revision_of(source: HubSource, translations: Path | None = None) -> str:
@@ -187,7 +187,7 @@ def read(
     """
     check_available(source)
     available = languages_of(source)
-    pairs = [tuple(subset.split("-")) for subset in subsets]
+    pairs = [Subset.parse(subset) for subset in subsets]
     whole = any(pool == MULTI for _, pool in pairs)
     originals: dict[str, LanguageCorpus] = {}
     for language in available:
@@ -350,7 +350,7 @@ def _one_line(error: BaseException) -> str:
 def _read_translation(folder: Path | None, language: str, original: LanguageCorpus) -> dict[str, str]:
     """Return question id -> text of the questions of ``original``, translated into a language."""
     assert folder is not None, "a cross-lingual subset comes from this folder"
-    path = folder / f"{language}-{original.language}{_SUFFIX}"
+    path = folder / f"{Subset(language, original.language)}{_SUFFIX}"
     texts: dict[str, str] = {}
     known = set(original.question_ids)
     for number, line in _lines(path):
@@ -364,7 +364,7 @@ def _read_translation(folder: Path | None, language: str, original: LanguageCorp
         texts[question_id] = text
     missing = [question_id for question_id in original.question_ids if question_id not in texts]
     if missing:
-        name = missing[0].partition("-")[2]
+        name = missing[0].removeprefix(f"{original.language}-")
         raise DataError(
             f"{path}: translates {len(texts)} of the {len(known)} {original.language} questions; {name!r} is missing"
         )

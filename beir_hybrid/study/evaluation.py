@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from beir_hybrid.errors import ModelError
 from beir_hybrid.leaderboard.board.columns import COLUMNS
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
+from beir_hybrid.metrics import MAP, RANK_DISTANCE
 from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 BM25 = "mteb/baseline-bm25s"
 NAMESPACE = "beir-hybrid-study"
-METRICS = ("map", "rank_distance")
+METRICS = (MAP.name, RANK_DISTANCE.name)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from beir_hybrid.corpora import ParallelCorpus, load
 from beir_hybrid.files import atomic_path, make_folder
 from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.folders import replaced_folder
-from beir_hybrid.models import ours
 from beir_hybrid.models.base import Base, find_base
+from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study import evaluation, held_out
 from beir_hybrid.study.definition import CORPORA, Experiment, Settings, Study, StudyBase, StudyError, System
 from beir_hybrid.study.evaluation import NAMESPACE, ModelName
@@ -92,7 +92,7 @@ class Lab:
                 bench.save(new)
         else:
             losses = _train_whole(system.base.model, recipe, folder)
-        weights = ours.content_hash(folder)
+        weights = content_hash(folder)
         revision = hashlib.sha256(f"{self.base(system.base).revision} {weights}".encode()).hexdigest()[:40]
         return {"revision": revision, "losses": losses}
 

@@ -18,21 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from beir_hybrid.errors import DataError, first_line
+from beir_hybrid.languages import parse
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-LANGUAGES = frozenset(
-    """
-    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo es
-    et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki
-    kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no
-    nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te
-    tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
-    """.split()
-)
-"""The codes of ISO 639-1."""
 
 _HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.]+))?")
 
@@ -63,7 +53,7 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
     Args:
         source: A path ending in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or
             ``org/name`` or ``org/name:split`` on the Hugging Face hub.
-        languages: ISO 639-1 codes; None for all.
+        languages: Language tags; None for all.
 
     Returns:
         One row an id, in the order in which the ids appear; so are the languages. The revision is the SHA-256 of
@@ -226,10 +216,10 @@ def _checked(fields: Any, where: str) -> Entry:
         except UnicodeEncodeError as error:
             raise DataError(f"{where}: the field {field!r} holds a lone surrogate, half a character") from error
     entry = Entry(*(fields[field] for field in Entry._fields))
-    if entry.language not in LANGUAGES:
-        raise DataError(
-            f"{where}: the field 'language' is {entry.language!r}, not a code of ISO 639-1 (two small letters, as 'en')"
-        )
+    try:
+        parse(entry.language)
+    except DataError as error:
+        raise DataError(f"{where}: the field 'language': {error}") from error
     return entry
 
 

@@ -26,7 +26,7 @@ from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.tasks import BENCHMARKS, AtlasR, AtlasRLanguageBias
 from beir_hybrid.training.pairs import load_pairs, read_source
 from tests.support.mteb_models import CountingEncoder

@@ -11,7 +11,7 @@ import mteb
 import pytest
 from mteb.cache import ResultCache
 
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.tasks import MLQAR
 from beir_hybrid.tasks.benchmark import BEIR_HYBRID
 from tests.support import small_miracl

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from beir_hybrid.corpora import RETRIEVAL_CORPORA
 from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
-from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, in_favour, is_significant
+from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, is_significant
+from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.definition import ALPHA, CORPORA, Experiment, Study, StudyBase, System
 from beir_hybrid.study.plan import Evaluated, Plan
@@ -139,8 +140,8 @@ def contrasts(study: Study, plan: Plan) -> Iterator[Contrast]:
 def _columns(task: str) -> dict[str, Column]:
     of_task = [column for column in COLUMNS if column.task == task]
     return {
-        **{column.setting: column for column in of_task if column.metric == "map"},
-        "bias": next(column for column in of_task if column.metric == "rank_distance"),
+        **{column.setting: column for column in of_task if column.metric == MAP.name},
+        "bias": next(column for column in of_task if column.metric == RANK_DISTANCE.name),
     }
 
 
