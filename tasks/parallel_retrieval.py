@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mteb.abstasks.retrieval import AbsTaskRetrieval
@@ -15,7 +16,7 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.call import Call, Kept
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
-from beir_hybrid.subsets import Subset, setting_of
+from beir_hybrid.subsets import Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +98,9 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         with (timer or TimingStack())("Data loading", log_message=f"Loading {self.corpus_name}..."):
             questions, passages = languages_of(self.hf_subsets, self._all_languages())
             self.parallel_corpus = self._read_corpus(sorted({*questions, *passages}), num_proc)
+            pairs = [str(pair) for subset in map(Subset.parse, self.hf_subsets) for pair in pairs_of(subset, passages)]
             self.dataset = SubsetData(  # type: ignore[assignment]  # a mapping whose entries are made when looked up
-                self.parallel_corpus, self.hf_subsets, self.eval_splits[0], self.judged_in_own_language
+                self.parallel_corpus, pairs, self.eval_splits[0], self.judged_in_own_language
             )
         self.data_loaded = True
 
@@ -230,16 +232,24 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         """Let MTEB's own search run the model, which hands its results to ``task_specific_scores``."""
         kept = self._kept_for(call)
         kept.search = self._evaluation(call).search(kept.search)
-        return super().evaluate(
-            call.model,
-            call.split,
-            list(subsets),
-            encode_kwargs=call.encode_kwargs,
-            prediction_folder=call.prediction_folder,
-            num_proc=call.num_proc,
-            timer=call.timer,
-            **kwargs,
-        )
+        languages = languages_of(self.hf_subsets, self._all_languages())[1]
+        pairs = {subset: [*map(str, pairs_of(Subset.parse(subset), languages))] for subset in subsets}
+        of_task = self.hf_subsets
+        self.hf_subsets = [pair for pairs_of_subset in pairs.values() for pair in pairs_of_subset]
+        try:
+            scores = super().evaluate(
+                call.model,
+                call.split,
+                self.hf_subsets,
+                encode_kwargs=call.encode_kwargs,
+                prediction_folder=call.prediction_folder,
+                num_proc=call.num_proc,
+                timer=call.timer,
+                **kwargs,
+            )
+        finally:
+            self.hf_subsets = of_task
+        return {subset: _mean([scores[pair] for pair in names]) for subset, names in pairs.items()}
 
     def _kept_for(self, call: Call) -> Kept:
         """Return what earlier calls of the same `mteb.evaluate` have left."""
@@ -265,3 +275,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         if not kept.scores:
             self._kept = None  # and the model with it
         return claimed
+
+
+def _mean(scores: Sequence[ScoresDict]) -> ScoresDict:
+    """Return the plain means of the scores of several subsets."""
+    return scores[0] if len(scores) == 1 else {key: fmean(one[key] for one in scores) for key in scores[0]}

@@ -34,7 +34,7 @@ from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.evaluation import own_language_scores, rank_rows, scores_by_subset
-from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
+from beir_hybrid.subsets import MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
     from mteb import TaskMetadata
@@ -110,6 +110,11 @@ class Evaluation:
         """Whether the pool holds all languages of the data set."""
         return set(self.languages[1]) == set(self.all_languages)
 
+    @property
+    def pairs(self) -> list[Subset]:
+        """The subsets, those that are means over pools taken apart."""
+        return [pair for subset in map(Subset.parse, self.subsets) for pair in pairs_of(subset, self.languages[1])]
+
     # Whose ranks they are
 
     @property
@@ -164,7 +169,7 @@ class Evaluation:
                 encoder, (name, revision) = self.embedder.model, self.label
                 meta = {"model_name": name, "revision": revision}
                 with self.call.timer("Predictions", split=self.call.split, log_message="Writing predictions..."):
-                    found = predict(encoder, run.encoded, self.subsets)
+                    found = predict(encoder, run.encoded, [*map(str, self.pairs)])
                     write_predictions(predictions, meta, self.call.split, found)
         return scores
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,9 @@ from beir_hybrid.scoring.counting import (
     split_blocks,
 )
 from beir_hybrid.scoring.matrices import select_rows
-from beir_hybrid.scoring.retrieval_scores import NOT_RETRIEVED, subset_scores
+from beir_hybrid.scoring.retrieval_scores import K_VALUES, NOT_RETRIEVED, query_metrics, subset_scores
 from beir_hybrid.scoring.targets import Targets
-from beir_hybrid.subsets import MULTI, Subset
+from beir_hybrid.subsets import CROSS, MULTI, Subset
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,22 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
 
     Args:
         counted: The counted ranks of that language.
-        passage_pools: Languages of single-language pools, and ``"multi"`` for the pool of all.
+        passage_pools: Languages of single-language pools, ``"multi"`` for the pool of all, and ``"cross"`` for the mean
+            over the pools of the other languages.
 
     Returns:
         Subset, e.g. ``en-de`` or ``en-multi`` -> MTEB key -> score. Queries without a relevant passage in the pool
-        are not part of a subset; a subset without queries is left out.
+        are not part of a subset; a subset without queries is left out. The mean over pools has no abstention metrics,
+        which are of one pool.
     """
     targets = counted.targets
     rank_in_language = counted.rank_in_language
     scores = {}
     for pool in passage_pools:
+        if pool == CROSS:
+            means = _means_over_pools(counted)
+            scores |= {str(Subset(targets.query_language, CROSS)): means} if means else {}
+            continue
         if pool == MULTI:
             judged, ranks = targets, counted.rank_in_pool
         else:
@@ -142,6 +148,26 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
                 counted.confidence[pool].of(queries),
             )
     return scores
+
+
+def _means_over_pools(counted: CountedRanks) -> dict[str, float]:
+    """Return the plain means, over the pools of the other languages, of the means over their queries."""
+    other = np.array(counted.targets.passage_languages)[counted.targets.languages] != counted.targets.query_language
+    targets, n_pools = counted.targets.only(other), len(counted.targets.passage_languages)
+    if not len(targets.queries):
+        return {}
+    # A row of the metrics is a query in one pool.
+    keys, rows = np.unique(targets.queries * n_pools + targets.languages, return_inverse=True)
+    judged = replace(targets, queries=rows, n_queries=len(keys)).only(np.ones(len(rows), dtype=np.bool_))
+    metrics = query_metrics(
+        judged.padded(counted.rank_in_language[other], NOT_RETRIEVED), judged.padded(judged.grades, 0)
+    )
+    sizes = np.bincount(keys % n_pools, minlength=n_pools)
+    scores = {
+        name: float((np.bincount(keys % n_pools, values, n_pools)[sizes > 0] / sizes[sizes > 0]).mean())
+        for name, values in metrics.items()
+    }
+    return scores | {"accuracy": scores[f"recall_at_{K_VALUES[0]}"]}
 
 
 def own_language_scores(counted: CountedRanks, pool_sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
