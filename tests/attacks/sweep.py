@@ -9,9 +9,9 @@ from collections import Counter
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from tests.attacks.processes import pool
 from tests.attacks.scenarios import SCENARIOS
 from tests.attacks.trials import trial, undisturbed
+from tests.support.processes import pool
 
 
 def main() -> int:

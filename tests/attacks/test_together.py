@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.attacks.processes import Act, Ended, run, run_together
 from tests.attacks.scenarios import SCENARIOS, beir_hybrid, bytes_below, files, leaderboard, miracl, use_folder
 from tests.attacks.trials import LEFTOVERS
+from tests.support.processes import Act, Ended, run, run_together
 
 SECONDS = 600
 

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tests.attacks.processes import Ended, run
 from tests.attacks.scenarios import SCENARIOS, Files, Scenario, bytes_below, use_folder
+from tests.support.processes import Ended, run
 
 MOST_SHOWN = 5
 """Differences from an undisturbed run, at most."""

@@ -1,6 +1,8 @@
-"""Processes that cost no import: forks of one that has imported mteb, torch and the package, and has computed nothing.
+"""Processes that cost no import: forks of one that has imported mteb, torch and the package.
 
-Threads do not survive a fork, so the process that is forked uses none, and its children one each.
+Threads do not survive a fork, so whoever is forked uses one, and its children one each. A test that needs a process for
+a moment forks itself: `run(act, folder)`. Those that need many, or two cores, hand their work to the `workers`, which
+have imported all and computed nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.attacks.shim import Shim
+from tests.support.shim import Shim
 
 JOBS = 2
 SECONDS = 300
@@ -105,13 +108,34 @@ def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kil
     ]
 
 
+def die_at(operation: int, place: Path, *events: str) -> None:
+    """Let this process end with 9 at one of its file operations at a place, counted from 1: audit events of Python."""
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal operation
+        if event in events and str(place) in str(arguments[0]):
+            operation -= 1
+            if operation == 0:
+                os._exit(9)
+
+    sys.addaudithook(count)
+
+
+def within(environment: Mapping[str, str], act: Act) -> None:
+    """Do something with variables of the environment of one's own: ``run(partial(within, {...}, act), folder)``."""
+    os.environ.update(environment)
+    act()
+
+
 def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -> None:
     """Be the fork, which never returns."""
     status = 70
     try:
         printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(printed, 1)
-        os.dup2(printed, 2)
+        for stream in (1, 2):
+            os.dup2(printed, stream)
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
+        gc.freeze()  # as in import_all
         signal.alarm(SECONDS)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
