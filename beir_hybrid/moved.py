@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 
 class MovedModules:
-    """The last finder on ``sys.meta_path``: it gives the module of the new name to whoever imports the old one."""
+    """A finder for ``sys.meta_path`` that gives the module of the new name to whoever imports the old one."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
         """Return a specification whose loader imports the module of the new name; None for names that did not move."""
+        if not name.startswith("beir_hybrid."):
+            return None
         old = next((old for old in MOVED if name == old or name.startswith(f"{old}.")), None)
         if old is None:
             return None
@@ -66,6 +68,6 @@ class _Loader:
 
 
 def install() -> None:
-    """Put the finder behind all others, once."""
+    """Put the finder in front of the others, once: they would load a module below an old package a second time."""
     if not any(type(finder).__name__ == "MovedModules" for finder in sys.meta_path):
-        sys.meta_path.append(MovedModules())
+        sys.meta_path.insert(0, MovedModules())

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from beir_hybrid import files
+from beir_hybrid import files, folders
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, is_about, locked, put_in_place, replaced_folder, user_path
+from beir_hybrid.files import check_writable, is_about, user_path
+from beir_hybrid.folders import locked, put_in_place, replaced_folder
 from tests.support.processes import die_at, run
 
 STEPS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "open", "shutil.rmtree")
@@ -33,7 +34,7 @@ def fill(target: Path, text: str, number: int = 3) -> None:
 
 def fill_and_die(target: Path, step: int, how: str) -> None:
     if how == "two renames":
-        files.exchange = lambda one, other: False
+        folders.exchange = lambda one, other: False
     die_at(step, target.parent, *STEPS)
     fill(target, "new", 2)
 
@@ -99,7 +100,7 @@ def test_a_folder_that_cannot_enter_leaves_the_old_one(tmp_path: Path, monkeypat
             raise OSError(errno.ENOSPC, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     monkeypatch.setattr(os, "rename", fail_to_enter)
     with pytest.raises(OSError, match="No space"):
         put_in_place(tmp_path / "new", tmp_path / "run")

@@ -96,7 +96,7 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
     """
     from beir_hybrid.finetune.recipe import make_recipe
     from beir_hybrid.models.base import find_base
-    from beir_hybrid.models.e5_q4 import no_progress_bars
+    from beir_hybrid.quiet import silenced
     from beir_hybrid.study.head_bench import HeadBench
     from beir_hybrid.training.pairs import read_source
     from beir_hybrid.training.parallel_pairs import texts_by_column
@@ -109,7 +109,7 @@ def try_all(recipe: HeadsRecipe, base: str = "offline", quiet: bool = False) -> 
     bench.embed(texts_by_column(sources.values()), progress=not quiet)
     of_base: dict[str, Mapping[str, float]] = {}
     of_trials: dict[tuple[float, float, float], dict[str, Mapping[str, float]]] = {}
-    with no_progress_bars():
+    with silenced("transformers"):
         for left_out, pairs in sources.items():
             evaluate = _evaluator(pairs)
             bench.reset()

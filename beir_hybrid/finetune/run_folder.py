@@ -16,17 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import first_line
-from beir_hybrid.files import (
-    check_writable,
-    is_about,
-    locked,
-    put_in_place,
-    recover_folder,
-    shown,
-    temporary_folder,
-    user_path,
-)
+from beir_hybrid.files import check_writable, is_about, shown, user_path
 from beir_hybrid.finetune.recipe import TrainingError
+from beir_hybrid.folders import locked, put_in_place, recover_folder, temporary_folder
 
 CHECKPOINTS = "checkpoints"
 RUN_FILE = "training_run.json"

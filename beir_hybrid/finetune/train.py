@@ -19,9 +19,9 @@ from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer
 from beir_hybrid.finetune.safeguards import check_finite, disk_errors
 from beir_hybrid.models.base import Base, find_base
-from beir_hybrid.models.e5_q4 import no_progress_bars
 from beir_hybrid.models.manifest import TrainingManifest, file_sha256, package_versions, public_name, read_manifest
 from beir_hybrid.overlap import fingerprints
+from beir_hybrid.quiet import silenced
 from beir_hybrid.training.trainer import HybridTrainer
 
 _LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
@@ -47,7 +47,7 @@ def train(
             or a disk or the device's memory is full. Whole checkpoints stay, and no half model is left.
     """
     try:
-        with no_progress_bars():
+        with silenced("transformers"):
             run, options = RunFolder(output), options or RunOptions()
             arguments = build_arguments(run.checkpoints, recipe, options)
             with run.reserved(mine=arguments.process_index == 0):

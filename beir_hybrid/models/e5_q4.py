@@ -15,8 +15,7 @@ import shutil
 import struct
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beir_hybrid.errors import ModelError
+from beir_hybrid.quiet import silenced
 
 if TYPE_CHECKING:
     import torch
@@ -265,7 +265,7 @@ def bert_model(dimensions: Dimensions, tensors: Mapping[str, np.ndarray]) -> Ber
     )
     with torch.device("meta"):
         expected = {name: tensor.shape for name, tensor in BertModel(config).state_dict().items()}
-    with no_progress_bars():
+    with silenced("transformers"):
         # With weights and without a folder, transformers takes the tensors as they are.
         return BertModel.from_pretrained(None, config=config, state_dict=_state_dict(dimensions, tensors, expected))
 
@@ -291,20 +291,6 @@ def _state_dict(
     return state
 
 
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Silence the bars that transformers shows while it loads a model: nothing here takes long enough for one."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
 def _transformer(model: BertModel, tokenizer: Path) -> Transformer:
     """Wrap a model that is in memory, and a tokenizer, into Sentence Transformers' own module.
 
@@ -322,7 +308,7 @@ def _transformer(model: BertModel, tokenizer: Path) -> Transformer:
         intermediate_size=8,
         max_position_embeddings=model.config.max_position_embeddings,
     )
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder, no_progress_bars():
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder, silenced("transformers"):
         BertModel(stand_in).save_pretrained(folder)
         shutil.copyfile(tokenizer, Path(folder, "tokenizer.json"))
         Path(folder, "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(model.config)), encoding="utf-8")

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
-from beir_hybrid.files import as_folder, atomic_path, home, locked
+from beir_hybrid.files import as_folder, atomic_path, home
+from beir_hybrid.folders import locked
 from beir_hybrid.ranks import validation as rank_table_checks
 from beir_hybrid.scoring.identity import ModelState, same_state
 from beir_hybrid.subsets import MULTI

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +9,7 @@ from typing import TYPE_CHECKING
 from beir_hybrid.errors import ModelError
 from beir_hybrid.leaderboard.board.columns import COLUMNS
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
+from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered
 
@@ -56,7 +53,7 @@ def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[
     from mteb.models.model_meta import ScoringFunction
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    with _quiet():  # MTEB looks for a tokenizer, which stored embeddings have none of
+    with silenced("datasets", notes=True):  # MTEB looks for a tokenizer, which stored embeddings have none of
         encoder = SentenceTransformerEncoderWrapper(model)
     encoder.mteb_model_meta = ModelMeta.create_empty(
         overwrites={
@@ -117,7 +114,7 @@ def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_siz
     evaluated.ranks_folder = out
     kept = name.rank_table(task, out)
     kept.unlink(missing_ok=True)  # of an evaluation that was not finished
-    with _quiet():
+    with silenced("datasets", notes=True):
         result = mteb.evaluate(
             model,
             evaluated,
@@ -142,25 +139,6 @@ def figures(path: Path) -> dict[str, float]:
     columns = [column for column in COLUMNS if column.task == info.task and column.metric in METRICS]
     found = column_scores(table, info, columns)
     return {key: scores.average for key, scores in found.items() if is_covered(scores.coverage)}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out the bars and notes that MTEB and datasets would show for each of hundreds of evaluations."""
-    import datasets
-
-    logger, shown = logging.getLogger("mteb"), datasets.is_progress_bar_enabled()
-    level = logger.level
-    try:
-        logger.setLevel(logging.ERROR)
-        datasets.disable_progress_bars()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-        if shown:
-            datasets.enable_progress_bars()
 
 
 def dataset_revision(task: str) -> str:

@@ -14,8 +14,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import ParallelCorpus, load
-from beir_hybrid.files import atomic_path, make_folder, replaced_folder
+from beir_hybrid.files import atomic_path, make_folder
 from beir_hybrid.finetune.recipe import Recipe
+from beir_hybrid.folders import replaced_folder
 from beir_hybrid.models import ours
 from beir_hybrid.models.base import Base, find_base
 from beir_hybrid.study import evaluation, held_out

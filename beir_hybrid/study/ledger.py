@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.files import ProcessLock, as_folder, atomic_path
+from beir_hybrid.files import as_folder, atomic_path
+from beir_hybrid.folders import ProcessLock
 
 
 @dataclass(frozen=True)

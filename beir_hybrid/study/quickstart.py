@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, replaced_folder, shown
+from beir_hybrid.files import check_writable, shown
+from beir_hybrid.folders import replaced_folder
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
 
 if TYPE_CHECKING:

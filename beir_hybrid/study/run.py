@@ -11,7 +11,7 @@ from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable
-from beir_hybrid.models.e5_q4 import no_progress_bars
+from beir_hybrid.quiet import silenced
 from beir_hybrid.study.definition import Study, StudyError
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
@@ -54,7 +54,7 @@ def _work(study: Study, out: Path, quiet: bool) -> None:
     ledger = Ledger(out)
     plan = Plan(study, Lab(study, out, progress=not quiet), ledger)
     bar = tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None)
-    with bar, no_progress_bars():
+    with bar, silenced("transformers"):
         while items := plan.open_items():
             found_work = False
             for item in items:

@@ -13,21 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from beir_hybrid.corpora import DataSet
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import user_path
 from beir_hybrid.training import pair_files, pair_sources
+from beir_hybrid.training.batching import Batching
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 __all__ = ["Batching", "ParallelPairs", "load_pairs", "pair_datasets", "read_source"]
-
-Batching = Literal["hybrid", "monolingual", "cross-lingual"]
-"""Which pairs batches are made of: x-x and x-y, only x-x, only x-y."""
 
 Source = str | Path | DataSet
 """A source of pairs: its name, the path of a file or folder, or a data set of this package."""

@@ -17,7 +17,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import Trainer
 
-from beir_hybrid import cli, files
+from beir_hybrid import cli, folders
 from beir_hybrid.finetune import run_folder
 from beir_hybrid.finetune import train as training
 from beir_hybrid.finetune.recipe import TrainingError, make_recipe
@@ -259,7 +259,7 @@ def test_a_model_that_cannot_take_the_place_of_its_run(
         rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("beir_hybrid.files.exchange", lambda new, old: False)
+        patch.setattr("beir_hybrid.folders.exchange", lambda new, old: False)
         patch.setattr("os.rename", fail_to_enter)
         assert "checkpoint-4" in refusal()
     command("--resume")
@@ -307,7 +307,7 @@ def test_a_run_killed_where_folders_are_replaced_goes_on(
     name: str, exchange: bool, tune: str, command: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is killed, the run goes on with --resume, begins again without it, or is complete."""
-    function = {"put_in_place": files.put_in_place, "os.rename": os.rename, "shutil.rmtree": shutil.rmtree}[name]
+    function = {"put_in_place": folders.put_in_place, "os.rename": os.rename, "shutil.rmtree": shutil.rmtree}[name]
     for moment in range(1, 20):
         shutil.rmtree("out", ignore_errors=True)
         calls = 0
@@ -322,7 +322,7 @@ def test_a_run_killed_where_folders_are_replaced_goes_on(
 
         with monkeypatch.context() as patch:
             if not exchange:
-                patch.setattr(files, "exchange", lambda new, old: False)
+                patch.setattr(folders, "exchange", lambda new, old: False)
             if name == "put_in_place":
                 patch.setattr(run_folder, "put_in_place", killed_before)
             else:
@@ -332,7 +332,7 @@ def test_a_run_killed_where_folders_are_replaced_goes_on(
                 break
             except Killed:
                 pass
-        with files.locked(Path("out")):
+        with folders.locked(Path("out")):
             state = "complete" if Path("out", "modules.json").exists() else "begun"
         if state == "begun":
             resumable = RunFolder(Path("out")).last_checkpoint() is not None

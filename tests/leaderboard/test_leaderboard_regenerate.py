@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from beir_hybrid import files
+from beir_hybrid import folders
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard import publish as regenerate
@@ -117,12 +117,21 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script(folder, "--check") == 1
 
 
+<<<<<<< HEAD
 def script_and_die(folder: Path, moment: str) -> None:
     remove = shutil.rmtree
+=======
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from beir_hybrid import folders
+from beir_hybrid.leaderboard import plots, regenerate
+>>>>>>> main
 
     def half(_: Any, folder: Path) -> None:
         (folder / "leaderboard.json").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
+<<<<<<< HEAD
 
     def killed(path: Path, *rest: Any, **options: Any) -> None:
         if Path(path, "SHA256SUMS").exists():
@@ -134,6 +143,18 @@ def script_and_die(folder: Path, moment: str) -> None:
     else:
         files.shutil.rmtree = killed
     sys.exit(script(folder, "--quiet"))
+=======
+    regenerate.write_files = half
+else:
+    remove = folders.shutil.rmtree
+    def killed(path, *rest, **options):
+        if Path(path, "SHA256SUMS").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        remove(path, *rest, **options)
+    folders.shutil.rmtree = killed
+sys.exit(regenerate.main(sys.argv[2:]))
+"""
+>>>>>>> main
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -158,7 +179,7 @@ def test_a_killed_run_leaves_whole_tables(folder: Path) -> None:
 
 @pytest.mark.usefixtures("no_plots")
 def test_without_an_exchange_in_one_step_two_renames_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     script(folder)
     (folder / "leaderboard.toml").write_text(TOML.replace("Small", "Other"), encoding="utf-8")
     script(folder)
@@ -170,7 +191,7 @@ def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    exchanged = files.exchange(tmp_path / "a", tmp_path / "b")
+    exchanged = folders.exchange(tmp_path / "a", tmp_path / "b")
     assert list(content(tmp_path)) == (["a/b", "b/a"] if exchanged else ["a/a", "b/b"])
 
 

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, replaced_folder, shown
+from beir_hybrid.files import check_writable, shown
+from beir_hybrid.folders import replaced_folder
 
 MARKER = ".beir-hybrid.json"
 """The file that tells a folder of ours from others."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import replaced_folder, shown
+from beir_hybrid.files import shown
+from beir_hybrid.folders import replaced_folder
 
 SUMS = "SHA256SUMS"
 """Names and checksums of the files of a leaderboard, as ``sha256sum --check`` reads them; tells our folders from

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.corpora import RETRIEVAL_CORPORA
-from beir_hybrid.files import atomic_path, locked
+from beir_hybrid.files import atomic_path
+from beir_hybrid.folders import locked
 from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from beir_hybrid.files import atomic_path, locked
+from beir_hybrid.files import atomic_path
+from beir_hybrid.folders import locked
 from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, FLIPS, RESAMPLES
 from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
 from beir_hybrid.study.paper.claims import CLAIMS, LEVEL, UNTUNED, Part, compare_all, verdict
