@@ -8,16 +8,25 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.quick_mteb import make_mteb_quick
+
 BESIDE_THE_CHECKOUT = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure() -> None:
     # Before the test modules import anything: the hub's client reads this once. Processes that tests start inherit it.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Tests run side by side, one process a core, and fork, which threads do not survive.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # A busy machine must not fail a test: nothing here measures time. In CI the examples are the same in every run, so
     # that a change is judged by what it changed; elsewhere they are new ones each time.
     settings.register_profile("beir-hybrid", deadline=None, derandomize=os.environ.get("CI") == "true")
     settings.load_profile("beir-hybrid")
+
+
+def pytest_collection_finish() -> None:
+    make_mteb_quick()  # the test modules have imported MTEB, or have no need of it
 
 
 def real_data() -> Path | None:

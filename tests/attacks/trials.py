@@ -124,13 +124,3 @@ def _act(act: object) -> None:
 def _succeed(ended: Ended, what: str) -> None:
     if ended.status:
         raise RuntimeError(f"{what} ({ended.status}): {ended.output[-4000:]}")
-
-
-def undisturbed(name: str, folder: Path) -> Undisturbed:
-    """Run a scenario without a kill; for a process of the pool."""
-    return Place(name, folder).undisturbed()
-
-
-def trial(name: str, folder: Path, kill_at: int, whole: Undisturbed) -> list[str]:
-    """Run a trial; for a process of the pool."""
-    return Place(name, folder).trial(kill_at, whole)

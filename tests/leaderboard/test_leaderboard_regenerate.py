@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 from beir_hybrid import folders
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard import publish as regenerate
+from beir_hybrid.leaderboard import publish
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.leaderboard.render import output, plots
 from beir_hybrid.ranks import rank_table
+from leaderboard import regenerate
 from tests.support.processes import run
 from tests.support.small_ranks import write_ranks
 
@@ -117,21 +118,12 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script(folder, "--check") == 1
 
 
-<<<<<<< HEAD
 def script_and_die(folder: Path, moment: str) -> None:
     remove = shutil.rmtree
-=======
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from beir_hybrid import folders
-from beir_hybrid.leaderboard import plots, regenerate
->>>>>>> main
 
     def half(_: Any, folder: Path) -> None:
         (folder / "leaderboard.json").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-<<<<<<< HEAD
 
     def killed(path: Path, *rest: Any, **options: Any) -> None:
         if Path(path, "SHA256SUMS").exists():
@@ -139,22 +131,10 @@ from beir_hybrid.leaderboard import plots, regenerate
         remove(path, *rest, **options)
 
     if moment == "writing":
-        regenerate.write_files = half
+        publish.write_files = half
     else:
-        files.shutil.rmtree = killed
+        folders.shutil.rmtree = killed
     sys.exit(script(folder, "--quiet"))
-=======
-    regenerate.write_files = half
-else:
-    remove = folders.shutil.rmtree
-    def killed(path, *rest, **options):
-        if Path(path, "SHA256SUMS").exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        remove(path, *rest, **options)
-    folders.shutil.rmtree = killed
-sys.exit(regenerate.main(sys.argv[2:]))
-"""
->>>>>>> main
 
 
 @pytest.mark.usefixtures("no_plots")

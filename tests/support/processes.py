@@ -1,32 +1,26 @@
-"""Processes that cost no import: forks of one that has imported mteb, torch and the package.
+"""Processes that cost no import: forks of this one.
 
-Threads do not survive a fork, so whoever is forked uses one, and its children one each. A test that needs a process for
-a moment forks itself: `run(act, folder)`. Those that need many, or two cores, hand their work to the `workers`, which
-have imported all and computed nothing.
+Threads do not survive a fork, so this process computes with one (tests/conftest.py), and its forks do, too.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import multiprocessing
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.shim import Shim
 
-JOBS = 2
 SECONDS = 300
 """After which a process counts as hanging and is killed."""
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MODULES = (
     "beir_hybrid.cli beir_hybrid.cli.export beir_hybrid.cli.leaderboard beir_hybrid.cli.study beir_hybrid.cli.train "
     "beir_hybrid.corpora.formats.export beir_hybrid.leaderboard.render.page beir_hybrid.leaderboard.publish "
@@ -36,24 +30,9 @@ _MODULES = (
 
 
 def import_all() -> None:
-    """Import what the forks will need."""
-    for name in _ONE_THREAD:
-        os.environ[name] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    """Import what forks of the commands need, once for all of them."""
     for module in _MODULES.split():
         importlib.import_module(module)
-    import torch
-
-    torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
-
-
-def pool() -> ProcessPoolExecutor:
-    """Return a pool whose processes have imported all and compute nothing themselves: they call `run`, which forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"{__package__}.preload"])
-    return ProcessPoolExecutor(JOBS, context, initializer=import_all)
 
 
 @dataclass(frozen=True)
@@ -135,7 +114,7 @@ def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -
         for stream in (1, 2):
             os.dup2(printed, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
-        gc.freeze()  # as in import_all
+        gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
         signal.alarm(SECONDS)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
