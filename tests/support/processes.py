@@ -1,18 +1,22 @@
 """Processes that cost no import: forks of this one.
 
-Threads do not survive a fork, so this process computes with one (tests/conftest.py), and its forks do, too.
+Threads do not survive a fork, so this process computes with one (tests/conftest.py), and its forks do, too. polars, by
+which MTEB reads MIRACL's judgments, always has threads: what is to use it must be forked from a process that has not.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import os
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +104,30 @@ def die_at(operation: int, place: Path, *events: str) -> None:
     sys.addaudithook(count)
 
 
-def within(environment: Mapping[str, str], act: Act) -> None:
-    """Do something with variables of the environment of one's own: ``run(partial(within, {...}, act), folder)``."""
-    os.environ.update(environment)
-    act()
+def run_ranks(act: Callable[[int], object], number: int, folder: Path) -> None:
+    """Do something in processes that torch.distributed may join, each given its rank, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for ended in run_together([partial(_as_rank, act, rank, number, port) for rank in range(number)], folder):
+        assert ended.status == 0, ended.output
+
+
+def _as_rank(act: Callable[[int], object], rank: int, number: int, port: int) -> None:
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(number),
+        LOCAL_WORLD_SIZE=str(number),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        ACCELERATE_USE_CPU="true",
+    )
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()  # what this process was before the fork
+    act(rank)
 
 
 def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -> None:
@@ -115,7 +139,7 @@ def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -
             os.dup2(printed, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
         gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
-        signal.alarm(SECONDS)
+        faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
         if shim is not None:
