@@ -31,22 +31,30 @@ class Tag(NamedTuple):
 
 
 def is_tag(text: str) -> bool:
-    """Return whether a text is written like a tag: ``multi``, ``EN`` and ``zh_Hant`` are not."""
-    return _TAG.fullmatch(text) is not None
+    """Return whether a text is a tag: ``multi``, ``EN``, ``xx`` and ``zh_Hant`` are not."""
+    try:
+        parse(text)
+    except DataError:
+        return False
+    return True
 
 
 def parse(tag: str) -> Tag:
     """Take a tag apart.
 
     Raises:
-        DataError: It is not written like one, or its two letters are no code of ISO 639-1.
+        DataError: It is not written like one, its two letters are no code of ISO 639-1, or it has three although there
+            is a code of two.
     """
     match = _TAG.fullmatch(tag)
     if match is None:
         raise DataError(f"{tag!r} is not a language tag (BCP 47) such as 'en', 'ceb', 'zh-Hant' or 'pt-BR'")
-    if len(match["language"]) == 2 and match["language"] not in _table()["iso_639_3"]:
-        raise DataError(f"{tag!r} is not a language tag (BCP 47): {match['language']!r} is no code of ISO 639-1")
-    return Tag(match["language"], match["script"], match["region"])
+    language, short = match["language"], _iso_639_1()
+    if len(language) == 2 and language not in _table()["iso_639_3"]:
+        raise DataError(f"{tag!r} is not a language tag (BCP 47): {language!r} is no code of ISO 639-1")
+    if language in short:
+        raise DataError(f"{tag!r} is not a language tag (BCP 47): write {short[language]!r} for {language!r}")
+    return Tag(language, match["script"], match["region"])
 
 
 def iso_639_3(tag: str) -> str:
@@ -99,6 +107,12 @@ def _table() -> _Table:
 
     with Path(__file__).with_suffix(".toml").open("rb") as file:
         return tomllib.load(file)  # type: ignore[return-value]  # our own file
+
+
+@cache
+def _iso_639_1() -> dict[str, str]:
+    """Code of three letters -> code of two."""
+    return {long: short for short, long in _table()["iso_639_3"].items()}
 
 
 @cache

@@ -80,6 +80,12 @@ _AT_K = {
     )
 }
 
+SAME_LANGUAGE_K = (10, 100)
+"""Cut-offs of the figures of the passages in the question's language."""
+
+PEER_K = (20, 100)
+"""Cut-offs of PEER."""
+
 RANK_DISTANCE = Metric(
     "rank_distance", "rank distance", "answers", _HYBRID, higher_is_better=False, decimals=1, about_languages=True
 )
@@ -101,8 +107,8 @@ LANGUAGE_FIGURES: dict[str, Metric] = {
         _NORMALIZED_DISTANCE,
         LANGUAGE_FAIRNESS,
         STRONG_ALIGNMENT,
-        *(metric.at(k) for k in (10, 100) for metric in (_SHARE, _PREFERENCE)),
-        *(_PEER_AT_K.at(k) for k in (20, 100)),
+        *(metric.at(k) for k in SAME_LANGUAGE_K for metric in (_SHARE, _PREFERENCE)),
+        *(_PEER_AT_K.at(k) for k in PEER_K),
     )
 }
 """Name -> figure of how a model treats languages, in the order in which they are listed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from beir_hybrid.errors import DataError
 from beir_hybrid.languages import is_tag
@@ -14,8 +14,7 @@ MULTI = "multi"
 SETTINGS = ("monolingual", "cross-lingual", "multilingual")
 
 
-@dataclass(frozen=True, order=True)
-class Subset:
+class Subset(NamedTuple):
     """The questions in one language on one pool.
 
     Written ``en-de`` and ``en-multi``; where a language tag holds a hyphen, ``_`` joins: ``zh-Hant_en``.

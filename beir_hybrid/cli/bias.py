@@ -12,6 +12,7 @@ import typer
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, shown, user_path
+from beir_hybrid.metrics import LANGUAGE_FIGURES
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
     from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, check_exists, find_results
-    from beir_hybrid.ranks.validation import rank_tables_below
+    from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(path)
     if path.suffix != ".json":
@@ -127,23 +128,17 @@ def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
 
 def _figures(result: ResultSource) -> dict[str, float]:
     """Return the means over all questions; NaN for a figure that this result lacks, as older ones do."""
-    from beir_hybrid.scoring.bias import BIAS_FIGURES
-
-    values = {name: result.value(_ALL_QUESTIONS, name) for name in BIAS_FIGURES}
+    values = {name: result.value(_ALL_QUESTIONS, name) for name in LANGUAGE_FIGURES}
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def _coverage(result: ResultSource) -> dict[str, float | None]:
     """Return the share of the queries that have each figure; None where the result does not say it."""
-    from beir_hybrid.scoring.bias import BIAS_FIGURES
-
-    return {name: result.value(_ALL_QUESTIONS, f"{name}_coverage") for name in BIAS_FIGURES}
+    return {name: result.value(_ALL_QUESTIONS, f"{name}_coverage") for name in LANGUAGE_FIGURES}
 
 
 def _table(models: Sequence[ModelBias]) -> str:
-    from beir_hybrid.scoring.bias import BIAS_FIGURES
-
-    rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in BIAS_FIGURES]
+    rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in LANGUAGE_FIGURES]
     return text_table(rows, (models[0].task, *(one.model for one in models)), left=1)
 
 
@@ -153,11 +148,9 @@ def _shown(figure: float) -> str:
 
 def _notes(models: Sequence[ModelBias]) -> Iterator[str]:
     """Say why there is no figure, and which are not of all queries: a line a model and reason."""
-    from beir_hybrid.scoring.bias import BIAS_FIGURES
-
     for one in models:
         figures: dict[tuple[str, str], list[str]] = {}
-        for name in BIAS_FIGURES:
+        for name in LANGUAGE_FIGURES:
             figures.setdefault(_reason(one, name), []).append(name)
         yield from (f"{one.model}{what}: {', '.join(names)} {why}" for (what, why), names in figures.items() if why)
 

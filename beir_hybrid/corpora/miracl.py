@@ -20,16 +20,41 @@ import numpy as np
 
 from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_text, reading, user_path
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset, is_subset
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 
 LANGUAGES = tuple("ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split())
-"""ISO 639-1 codes of MIRACL's languages, in the order of mteb's tasks."""
+"""MIRACL's languages, in the order of mteb's tasks."""
+
+HARD_NEGATIVES = CorpusSpec(
+    name="miracl-hard-negatives",
+    title="MIRACL",
+    licence="cc-by-sa-4.0",
+    languages=LANGUAGES,
+    task=TaskFacts("MIRACLCL", benchmark=True, module="beir_hybrid.tasks.miracl"),
+    adapted_from=("MIRACLRetrievalHardNegatives",),
+    metrics=("ndcg_at_10", "recall_at_100"),
+    judged_in_own_language=True,
+)
+"""The pools of mteb's MIRACLRetrievalHardNegatives."""
+
+FULL = CorpusSpec(
+    name="miracl",
+    title="MIRACL, full corpora",
+    licence="cc-by-sa-4.0",
+    languages=LANGUAGES,
+    task=TaskFacts("MIRACLCLFull", module="beir_hybrid.tasks.miracl"),
+    adapted_from=("MIRACLRetrieval",),
+    metrics=(),
+    judged_in_own_language=True,
+)
+"""All 106 million passages, as in mteb's MIRACLRetrieval."""
 
 # Seconds until the hub must answer: without a network the answer is an error, and an error must come at once. The
 # hub's own client tries for half a minute.
@@ -67,6 +92,26 @@ class HubSource:
             return None
         inside = root / self.path.rpartition("/")[2]
         return inside if inside.is_dir() else root
+
+    def check_available(self) -> None:
+        """Make sure that it can be had, quickly: from the user's own copy, or from the hub or its client's cache.
+
+        Raises:
+            DataError: It cannot.
+        """
+        from huggingface_hub import constants
+
+        if self.folder is not None:
+            languages_of(self)
+        elif not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT, int(time.monotonic() // 60)):
+            raise DataError(f"{self.path}: {constants.ENDPOINT} does not answer; {_ways_out(self)}")
+        elif constants.HF_HUB_OFFLINE:
+            from datasets import get_dataset_config_names
+
+            try:
+                get_dataset_config_names(self.path, self.revision)
+            except Exception as error:
+                raise DataError(f"{self.path}: not on this machine ({_one_line(error)}); {_ways_out(self)}") from error
 
 
 def languages_of(source: HubSource) -> tuple[str, ...]:
@@ -123,14 +168,14 @@ def translated_subsets(folder: Path | None, languages: Sequence[str]) -> list[st
             f"{folder}: holds no translated questions; a file is named like its subset, e.g. en-de{_SUFFIX}"
         )
     for name in names:
-        translated, _, original = name.partition("-")
-        if translated not in languages or original not in languages or translated == original:
+        pair = Subset.parse(name) if is_subset(name) else Subset("", "")
+        if pair.questions not in languages or pair.pool not in languages or pair.setting != "cross-lingual":
             raise DataError(
                 f"{folder / name}{_SUFFIX}: the name must be that of its subset, <language of the translation>-"
                 f"<language of the judgments>, of the languages {' '.join(languages)}"
             )
     order = {language: place for place, language in enumerate(languages)}
-    return sorted(names, key=lambda name: [order[language] for language in name.split("-")])
+    return sorted(names, key=lambda name: [order[language] for language in Subset.parse(name)])
 
 
 def revision_of(source: HubSource, translations: Path | None = None) -> str:
@@ -144,27 +189,6 @@ def revision_of(source: HubSource, translations: Path | None = None) -> str:
     if translations is None:
         return revision
     return f"{revision}-queries-{_content_hash(translations, sorted(translations.glob(f'*{_SUFFIX}')))}"
-
-
-def check_available(source: HubSource) -> None:
-    """Make sure that a data set can be had, quickly: from the user's own copy, or from the hub or its client's cache.
-
-    Raises:
-        DataError: It cannot.
-    """
-    from huggingface_hub import constants
-
-    if source.folder is not None:
-        languages_of(source)
-    elif not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT, int(time.monotonic() // 60)):
-        raise DataError(f"{source.path}: {constants.ENDPOINT} does not answer; {_ways_out(source)}")
-    elif constants.HF_HUB_OFFLINE:
-        from datasets import get_dataset_config_names
-
-        try:
-            get_dataset_config_names(source.path, source.revision)
-        except Exception as error:
-            raise DataError(f"{source.path}: not on this machine ({_one_line(error)}); {_ways_out(source)}") from error
 
 
 def read(
@@ -185,9 +209,9 @@ def read(
     Raises:
         DataError: The data cannot be had or is malformed; a translation does not fit it.
     """
-    check_available(source)
+    source.check_available()
     available = languages_of(source)
-    pairs = [tuple(subset.split("-")) for subset in subsets]
+    pairs = [Subset.parse(subset) for subset in subsets]
     whole = any(pool == MULTI for _, pool in pairs)
     originals: dict[str, LanguageCorpus] = {}
     for language in available:
@@ -350,7 +374,7 @@ def _one_line(error: BaseException) -> str:
 def _read_translation(folder: Path | None, language: str, original: LanguageCorpus) -> dict[str, str]:
     """Return question id -> text of the questions of ``original``, translated into a language."""
     assert folder is not None, "a cross-lingual subset comes from this folder"
-    path = folder / f"{language}-{original.language}{_SUFFIX}"
+    path = folder / f"{Subset(language, original.language)}{_SUFFIX}"
     texts: dict[str, str] = {}
     known = set(original.question_ids)
     for number, line in _lines(path):
@@ -364,7 +388,7 @@ def _read_translation(folder: Path | None, language: str, original: LanguageCorp
         texts[question_id] = text
     missing = [question_id for question_id in original.question_ids if question_id not in texts]
     if missing:
-        name = missing[0].partition("-")[2]
+        name = missing[0].removeprefix(f"{original.language}-")
         raise DataError(
             f"{path}: translates {len(texts)} of the {len(known)} {original.language} questions; {name!r} is missing"
         )

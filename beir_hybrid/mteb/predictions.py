@@ -20,7 +20,7 @@ from beir_hybrid.files import atomic_path
 from beir_hybrid.mteb.run import EncodedRun
 from beir_hybrid.scoring.confidence import TOP_K
 from beir_hybrid.scoring.matrices import is_sparse, select_rows
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol
@@ -80,7 +80,7 @@ def predict(model: EncoderProtocol, run: EncodedRun, subsets: Sequence[str]) -> 
     """
     pools: dict[str, _Pool] = {}
     for subset in subsets:
-        query_language, pool = subset.split("-")
+        query_language, pool = Subset.parse(subset)
         if pool not in pools:
             pools[pool] = _Pool(model, run, list(run.embeddings.passages) if pool == MULTI else [pool])
         targets = run.counted[query_language].targets

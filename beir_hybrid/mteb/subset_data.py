@@ -5,52 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.languages import mteb_code
+from beir_hybrid.subsets import MULTI, Subset, all_subsets
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
-
-MTEB_LANGUAGES = {
-    "ar": "ara-Arab",
-    "bn": "ben-Beng",
-    "de": "deu-Latn",
-    "el": "ell-Grek",
-    "en": "eng-Latn",
-    "es": "spa-Latn",
-    "fa": "fas-Arab",
-    "fi": "fin-Latn",
-    "fr": "fra-Latn",
-    "hi": "hin-Deva",
-    "id": "ind-Latn",
-    "ja": "jpn-Jpan",
-    "ko": "kor-Kore",
-    "ru": "rus-Cyrl",
-    "sw": "swa-Latn",
-    "te": "tel-Telu",
-    "th": "tha-Thai",
-    "tr": "tur-Latn",
-    "vi": "vie-Latn",
-    "yo": "yor-Latn",
-    "zh": "zho-Hans",
-}
-"""ISO 639-1 code -> the code and script that MTEB's metadata use."""
-
-
-QUESTION_PROMPT: Any = {
-    "query": "Given a question, retrieve the sentences that answer it, in whatever language they are"
-}
-"""What models that follow instructions are told."""
-
-LAREQA_CITATION = r"""
-@inproceedings{roy-etal-2020-lareqa,
-  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
-  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing},
-  title = {{LAReQA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
-  year = {2020},
-}
-"""
 
 
 def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
@@ -58,17 +19,20 @@ def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
 
     A multilingual subset has the language of its questions first and all others behind it.
     """
-    subsets = {f"{x}-{x}": [MTEB_LANGUAGES[x]] for x in languages}
-    subsets |= {f"{x}-{y}": [MTEB_LANGUAGES[x], MTEB_LANGUAGES[y]] for x in languages for y in languages if x != y}
-    for x in languages:
-        subsets[f"{x}-{MULTI}"] = [MTEB_LANGUAGES[x], *(MTEB_LANGUAGES[y] for y in languages if y != x)]
-    return subsets
+    found = {}
+    for subset in all_subsets(languages):
+        if subset.pool == MULTI:
+            others = [language for language in languages if language != subset.questions]
+        else:
+            others = [] if subset.setting == "monolingual" else [subset.pool]
+        found[str(subset)] = [mteb_code(language) for language in (subset.questions, *others)]
+    return found
 
 
 def languages_of(subsets: Sequence[str], all_languages: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the languages of the questions and of the passages that some subsets need, in the order of the corpus."""
-    asked = {subset.split("-")[0] for subset in subsets}
-    pools = {subset.split("-")[1] for subset in subsets}
+    parsed = [*map(Subset.parse, subsets)]
+    asked, pools = {subset.questions for subset in parsed}, {subset.pool for subset in parsed}
     return (
         [language for language in all_languages if language in asked],
         [language for language in all_languages if MULTI in pools or language in pools],
@@ -81,10 +45,13 @@ class SubsetData(Mapping[str, dict[str, Any]]):
     Made when looked up, on data sets that the subsets share: 132 subsets would otherwise hold each text 23 times.
     """
 
-    def __init__(self, corpus: ParallelCorpus, subsets: Sequence[str], split: str) -> None:
+    def __init__(
+        self, corpus: ParallelCorpus, subsets: Sequence[str], split: str, judged_in_own_language: bool = False
+    ) -> None:
         self.corpus = corpus
         self.subsets = list(subsets)
         self.split = split
+        self._judged_in_own_language = judged_in_own_language
         self._made: dict[str, dict[str, Any]] = {}
         self._datasets: dict[tuple[str, str], Dataset] = {}
 
@@ -107,10 +74,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
         return any(data["top_ranked"] is not None for data in made)
 
     def _make(self, subset: str) -> dict[str, Any]:
-        from beir_hybrid.mteb.run import passage_dataset, question_dataset
+        from beir_hybrid.mteb.encode import passage_dataset, question_dataset
 
-        query_language, pool = subset.split("-")
+        query_language, pool = Subset.parse(subset)
         languages = list(self.corpus.languages) if pool == MULTI else [pool]
+        judged = [query_language] if pool == MULTI and self._judged_in_own_language else languages
         if ("passages", pool) not in self._datasets:
             self._datasets["passages", pool] = passage_dataset(self.corpus, languages)
         if ("questions", query_language) not in self._datasets:
@@ -120,15 +88,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
             "corpus": self._datasets["passages", pool],
             "queries": self._datasets["questions", query_language],
             "relevant_docs": {
-                query_id: self._relevant(question_id, self.judged_in(query_language, languages))
+                query_id: self._relevant(question_id, judged)
                 for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
             },
             "top_ranked": None,
         }
-
-    def judged_in(self, query_language: str, pool: Sequence[str]) -> Sequence[str]:
-        """Return the languages of the pool whose relevant passages make a question part of a subset: all of them."""
-        return pool
 
     def _relevant(self, question_id: str, languages: Sequence[str]) -> dict[str, int]:
         return {

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import atomic_path, check_regular
+from beir_hybrid.languages import is_syllabic, is_tag
 
 if TYPE_CHECKING:
     from beir_hybrid.training.pairs import ParallelPairs
@@ -38,7 +39,6 @@ SCHEMA = pa.schema([("language", pa.string()), ("kind", pa.string()), *TEXT_COLU
 """Columns of the file; ``language`` is an ISO 639-1 code, ``kind`` is ``question`` or ``answer``."""
 
 _METADATA_KEY = b"beir_hybrid"
-_SYLLABIC = frozenset({"ja", "ko", "zh"})
 _BATCH = 8192  # texts that are cut into shingles at a time, to bound the memory
 
 
@@ -78,7 +78,7 @@ def normalise(text: str) -> str:
 
 def shingle_length(language: str) -> int:
     """Return the characters of a shingle: 2 where a character is a syllable or a word (zh, ja, ko), else 3."""
-    return 2 if language in _SYLLABIC else 3
+    return 2 if is_tag(language) and is_syllabic(language) else 3
 
 
 def fingerprint(texts: Sequence[str], length: int) -> pa.Table:

@@ -18,16 +18,12 @@ import pandas as pd
 from scipy.stats import chi2
 
 from beir_hybrid.errors import RankTableError
+from beir_hybrid.metrics import LANGUAGE_FIGURES, PEER_K, SAME_LANGUAGE_K
 from beir_hybrid.ranks.rank_table import ranked_in_pool
+from beir_hybrid.ranks.schema import decode_languages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-TOP_K = (10, 100)
-"""Cut-offs of the same-language figures."""
-
-PEER_K = (20, 100)
-"""Cut-offs of PEER."""
 
 PEER_WEIGHTS: Mapping[int, float] = {0: 0.5, 1: 0.5}
 """Weight of the passages of each grade in PEER: half for the right answers, half for all others."""
@@ -90,14 +86,14 @@ def _top_figures(
 ) -> pd.DataFrame:
     """Compute the figures that follow from the languages of the best passages; NaN where these are not known."""
     n_passages = sum(pool_sizes.values())
-    figures = pd.DataFrame(index=query_languages.index, columns=[*_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES], dtype=float)
+    figures = pd.DataFrame(index=query_languages.index, columns=_TOP_FIGURES, dtype=float)
     kept = ranks[ranks["top_languages"].notna()]
-    tops = kept.groupby("query_id", sort=False)["top_languages"].first()
-    for k in sorted({*TOP_K, *PEER_K}):
-        whole = tops[tops.str.len() >= 2 * min(k, n_passages)]
+    tops = kept.groupby("query_id", sort=False)["top_languages"].first().map(decode_languages)
+    for k in sorted({*SAME_LANGUAGE_K, *PEER_K}):
+        whole = tops[tops.map(len) >= min(k, n_passages)]
         if whole.empty:
             continue
-        if k in TOP_K:
+        if k in SAME_LANGUAGE_K:
             languages = query_languages.loc[whole.index]
             share = _same_language_share(whole, languages, k)
             in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
@@ -120,21 +116,21 @@ def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: M
     Returns:
         ``same_language_share_at_k`` and ``same_language_preference_at_k`` as in ``query_bias``.
     """
-    strings = pd.Series(list(tops))
-    languages = pd.Series(query_language, index=strings.index)
+    decoded = pd.Series([decode_languages(top) for top in tops])
+    languages = pd.Series(query_language, index=decoded.index)
     in_pool = pool_sizes[query_language] / sum(pool_sizes.values())
     scores = {}
-    for k in TOP_K:
-        share = float(_same_language_share(strings, languages, k).mean())
+    for k in SAME_LANGUAGE_K:
+        share = float(_same_language_share(decoded, languages, k).mean())
         scores[f"same_language_share_at_{k}"] = share
         scores[f"same_language_preference_at_{k}"] = share / in_pool
     return scores
 
 
-_RANK_FIGURES = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
-_SAME_LANGUAGE_FIGURES = [f"same_language_{kind}_at_{k}" for k in TOP_K for kind in ("share", "preference")]
+_RANK_FIGURES = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs == "answers"]
+_TOP_FIGURES = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs == "top languages"]
 _PEER_FIGURES = [f"peer_at_{k}" for k in PEER_K]
-BIAS_FIGURES = (*_RANK_FIGURES, *_SAME_LANGUAGE_FIGURES, *_PEER_FIGURES)
+BIAS_FIGURES = tuple(LANGUAGE_FIGURES)
 
 
 def bias_coverage(figures: pd.DataFrame) -> dict[str, float]:
@@ -231,14 +227,14 @@ def _strong_alignment(ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.
     return share.groupby(ordered["query_id"], sort=False).mean()
 
 
-def _letters(tops: pd.Series, k: int) -> NDArray[np.str_]:
+def _matrix(tops: pd.Series, k: int) -> NDArray[np.str_]:
     """The languages of the top k of each query, shape (Q, k); fewer columns in a smaller pool."""
-    width = min(k, int(tops.str.len().min()) // 2)
-    return np.array([[text[2 * i : 2 * i + 2] for i in range(width)] for text in tops], dtype="U2")
+    width = min(k, int(tops.map(len).min()))
+    return np.array([languages[:width] for languages in tops], dtype=np.str_)
 
 
 def _same_language_share(tops: pd.Series, query_languages: pd.Series, k: int) -> NDArray[np.float64]:
-    same = _letters(tops, k) == query_languages.loc[tops.index].to_numpy(dtype="U2")[:, None]
+    same = _matrix(tops, k) == query_languages.loc[tops.index].to_numpy(dtype=np.str_)[:, None]
     return same.mean(axis=1)
 
 
@@ -262,16 +258,16 @@ def _peer(
     ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, float], n_passages: int
 ) -> NDArray[np.float64]:
     """PEER at k of each query: over the grades, the weighted p value of a test that the languages rank alike."""
-    letters = _letters(tops, k)
-    languages = sorted({*np.unique(letters), *ranks["passage_language"]})
+    best = _matrix(tops, k)
+    languages = sorted({*np.unique(best), *ranks["passage_language"]})
     row = pd.Series(np.arange(len(tops)), index=tops.index)[ranks["query_id"]].to_numpy()
     place, grade = ranks["rank_in_pool"].to_numpy(), ranks["grade"].to_numpy()
-    inside = ranks["was_ranked"].to_numpy() & (place <= letters.shape[1])
+    inside = ranks["was_ranked"].to_numpy() & (place <= best.shape[1])
     right = _Samples(row, np.searchsorted(languages, ranks["passage_language"]), place.astype(np.float64), inside)
-    wrong = np.ones(letters.shape, dtype=bool)
+    wrong = np.ones(best.shape, dtype=bool)
     wrong[row[inside], place[inside] - 1] = False
     queries, columns = np.nonzero(wrong)
-    numbers = np.searchsorted(languages, letters[queries, columns])
+    numbers = np.searchsorted(languages, best[queries, columns])
     others = _Samples(queries, numbers, columns + 1.0, np.ones(len(queries), dtype=bool))
     has_others = np.bincount(row, minlength=len(tops)) < n_passages
     equal = _equal_rank_probability(others, len(tops), len(languages))

@@ -17,22 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError, first_line
+from beir_hybrid.languages import parse
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-LANGUAGES = frozenset(
-    """
-    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo es
-    et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg ki
-    kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no
-    nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te
-    tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
-    """.split()
-)
-"""The codes of ISO 639-1."""
 
 _HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(:(?P<split>[\w.]+))?")
 
@@ -63,7 +54,7 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
     Args:
         source: A path ending in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or
             ``org/name`` or ``org/name:split`` on the Hugging Face hub.
-        languages: ISO 639-1 codes; None for all.
+        languages: Language tags; None for all.
 
     Returns:
         One row an id, in the order in which the ids appear; so are the languages. The revision is the SHA-256 of
@@ -89,7 +80,7 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
         answers.setdefault(entry.language, {})[row] = entry.answer
     if not row_of:
         raise DataError(f"{source}: holds no pair")
-    wanted = _choose(source, tuple(questions), languages)
+    wanted = choose(source, tuple(questions), languages, unknown="no pair in")
     right = ((row, code, text) for code in wanted for row, text in answers[code].items())
     return ParallelPairs(
         source=source,
@@ -226,18 +217,8 @@ def _checked(fields: Any, where: str) -> Entry:
         except UnicodeEncodeError as error:
             raise DataError(f"{where}: the field {field!r} holds a lone surrogate, half a character") from error
     entry = Entry(*(fields[field] for field in Entry._fields))
-    if entry.language not in LANGUAGES:
-        raise DataError(
-            f"{where}: the field 'language' is {entry.language!r}, not a code of ISO 639-1 (two small letters, as 'en')"
-        )
+    try:
+        parse(entry.language)
+    except DataError as error:
+        raise DataError(f"{where}: the field 'language': {error}") from error
     return entry
-
-
-def _choose(source: str, found: tuple[str, ...], languages: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the languages asked for, in the order of the source."""
-    asked = set(found if languages is None else languages)
-    unknown = asked - set(found)
-    if unknown or not asked:
-        what = f"no pair in {min(unknown)!r}" if unknown else "no language was asked for"
-        raise DataError(f"{source}: {what}; it has {', '.join(found)}")
-    return tuple(language for language in found if language in asked)

@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from mteb.cache import ResultCache
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 from beir_hybrid import cli
-from beir_hybrid.corpora import DATA_SETS, sources
+from beir_hybrid.corpora import spec_of
 from tests.support.mteb_models import CountingEncoder, meta_of
 from tests.support.processes import run as run_forked
+from tests.support.specs import publish
 from tests.tasks.test_xquad_r import use_small_data
 
 Spoil = Callable[[Path], None]
@@ -75,7 +75,7 @@ def change(path: Path, edit: Callable[[bytes], bytes]) -> None:
     ids=["missing", "truncated", "duplicate id", "answer outside", "break outside"],
 )
 def test_bad_files(spoil: Spoil, message: str, run: Callable[..., str], data: Path) -> None:
-    spoil(DATA_SETS["xquad-r"].file(data, "th"))
+    spoil(spec_of("xquad-r").files.path(data, "th"))
     assert message in run()
 
 
@@ -86,8 +86,7 @@ def test_a_wrong_checksum(run: Callable[..., str], monkeypatch: pytest.MonkeyPat
 
 def test_no_network_and_no_data(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BEIR_HYBRID_DATA")
-    nowhere = replace(DATA_SETS["xquad-r"], url="http://127.0.0.1:1/{language}")
-    monkeypatch.setitem(sources.DATA_SETS, "xquad-r", nowhere)
+    publish(monkeypatch, "xquad-r", url="http://127.0.0.1:1/{language}")
     assert "BEIR_HYBRID_DATA" in run()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.scoring.counting import PassageBlock
 from beir_hybrid.scoring.evaluation import Embeddings
-from beir_hybrid.scoring.metrics import K_VALUES
+from beir_hybrid.scoring.retrieval_scores import K_VALUES
 from tests.support.mteb_models import meta_of
 
 Run = dict[str, dict[str, float]]

@@ -15,13 +15,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
 from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.registry import find
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset, is_subset
 
 SPLIT = "test"
 
@@ -126,7 +126,7 @@ def export_trec(
     qrels = _judged_pairs(corpus)
     with export_folder(target, _contents(corpus, qrels), force) as folder:
         for (language, pool), grades in qrels.items():
-            write_trec_qrels(folder / "qrels" / f"{language}-{pool}.qrels", grades)
+            write_trec_qrels(folder / "qrels" / f"{Subset(language, pool)}.qrels", grades)
         if predictions is not None:
             _write_runs(corpus, predictions, folder / "runs", progress)
     return target
@@ -134,7 +134,7 @@ def export_trec(
 
 def _pools(corpus: ParallelCorpus) -> list[str]:
     """The pools that can be exported; that of all languages only if none is missing."""
-    known = RETRIEVAL_CORPORA.get(corpus.name)
+    known = find(corpus.name)
     whole = known is None or set(known.languages) == set(corpus.languages)
     return [*corpus.languages, MULTI] if whole else list(corpus.languages)
 
@@ -153,8 +153,8 @@ def _judged_pairs(corpus: ParallelCorpus) -> dict[tuple[str, str], dict[str, dic
 
 
 def _contents(corpus: ParallelCorpus, pairs: Iterable[tuple[str, str]]) -> Contents:
-    known = RETRIEVAL_CORPORA.get(corpus.name)
-    subsets = [f"{language}-{pool}" for language, pool in pairs]
+    known = find(corpus.name)
+    subsets = [str(Subset(*pair)) for pair in pairs]
     return Contents(corpus.name, corpus.revision, known.licence if known else None, subsets)
 
 
@@ -212,13 +212,13 @@ def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progres
         raise DataError(f"{predictions} holds no subset of {corpus.name} in {', '.join(corpus.languages)}")
 
 
-def _pair(corpus: ParallelCorpus, subset: str, predictions: Path) -> tuple[str, str]:
-    known = RETRIEVAL_CORPORA.get(corpus.name)
+def _pair(corpus: ParallelCorpus, subset: str, predictions: Path) -> Subset:
+    known = find(corpus.name)
     languages = known.languages if known else tuple(corpus.languages)
-    language, _, pool = subset.partition("-")
-    if language not in languages or pool not in (*languages, MULTI):
+    pair = Subset.parse(subset) if is_subset(subset) else Subset("", "")
+    if pair.questions not in languages or pair.pool not in (*languages, MULTI):
         raise DataError(f"{predictions}: {subset!r} is not a subset of {corpus.name}; is the file of another task?")
-    return language, pool
+    return pair
 
 
 def _check_ids(where: str, results: Any, query_ids: set[str], passage_ids: set[str], name: str) -> None:

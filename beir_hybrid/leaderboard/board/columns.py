@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beir_hybrid.corpora import specs
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, find_metric
 from beir_hybrid.subsets import SETTINGS
 
 
@@ -17,7 +19,7 @@ class Column:
         label: Heading of the column.
         task: Name of the retrieval task, whose rank table the figure is computed from.
         setting: ``monolingual``, ``cross-lingual`` or ``multilingual``.
-        metric: A retrieval metric such as ``map`` or ``ndcg_at_10``, or one of BIAS_METRICS.
+        metric: Name of a metric, or of another score of MTEB's results.
         higher_is_better: Whether larger figures are better.
         decimals: Decimals shown.
     """
@@ -34,46 +36,38 @@ class Column:
     @property
     def is_bias(self) -> bool:
         """Whether the figure is one of language bias."""
-        return self.metric in BIAS_METRICS
+        return self.metric in LANGUAGE_FIGURES
+
+    @classmethod
+    def of(cls, task: str, setting: str, metric: str, label: str, group: str) -> Column:
+        """Make a column, shown as its metric says; a score that is none is shown as retrieval metrics are."""
+        shown = find_metric(metric) or MAP
+        better = shown.higher_is_better is not False
+        return cls(f"{task}/{setting}/{metric}", group, label, task, setting, metric, better, shown.decimals)
 
 
-BIAS_METRICS = ("rank_distance", "language_fairness", "strong_alignment")
-"""Figures of language bias, all of the multilingual setting."""
+def board_columns() -> tuple[Column, ...]:
+    """Return all columns in the order in which they are shown: retrieval, then language bias, corpus by corpus.
 
-
-def _retrieval(group: str, task: str, metric: str, prefix: str = "") -> tuple[Column, ...]:
-    """Make the columns of one metric, a setting each."""
-    return tuple(
-        Column(f"{task}/{setting}/{metric}", group, f"{prefix}{setting}", task, setting, metric) for setting in SETTINGS
+    MIRACL has cross-lingual figures where a user translated its questions.
+    """
+    shown = [(spec, spec.task.name) for spec in specs() if spec.task is not None and spec.metrics]
+    retrieval = (
+        Column.of(task, setting, metric, f"{_prefix(metric)}{setting}", spec.title)
+        for spec, task in shown
+        for metric in spec.metrics
+        for setting in SETTINGS
     )
-
-
-def _bias(group: str, task: str) -> tuple[Column, ...]:
-    """Make the bias columns of a task."""
-    return tuple(
-        Column(
-            key=f"{task}/multilingual/{metric}",
-            group=f"{group} language bias",
-            label=metric.replace("_", " "),
-            task=task,
-            setting="multilingual",
-            metric=metric,
-            higher_is_better=metric != "rank_distance",
-            decimals=1 if metric == "rank_distance" else 3,
-        )
-        for metric in BIAS_METRICS
+    bias = (
+        Column.of(task, "multilingual", metric.name, metric.label, f"{spec.title} language bias")
+        for spec, task in shown
+        if not spec.judged_in_own_language
+        for metric in BOARD_LANGUAGE_FIGURES
     )
+    return (*retrieval, *bias)
 
 
-COLUMNS: tuple[Column, ...] = (
-    *_retrieval("XQuAD-R", "XQuADR", "map"),
-    *_retrieval("MLQA-R", "MLQAR", "map"),
-    *_retrieval("MIRACL", "MIRACLCL", "ndcg_at_10", "nDCG@10 "),
-    *_retrieval("MIRACL", "MIRACLCL", "recall_at_100", "R@100 "),
-    *_retrieval("Atlas-R", "AtlasR", "map"),
-    *_bias("XQuAD-R", "XQuADR"),
-    *_bias("MLQA-R", "MLQAR"),
-    *_bias("Atlas-R", "AtlasR"),
-)
-"""All columns, in the order in which they are shown. MIRACL has cross-lingual figures where a user translated its
-questions."""
+def _prefix(metric: str) -> str:
+    """Return what stands before the setting in the heading of a column; nothing before that of mAP."""
+    known = find_metric(metric) or MAP
+    return "" if known == MAP else f"{known.label.replace('Recall', 'R')} "

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, MAIN_SCORE, ResultSource
@@ -21,7 +21,7 @@ from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
-from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
+from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
@@ -92,10 +92,10 @@ class Measures:
 
 def columns_of(runs: Sequence[Run]) -> list[Column]:
     """Return the columns that some runs could fill: those of the leaderboard, then those of other tasks by name."""
-    known = {column.task for column in COLUMNS}
+    known = {column.task for column in board_columns()}
     tasks = {task for run in runs for task in (*run.ranks, *run.results)}
     others = sorted(task for task in tasks if task not in known and not _is_bias_of(task, known | tasks))
-    return [*COLUMNS, *(column for task in others for column in _further_columns(task, runs))]
+    return [*board_columns(), *(column for task in others for column in _further_columns(task, runs))]
 
 
 def _is_bias_of(task: str, tasks: Iterable[str]) -> bool:
@@ -111,11 +111,11 @@ def _further_columns(task: str, runs: Sequence[Run]) -> Iterator[Column]:
         raise BeirHybridError(f"{task} is scored by {' and by '.join(sorted(metrics))}; it has one main score")
     if metrics or not all(result.by_setting for result in results):
         metric = metrics.pop() if metrics else MAIN_SCORE
-        yield Column(f"{task}/{WHOLE_TASK}/{metric}", task, metric.replace("_", " "), task, WHOLE_TASK, metric)
+        yield Column.of(task, WHOLE_TASK, metric, metric.replace("_", " "), task)
         return
     metric = DEFAULT_METRIC if tables else MAIN_SCORE
     for setting in SETTINGS:
-        yield Column(f"{task}/{setting}/{metric}", task, setting, task, setting, metric)
+        yield Column.of(task, setting, metric, setting, task)
 
 
 def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures:
@@ -176,11 +176,13 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         return None
     means = result.values(column.metric)
     if column.is_bias:
-        names = sorted(f"{subset}-{MULTI}" for subset in result.scores if subset != _ALL_QUESTIONS)
+        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != _ALL_QUESTIONS)
         coverage = _coverage(result, column)
         return ResultScores(means[_ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
     # A subset of a task without settings stands for a language.
-    of_column = {f"{subset}-{subset}" if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets}
+    of_column = {
+        str(Subset(subset, subset)) if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets
+    }
     return ResultScores(fmean(of_column.values()), of_column, tuple(sorted(of_column)))
 
 
@@ -247,11 +249,7 @@ def _pair_columns(columns: Sequence[Column]) -> list[Column]:
     """Return what the matrices need beside the columns that are shown: mAP by language pair."""
     known = {column.key for column in columns}
     tasks = dict.fromkeys(column.task for column in columns if column.setting != WHOLE_TASK)
-    wanted = [
-        Column(f"{task}/{setting}/{_PAIR_METRIC}", task, setting, task, setting, _PAIR_METRIC)
-        for task in tasks
-        for setting in SETTINGS[:2]
-    ]
+    wanted = [Column.of(task, setting, _PAIR_METRIC, setting, task) for task in tasks for setting in SETTINGS[:2]]
     return [column for column in wanted if column.key not in known]
 
 
@@ -282,7 +280,7 @@ def _languages(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict
         means = _subset_means(seeds, [column for column in columns if (column.task, column.metric) == (task, metric)])
         by_language: dict[str, dict[str, list[float]]] = {}
         for subset, mean in means.items():
-            of_language = by_language.setdefault(subset.split("-")[0], {})
+            of_language = by_language.setdefault(Subset.parse(subset).questions, {})
             of_language.setdefault(setting_of(subset), []).append(mean)
         if by_language:
             found[task] = {
@@ -299,10 +297,10 @@ def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[
         of_task = [column for column in columns if column.task == task and column.metric == _PAIR_METRIC]
         means = _subset_means(seeds, [column for column in of_task if column.setting in SETTINGS[:2]])
         if any(setting_of(subset) == "cross-lingual" for subset in means):
-            languages = sorted({language for subset in means for language in subset.split("-")})
+            languages = sorted({language for subset in means for language in Subset.parse(subset)})
             found[task] = {
                 "languages": languages,
-                "map": [[means.get(f"{x}-{y}") for y in languages] for x in languages],
+                "map": [[means.get(str(Subset(x, y))) for y in languages] for x in languages],
                 "one_target": _one_target([seed.one_target.get(task) for seed in seeds], languages),
             }
     return found

@@ -7,7 +7,6 @@ the article, whose questions are about the same text; the looser one, for compar
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,25 +14,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from beir_hybrid.corpora.registry import is_judged_in_own_language
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.leaderboard.board.columns import BIAS_METRICS, Column
+from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.inputs.settings import Unit
+from beir_hybrid.metrics import LANGUAGE_FIGURES, find_metric, metric_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, query_bias
-from beir_hybrid.scoring.metrics import NOT_RETRIEVED, query_metrics
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.scoring.retrieval_scores import NOT_RETRIEVED, query_metrics
+from beir_hybrid.subsets import MULTI, Subset
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
-
-JUDGED_IN_OWN_LANGUAGE = ("MIRACLCL", "MIRACLCLFull")
-"""Tasks whose multilingual subsets count the right answers in the language of the question only."""
 
 UNIT_COLUMNS = {"question": "question_id", "article": "cluster_id", "query": "query_id"}
-_RETRIEVAL_METRIC = re.compile(r"map|(map|ndcg|recall|precision|mrr|hit_rate)_at_(?P<k>[1-9]\d*)")
 _IDS = ["query_id", "question_id", "cluster_id", "subset"]
 
 
@@ -171,7 +168,7 @@ def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -
 
 
 def _is_known(column: Column) -> bool:
-    return column.is_bias or _RETRIEVAL_METRIC.fullmatch(column.metric) is not None
+    return find_metric(column.metric) is not None
 
 
 def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFrame:
@@ -181,14 +178,20 @@ def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFram
     """
     if setting == "multilingual":
         rows = frame[rank_table.ranked_in_pool(frame, info)]
-        if info.task in JUDGED_IN_OWN_LANGUAGE:
+        if is_judged_in_own_language(info.task):
             rows = rows[rows["passage_language"] == rows["query_language"]]
-        return rows.assign(subset=rows["query_language"] + f"-{MULTI}", rank=rows["rank_in_pool"])
+        return rows.assign(subset=_subsets(rows["query_language"]), rank=rows["rank_in_pool"])
     same = frame["query_language"] == frame["passage_language"]
     rows = frame[same if setting == "monolingual" else ~same]
-    subset = rows["query_language"] + "-" + rows["passage_language"]
-    evaluated = [f"{language}-{pool}" for language, pool in rank_table.evaluated_pairs(frame, info)]
+    subset = _subsets(rows["query_language"], rows["passage_language"])
+    evaluated = [str(Subset(*pair)) for pair in rank_table.evaluated_pairs(frame, info)]
     return rows.assign(subset=subset, rank=rows["rank_in_language"])[subset.isin(evaluated)]
+
+
+def _subsets(questions: pd.Series, pools: pd.Series | str = MULTI) -> pd.Series:
+    """Name the subset of each row."""
+    pairs = questions + " " + pools
+    return pairs.map({pair: str(Subset(*pair.split(" "))) for pair in pairs.unique()})
 
 
 def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -202,8 +205,7 @@ def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, 
     known = ranks["rank"].notna().to_numpy()
     places[row[known], slot[known]] = ranks["rank"].to_numpy()[known].astype(np.int64)
     grades[row, slot] = ranks["grade"].to_numpy()
-    matches = [_RETRIEVAL_METRIC.fullmatch(metric) for metric in metrics]
-    cut_offs = {int(match["k"]) for match in matches if match and match["k"]}
+    cut_offs = {k for metric in metrics if (k := metric_of(metric).cut_off)}
     values = query_metrics(places, grades, sorted(cut_offs))
     queries = ranks.loc[slot == 0, _IDS].reset_index(drop=True)
     return {metric: queries.assign(score=values[metric]) for metric in metrics}
@@ -215,4 +217,4 @@ def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, info: TableInfo) -> d
     # A language of which nothing was returned has no figure either.
     figures = query_bias(rows[rank_table.ranked_in_pool(rows)], info.pool_sizes)
     queries = ranks.drop_duplicates("query_id")[_IDS].set_index("query_id")
-    return {metric: queries.assign(score=figures[metric]).reset_index() for metric in BIAS_METRICS}
+    return {metric: queries.assign(score=figures[metric]).reset_index() for metric in LANGUAGE_FIGURES}

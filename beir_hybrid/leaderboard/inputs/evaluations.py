@@ -5,7 +5,6 @@ This is the one reader of MTEB's results, for `scores`, `bias` and `leaderboard`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,11 +16,12 @@ from pydantic import ConfigDict
 from beir_hybrid.errors import BeirHybridError, DataError, RankTableError
 from beir_hybrid.files import check_regular, read_json, sha256_of, shown
 from beir_hybrid.schemas import Name, Open, TaskName, checked
+from beir_hybrid.subsets import is_subset
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
 BIAS_SUFFIX = "LanguageBias"
 """What follows the name of a retrieval task in that of its bias task."""
@@ -38,7 +38,6 @@ PREDICTIONS_SUFFIX = "_predictions.json"
 LARGEST_SCORE = 1e12
 """No figure is larger: a rank distance is below the number of passages."""
 
-_PAIR = re.compile(r"[a-z]{2}-([a-z]{2}|multi)")
 _EXPERIMENTS = "experiments"
 
 
@@ -108,7 +107,7 @@ class ResultSource:
     @property
     def by_setting(self) -> bool:
         """Whether every subset is a question language and a pool, such as ``en-de`` or ``en-multi``."""
-        return all(map(_PAIR.fullmatch, self.scores))
+        return all(map(is_subset, self.scores))
 
     def value(self, subset: str, metric: str) -> float | None:
         """Return one score; None if it is missing, not a number, or too large for any score."""
@@ -162,7 +161,7 @@ def find_rank_tables(folder: Path, left_out: list[str] | None = None) -> list[Ra
         RankTableError: A file cannot be read.
         BeirHybridError: There is no such folder.
     """
-    from beir_hybrid.ranks.validation import rank_tables_below
+    from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(folder)
     sources = []
@@ -269,7 +268,7 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
 
 def short_revision(revision: str) -> str:
     """Return a revision as it is shown: 12 letters, behind a slash the experiment, and what tells states apart."""
-    from beir_hybrid.ranks.rank_table import STATE
+    from beir_hybrid.ranks.schema import STATE
 
     label, state, digest = revision.partition(STATE)
     base, slash, experiment = label.partition("/")

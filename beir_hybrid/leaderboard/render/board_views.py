@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from beir_hybrid.leaderboard.render.tables import Board, best_and_second
+from beir_hybrid.metrics import RANK_DISTANCE, STRONG_ALIGNMENT
 
 Entry = Mapping[str, Any]
 """One of its columns, rows or comparisons."""
 
-PLOTTED_BIAS = ("rank_distance", "strong_alignment")
+PLOTTED_BIAS = (RANK_DISTANCE.name, STRONG_ALIGNMENT.name)
 """The bias figures plotted against mAP. Language fairness is left out: it is rank distance on another scale."""
 
 

@@ -23,12 +23,12 @@ from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard.render import board_views
 from beir_hybrid.leaderboard.render.page_charts import heat_level, interval_chart, scatter_chart
 from beir_hybrid.leaderboard.render.tables import SEEN, Board
+from beir_hybrid.metrics import find_metric
 from beir_hybrid.scoring.bias import coverage_text
 
 HERE = Path(__file__).parent
 MISSING = "\u2013"
 MINUS = "\u2212"
-_METRICS = {"map": "mAP", "ndcg": "nDCG", "recall": "Recall", "mrr": "MRR", "precision": "Precision"}
 _PLURALS = {"query": "queries"}
 
 
@@ -128,8 +128,8 @@ def p_value(value: float | None) -> str:
 
 def metric_name(metric: str) -> str:
     """Write the name of a metric as readers know it: ``ndcg_at_10`` is nDCG@10, ``rank_distance`` rank distance."""
-    name, at, k = metric.partition("_at_")
-    return f"{_METRICS.get(name, name.replace('_', ' '))}{'@' if at else ''}{k}"
+    known = find_metric(metric)
+    return known.label if known else metric.replace("_", " ")
 
 
 def coverage(cell: board_views.Entry) -> str:

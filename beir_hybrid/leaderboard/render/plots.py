@@ -13,6 +13,7 @@ from beir_hybrid.leaderboard.inputs.settings import unique_key
 from beir_hybrid.leaderboard.render import board_views
 from beir_hybrid.leaderboard.render.board_views import BiasPoints, Differences, Entry, LanguageMaps
 from beir_hybrid.leaderboard.render.tables import Board
+from beir_hybrid.metrics import metric_of
 from beir_hybrid.plotting.heat_maps import draw_one_target_maps, save_figure
 from beir_hybrid.plotting.lettering import lettering
 
@@ -134,8 +135,7 @@ def _bias(plots: list[BiasPoints], rows: list[str], name_of: _Names, legible: Ca
             axis.plot(x, y, "o", color=_COLOUR, markersize=11, markeredgecolor="white")
             number = str(rows.index(key) + 1)
             axis.annotate(number, (x, y), ha="center", va="center_baseline", color="white", fontsize=7)
-        worse = "" if data.bias["higher_is_better"] else " (lower is better)"
-        axis.set_ylabel(legible(data.bias["label"]) + worse, fontsize=9)
+        axis.set_ylabel(legible(metric_of(data.bias["metric"]).label_with_direction), fontsize=9)
         axis.set_xlabel(f"{legible(data.quality['label'])} mAP", fontsize=9)
         axis.margins(0.1)
         _plain(axis)

@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from beir_hybrid.leaderboard.board.columns import BIAS_METRICS
 from beir_hybrid.leaderboard.render.tables import Board, one_line, rows_in_order
+from beir_hybrid.metrics import LANGUAGE_FIGURES
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -32,7 +32,7 @@ def main_csv(board: Board) -> str:
 
 
 def _fields_of(column: Mapping[str, Any]) -> list[str]:
-    return ["", " spread", " marks", *([" coverage"] if column["metric"] in BIAS_METRICS else [])]
+    return ["", " spread", " marks", *([" coverage"] if column["metric"] in LANGUAGE_FIGURES else [])]
 
 
 def _main_row(key: str, row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> list[Any]:

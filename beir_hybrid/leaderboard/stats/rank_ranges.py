@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, in_favour, is_significant
+from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, is_significant
+from beir_hybrid.metrics import in_favour
 
 
 @dataclass(frozen=True)

@@ -63,11 +63,6 @@ def is_significant(comparison: Comparison, alpha: float) -> bool:
     return comparison.difference != 0 and comparison.p_corrected is not None and comparison.p_corrected <= alpha
 
 
-def in_favour(difference: float, higher_is_better: bool) -> bool:
-    """Whether a difference is in the model's favour; none at all is not."""
-    return difference > 0 if higher_is_better else difference < 0
-
-
 def compare(
     model: Sequence[pd.Series],
     baseline: Sequence[pd.Series],

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
+from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
@@ -21,6 +21,10 @@ _KINDS = {
     "train": "training",
     "evaluate": "evaluating",
 }
+
+
+_DIGITS = {MAP.name: MAP.decimals + 1, RANK_DISTANCE.name: RANK_DISTANCE.decimals}
+"""Metric -> decimals shown here: a mean over seeds has one more than a leaderboard."""
 
 
 def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> None:
@@ -142,8 +146,7 @@ def _evidence(summary: Summary) -> Iterator[str]:
 
 
 def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
-    digits = 1 if part["metric"] == "rank_distance" else 4
-    metric = "rank distance (lower is better)" if part["metric"] == "rank_distance" else "mAP"
+    metric, digits = metric_of(part["metric"]).label_with_direction, _DIGITS[part["metric"]]
     language = "" if part["language"] is None else f", questions in {part['language']}"
     p = part["p_corrected"]
     return (
@@ -206,10 +209,11 @@ def _system_rows(rows: Iterable[Mapping[str, Any]], task: str) -> Iterator[tuple
 
 
 def _cells(figures: Mapping[str, Any], task: str) -> list[str]:
-    columns = [(f"{task}/{setting}/map", 4) for setting in SETTINGS] + [(f"{task}/multilingual/rank_distance", 1)]
+    columns = [(f"{task}/{setting}/{MAP.name}", MAP.name) for setting in SETTINGS]
+    columns.append((f"{task}/multilingual/{RANK_DISTANCE.name}", RANK_DISTANCE.name))
     cells = []
-    for column, digits in columns:
-        figure = figures.get(column)
+    for column, metric in columns:
+        figure, digits = figures.get(column), _DIGITS[metric]
         deviation = None if figure is None else figure["deviation"]
         spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
         cells.append("" if figure is None else f"{figure['mean']:.{digits}f}{spread}")
@@ -306,7 +310,7 @@ def _times(summary: Summary) -> Iterator[str]:
 
 
 def _data_set(task: str) -> str:
-    return RETRIEVAL_CORPORA[CORPORA[task]].title
+    return spec_of_task(task).title
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.corpora.registry import spec_of_task
+from beir_hybrid.metrics import MAP, RANK_DISTANCE
 from beir_hybrid.plotting.heat_maps import save_figure
 from beir_hybrid.plotting.lettering import lettering
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.summary import Summary
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "alpha-sweep"
 SUFFIXES = (".png", ".svg")
 
-_PANELS = (("map", "multilingual mAP"), ("rank_distance", "rank distance (lower is better)"))
+_PANELS = (MAP, RANK_DISTANCE)
 _ENDS = {"X-Y": 0.0, "X-X": 1.0}
 _COLOURS = ("#0b5a73", "#c25b1b", "#5b7f2b", "#7a3b8f", "#8a6d1d", "#3d3d3d")
 _MARKERS = "osD^vP"
@@ -56,8 +57,8 @@ def sweep_lines(summary: Summary) -> list[dict[str, Any]]:
         for base in several:
             rows = [row for row in summary["systems"] if (row["experiment"], row["base"]) == (experiment["name"], base)]
             for task in experiment["tasks"] if rows else ():
-                label = f"{experiment['name']} to {CORPORA[task]}" + (f", {base}" if len(several) > 1 else "")
-                lines.append({"label": label, **{metric: _points(rows, task, metric) for metric, _ in _PANELS}})
+                label = f"{experiment['name']} to {spec_of_task(task).name}" + (f", {base}" if len(several) > 1 else "")
+                lines.append({"label": label, **{metric.name: _points(rows, task, metric.name) for metric in _PANELS}})
     return lines
 
 
@@ -76,10 +77,11 @@ def _draw(lines: Sequence[dict[str, Any]]) -> Figure:
 
     figure = Figure(figsize=(9.5, 4.2), layout="constrained")
     axes = figure.subplots(1, len(_PANELS))
-    for axis, (metric, label) in zip(axes, _PANELS, strict=True):
+    for axis, metric in zip(axes, _PANELS, strict=True):
         for number, line in enumerate(lines):
-            _draw_line(axis, line[metric], line["label"], number)
-        axis.set_ylabel(label, fontsize=9)
+            _draw_line(axis, line[metric.name], line["label"], number)
+        about_languages = metric.about_languages
+        axis.set_ylabel(metric.label_with_direction if about_languages else f"multilingual {metric.label}", fontsize=9)
         axis.set_xlabel("alpha, the share of monolingual batches (0 is X-Y, 1 is X-X)", fontsize=8)
         axis.grid(color="#dcdeda", linewidth=0.6)
         axis.set_axisbelow(True)

@@ -11,7 +11,7 @@ from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, f
 
 
 def test_every_retrieval_metric_that_is_computed_has_an_entry() -> None:
-    from beir_hybrid.scoring.metrics import query_metrics
+    from beir_hybrid.scoring.retrieval_scores import query_metrics
 
     for name in query_metrics(np.array([[1, 3]]), np.array([[1, 1]])):
         metric = metric_of(name)
@@ -23,7 +23,7 @@ def test_every_retrieval_metric_that_is_computed_has_an_entry() -> None:
 
 def test_every_language_figure_that_is_computed_has_an_entry() -> None:
     from beir_hybrid.scoring.bias import query_bias
-    from tests.small_ranks import LANGUAGES, POOL, ranks_of
+    from tests.support.small_ranks import LANGUAGES, POOL, ranks_of
 
     frame = pd.DataFrame(ranks_of(0.5, 5, LANGUAGES, seed=0))
     figures = query_bias(frame, dict.fromkeys(LANGUAGES, POOL))
