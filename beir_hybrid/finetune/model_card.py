@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformerModelCardData
 
-from beir_hybrid.corpora import DATA_SETS, atlas, ntrex
+from beir_hybrid.corpora.registry import pair_sources
 from beir_hybrid.models import e5_q4
 from beir_hybrid.models.manifest import TrainingManifest
-from beir_hybrid.training.pair_sources import ATLAS, NTREX
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
@@ -45,13 +44,7 @@ class HybridModelCardData(SentenceTransformerModelCardData):
 
 
 def prepare_card(model: SentenceTransformer, base: Base, languages: list[str]) -> None:
-    """Give a model that is about to be trained its model card data.
-
-    Args:
-        model: The model.
-        base: What it started from.
-        languages: ISO 639-1 codes of the training data.
-    """
+    """Give a model that is about to be trained from a base, on texts in some languages, its model card data."""
     card = HybridModelCardData(language=languages, local_files_only=True, generate_widget_examples=False)
     card.ir_model = True
     if base.checkpoint is None:
@@ -63,12 +56,7 @@ def prepare_card(model: SentenceTransformer, base: Base, languages: list[str]) -
 
 
 def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) -> None:
-    """Give the model card the whole log of a run, which Sentence Transformers forgets when a run is resumed.
-
-    Args:
-        model: The model that is about to be saved.
-        trainer: The trainer, after training.
-    """
+    """Give a model's card the whole log of a run, which Sentence Transformers forgets when a run is resumed."""
     metric = str(getattr(trainer.evaluator, "primary_metric", None))
     shown = {"loss": "Training Loss", f"eval_{metric}": metric}
     rows: dict[float, dict[str, Any]] = {}
@@ -80,12 +68,7 @@ def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) ->
 
 
 def add_section(folder: Path, manifest: TrainingManifest) -> None:
-    """Add our section to the model card that Sentence Transformers wrote.
-
-    Args:
-        folder: The folder of the model.
-        manifest: What the model was made of.
-    """
+    """Add our section, on what a model was made of, to the card that Sentence Transformers wrote into its folder."""
     card = folder / "README.md"
     before, heading, after = card.read_text(encoding="utf-8").partition(_BEFORE)
     card.write_text(before + _section(manifest) + heading + after, encoding="utf-8")
@@ -114,12 +97,6 @@ def _section(manifest: TrainingManifest) -> str:
 
 def _data_row(part: Mapping[str, Any]) -> str:
     languages = ", ".join(part["languages"])
-    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {_licence(part)} |"
-
-
-def _licence(part: Mapping[str, Any]) -> str:
-    source = part["source"]
-    if source == ATLAS:
-        return atlas.LICENCE
-    name = ntrex.NAME if source in NTREX else source
-    return DATA_SETS[name].licence if name in DATA_SETS else "see the source"
+    known = pair_sources().get(part["source"])
+    licence = known[0].licence if known else "see the source"
+    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {licence} |"

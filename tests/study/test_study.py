@@ -26,7 +26,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.finetune.head import head_model, with_head
 from beir_hybrid.finetune.recipe import make_recipe
 from beir_hybrid.finetune.train import RunOptions, train
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.stats.rank_ranges import rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison
 from beir_hybrid.models.base import find_base
@@ -58,6 +58,8 @@ from beir_hybrid.tasks import XQuADR
 from beir_hybrid.training.pairs import read_source
 from tests.support.small_models import save_labse, save_xlm_r
 from tests.tasks.test_xquad_r import use_small_data
+
+COLUMNS = board_columns()
 
 RECIPE: dict[str, Any] = {
     "data": ("mlqa-r",),
@@ -146,11 +148,12 @@ tasks = ["XQuADR"]
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("[study]", "[stdy]", r"unknown table \[stdy\]"),
-        ('name = "s"', 'nme = "s"', r"\[study\]: unknown key 'nme'"),
-        ('model = "offline"\n', "", r"\[\[base\]\] 1 lacks 'model'"),
-        ("steps = 10", 'steps = "ten"', r"\[\[base\]\] 1: steps is 'ten', which does not fit; it is a whole number"),
-        ("[1e-4]", "1e-4", "learning_rates is 0.0001, which does not fit; it is a list, each a number"),
+        ("[study]", "[stdy]", "unknown key 'stdy'; did you mean study"),
+        ('name = "s"', 'nme = "s"', r"\[study\]: unknown key 'nme'; did you mean name"),
+        ('model = "offline"\n', "", r"\[\[base\]\] 1: the field 'model' is missing"),
+        ("steps = 10", 'steps = "ten"', r"\[\[base\]\] 1: steps is 'ten', not a whole number"),
+        ("[1e-4]", "1e-4", "learning_rates is 0.0001, not a list"),
+        ("[1e-4]", '["fast"]', r"learning_rates\[0\] is 'fast', not a number"),
         ("[1e-4]", "[]", "learning_rates is"),
         ("[1e-4]", "[-1.0]", "learning-rate -1.0"),
         ("steps = 10", "steps = 10\nepochs = 2.0", "not both"),
@@ -158,7 +161,11 @@ tasks = ["XQuADR"]
         ('["mlqa-r"]', '["xquad-r"]', "XQuADR tests on xquad-r, which it trains on"),
         ('tasks = ["XQuADR"]', 'tasks = ["XQuADR"]\nbases = ["c"]', r"no \[\[base\]\] 'c'"),
         ('name = "e"', 'name = "a/b"', "may hold letters"),
-        ('name = "s"', 'name = "s"\nanchors = ["tfidf"]', "unknown anchor 'tfidf'"),
+        (
+            'name = "s"',
+            'name = "s"\nanchors = ["tfidf"]',
+            r"anchors\[0\] is 'tfidf': input should be 'bm25' or 'untuned'",
+        ),
         ('name = "s"', 'name = "s"\nheld_out = 1.5', "held_out is 1.5"),
         ("[[base]]", "[[base]", "is not a TOML file"),
     ],

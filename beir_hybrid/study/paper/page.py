@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
@@ -36,9 +35,6 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         plot: Path of the plot of the alpha sweep, relative to the page; None for none.
         command: What reproduces the study.
         path: The Markdown file.
-
-    Raises:
-        BeirHybridError: It cannot be written.
     """
     with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
         temporary.write_text("\n".join(_lines(summary, plot, command)) + "\n", encoding="utf-8")
@@ -311,7 +307,7 @@ def _times(summary: Summary) -> Iterator[str]:
 
 
 def _data_set(task: str) -> str:
-    return RETRIEVAL_CORPORA[CORPORA[task]].title
+    return spec_of_task(task).title
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
 from beir_hybrid.plotting.heat_maps import save_figure
 from beir_hybrid.plotting.lettering import lettering
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.summary import Summary
 
 if TYPE_CHECKING:
@@ -26,17 +26,10 @@ _MARKERS = "osD^vP"
 
 
 def write_sweep(summary: Summary, folder: Path) -> list[Path]:
-    """Draw the alpha sweep as PNG and SVG, the same bytes for the same figures.
-
-    Args:
-        summary: The figures.
-        folder: Where the files go.
+    """Draw the alpha sweep into a folder as PNG and SVG, the same bytes for the same figures.
 
     Returns:
         The files; none if no base was trained with several alphas.
-
-    Raises:
-        BeirHybridError: A file cannot be written.
     """
     lines = sweep_lines(summary)
     if not lines:
@@ -57,7 +50,7 @@ def sweep_lines(summary: Summary) -> list[dict[str, Any]]:
         for base in several:
             rows = [row for row in summary["systems"] if (row["experiment"], row["base"]) == (experiment["name"], base)]
             for task in experiment["tasks"] if rows else ():
-                label = f"{experiment['name']} to {CORPORA[task]}" + (f", {base}" if len(several) > 1 else "")
+                label = f"{experiment['name']} to {spec_of_task(task).name}" + (f", {base}" if len(several) > 1 else "")
                 lines.append({"label": label, **{metric.name: _points(rows, task, metric.name) for metric in _PANELS}})
     return lines
 
