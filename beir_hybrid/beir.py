@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora.formats.export import documents_of, judgments_of, languages_of_pool
+from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
 from beir_hybrid.subsets import MULTI, Subset
 
@@ -38,9 +39,6 @@ Queries = dict[str, str]
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
-
-TASKS = {"xquad-r": "XQuADR", "mlqa-r": "MLQAR", "atlas-r": "AtlasR"}
-"""Data set -> the MTEB task under whose name its rank tables are kept, so that both ways end in the same tables."""
 
 _K_VALUES = (1, 3, 5, 10, 100, 1000)  # BEIR's own
 
@@ -337,7 +335,8 @@ def _ranked(
     pool = languages_of_pool(corpus, Subset.parse(subset).pool)
     model_name, revision, cut = run
     info = TableInfo(
-        task=TASKS.get(corpus.name, corpus.name),
+        # So that a run of MTEB and one of BEIR end in the same tables.
+        task=task_names().get(corpus.name, corpus.name),
         dataset_revision=corpus.revision,
         model=model_name,
         model_revision=revision,

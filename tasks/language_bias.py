@@ -15,9 +15,7 @@ from beir_hybrid.languages import mteb_code
 from beir_hybrid.mteb.call import Call
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
 from beir_hybrid.subsets import MULTI, Subset
-from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.xquad_r import XQuADR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,17 +124,14 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
     )
 
 
-class XQuADRLanguageBias(AbsTaskLanguageBias):
-    """Language bias on XQuAD-R: 11 subsets by question language, and ``all``."""
-
-    corpus_name = XQuADR.corpus_name
-    retrieval_task = XQuADR
-    metadata = bias_metadata(XQuADR)
-
-
-class MLQARLanguageBias(AbsTaskLanguageBias):
-    """Language bias on MLQA-R: 7 subsets by question language, and ``all``."""
-
-    corpus_name = MLQAR.corpus_name
-    retrieval_task = MLQAR
-    metadata = bias_metadata(MLQAR)
+def bias_task(task: type[AbsTaskParallelRetrieval]) -> type[AbsTaskLanguageBias]:
+    """Make the language-bias task of a retrieval task: a subset for the questions of each language, and ``all``."""
+    metadata = bias_metadata(task)
+    attributes = {
+        "__doc__": f"Language bias in {task.metadata.name}'s pool of all languages.",
+        "__module__": task.__module__,
+        "corpus_name": task.corpus_name,
+        "retrieval_task": task,
+        "metadata": metadata,
+    }
+    return type(metadata.name, (AbsTaskLanguageBias,), attributes)

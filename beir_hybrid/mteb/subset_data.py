@@ -13,20 +13,6 @@ if TYPE_CHECKING:
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
 
-QUESTION_PROMPT: Any = {
-    "query": "Given a question, retrieve the sentences that answer it, in whatever language they are"
-}
-"""What models that follow instructions are told."""
-
-LAREQA_CITATION = r"""
-@inproceedings{roy-etal-2020-lareqa,
-  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
-  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing},
-  title = {{LAReQA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
-  year = {2020},
-}
-"""
-
 
 def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
     """Return all subsets with their languages: monolingual, cross-lingual (question language first), multilingual.

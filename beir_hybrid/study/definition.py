@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml
 from beir_hybrid.finetune.recipe import Precision, Recipe, Tune, make_recipe
@@ -19,9 +20,6 @@ from beir_hybrid.training.batching import Batching
 
 PRESETS = ("offline", "paper")
 """Studies that come with the package: the one of docs/study.md, and the same on the source paper's base models."""
-
-CORPORA: Mapping[str, str] = {"XQuADR": "xquad-r", "MLQAR": "mlqa-r", "AtlasR": "atlas-r"}
-"""Task that a study can test on -> the corpus that it is made of."""
 
 Anchor = Literal["bm25", "untuned"]
 """What is evaluated without training: a lexical baseline, and the bases as they are."""
@@ -252,12 +250,13 @@ def read_study(path: Path) -> Study:
 def _check(study: Study) -> None:
     """Refuse what could not be run, before hours are spent."""
     known = {base.name for base in study.bases}
+    corpora = {name: corpus for corpus, name in task_names().items()}
     for experiment in study.experiments:
         for task in experiment.tasks:
-            if task not in CORPORA:
-                raise StudyError(f"experiment {experiment.name}: unknown task {task!r}; known are {', '.join(CORPORA)}")
-            if CORPORA[task] in experiment.train:
-                raise StudyError(f"experiment {experiment.name}: {task} tests on {CORPORA[task]}, which it trains on")
+            if task not in corpora:
+                raise StudyError(f"experiment {experiment.name}: unknown task {task!r}; known are {', '.join(corpora)}")
+            if corpora[task] in experiment.train:
+                raise StudyError(f"experiment {experiment.name}: {task} tests on {corpora[task]}, which it trains on")
         for name in experiment.bases or ():
             if name not in known:
                 raise StudyError(f"experiment {experiment.name}: there is no [[base]] {name!r}")

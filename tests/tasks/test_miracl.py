@@ -655,7 +655,7 @@ def test_without_a_network_there_is_one_line_at_once(
     monkeypatch.setattr(time, "sleep", calls.append)
     task = MIRACLCL()
     assert task.metadata.revision == MIRACLRetrievalHardNegatives.metadata.revision
-    for ask in (task.load_data, lambda: miracl.check_available(MIRACLCL.source)):
+    for ask in (task.load_data, MIRACLCL.source.check_available):
         with pytest.raises(DataError, match="set BEIR_HYBRID_MIRACL to a copy") as caught:
             ask()
         assert "\n" not in str(caught.value)
@@ -685,7 +685,7 @@ def test_the_pinned_revision_is_read_from_the_hub(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.delenv("BEIR_HYBRID_MIRACL")
     monkeypatch.setattr("mteb.abstasks.retrieval_dataset_loaders.RetrievalDatasetLoader", Loader)
-    monkeypatch.setattr(miracl, "check_available", lambda source: None)
+    monkeypatch.setattr(miracl.HubSource, "check_available", lambda source: None)
     with pytest.raises(DataError, match=r"mteb/MIRACLRetrieval ar: cannot be read \(ConnectionError: enough\)"):
         MIRACLCLFull().load_data()
     pinned = MIRACLRetrieval.metadata.dataset

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.corpora.formats.trec import Qrels, read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError, first_line
 from beir_hybrid.files import read_text, sha256_of, shown
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.inputs.evaluations import PREDICTIONS_SUFFIX, RankSource, exists, files_below, relative_to
 from beir_hybrid.schemas import Language, Name, Open, TaskName, checked
 
@@ -88,7 +88,7 @@ def find_predictions(folder: Path, qrels: Sequence[str] = ()) -> list[RankSource
         DataError: Predictions or judgments are missing or malformed.
         BeirHybridError: There is no such folder.
     """
-    own = {column.task for column in COLUMNS}
+    own = {column.task for column in board_columns()}
     found = files_below(folder, f"*{PREDICTIONS_SUFFIX}")
     paths = [path for path in found if _task_of(path) not in own]
     if found and not paths:

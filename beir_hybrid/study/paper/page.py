@@ -11,12 +11,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.definition import ALPHA, CORPORA
+from beir_hybrid.study.definition import ALPHA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
@@ -191,7 +191,7 @@ def _times(times: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _data_set(task: str) -> str:
-    return RETRIEVAL_CORPORA[CORPORA[task]].title
+    return spec_of_task(task).title
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
