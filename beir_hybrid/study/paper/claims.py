@@ -15,7 +15,8 @@ from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many,
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
-from beir_hybrid.study.plan import Evaluated, Plan
+from beir_hybrid.study.ledger import Entry
+from beir_hybrid.study.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,11 +101,12 @@ def compare_all(study: Study, plan: Plan) -> list[Part]:
     of_name: dict[str, list[pd.Series]] = {}
     pairs = []
     for contrast in ready:
-        pair = scores.name(contrast, hybrid_label()), scores.name(contrast, contrast.baseline)
-        for name, label in zip(pair, (hybrid_label(), contrast.baseline), strict=True):
+        labels = (hybrid_label(), contrast.baseline)
+        hybrid, baseline = (scores.name(contrast, label) for label in labels)
+        for name, label in zip((hybrid, baseline), labels, strict=True):
             if name not in of_name:
                 of_name[name] = scores.of_seeds(contrast, label)
-        pairs.append(pair)
+        pairs.append((hybrid, baseline))
     distinct = list(dict.fromkeys(pairs))  # two claims may ask for the same comparison, which is one test
     comparisons = dict(zip(distinct, compare_many(of_name, distinct, correction="holm"), strict=True))
     return [
@@ -183,18 +185,18 @@ class _Scores:
         """Return the unit scores of each seed."""
         return [self._of(evaluated, contrast) for evaluated in self._evaluated(contrast, label)]
 
-    def _evaluated(self, contrast: Contrast, label: str) -> list[Evaluated]:
+    def _evaluated(self, contrast: Contrast, label: str) -> list[Entry]:
         """Return the evaluations of all seeds; none if one is missing."""
         task = contrast.column.task
         if label == UNTUNED:
-            found = [self._plan.evaluated_untuned(contrast.base, task)]
+            entries = [self._plan.evaluated_untuned(contrast.base, task)]
         else:
             system = _system(contrast.experiment, contrast.base, label)
-            found = [self._plan.evaluated(system, seed, task) for seed in contrast.base.seeds]
-        known = [one for one in found if one is not None]
-        return known if len(known) == len(found) else []
+            entries = [self._plan.evaluated(system, seed, task) for seed in contrast.base.seeds]
+        done = [entry for entry in entries if entry is not None]
+        return done if len(done) == len(entries) else []
 
-    def _of(self, evaluated: Evaluated, contrast: Contrast) -> pd.Series:
+    def _of(self, evaluated: Entry, contrast: Contrast) -> pd.Series:
         path = self._plan.rank_table(evaluated)
         key = (str(path), contrast.column.key, contrast.language)
         if key not in self._series:
@@ -202,7 +204,7 @@ class _Scores:
             if contrast.language is not None:
                 table = table.filter(pc.equal(table["query_language"], contrast.language))
             # Bias takes longer than all the rest, and is not asked of every model.
-            columns = [one for one in _columns(info.task).values() if one.is_bias == contrast.column.is_bias]
+            columns = [c for c in _columns(info.task).values() if c.is_bias == contrast.column.is_bias]
             for column, scores in column_scores(table, info, columns).items():
                 self._series[str(path), column, contrast.language] = scores.by_unit()
         return self._series[key]
