@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, shown, user_path
+from beir_hybrid.files import check_exists, check_writable, shown, user_path
 from beir_hybrid.metrics import LANGUAGE_FIGURES
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from beir_hybrid.leaderboard.inputs.evaluations import ResultSource
+    from beir_hybrid.mteb.results import ResultSource
 
 _ALL_QUESTIONS = "all"
 """Subset of a bias task that holds the questions of all languages."""
@@ -95,7 +95,7 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
-    from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, check_exists, find_results
+    from beir_hybrid.mteb.results import BIAS_SUFFIX, find_results
     from beir_hybrid.ranks.validation import rank_tables_below
 
     check_exists(path)

@@ -48,10 +48,11 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     """
     from beir_hybrid.leaderboard.board.build import build_board
     from beir_hybrid.leaderboard.board.rows import make_rows, runs_of
-    from beir_hybrid.leaderboard.inputs.evaluations import MODEL_META, check_same_data, find_rank_tables, find_results
+    from beir_hybrid.leaderboard.inputs.evaluations import check_same_data, find_rank_tables
     from beir_hybrid.leaderboard.inputs.predictions import find_predictions
     from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
     from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts, find_training_data
+    from beir_hybrid.mteb.results import MODEL_META, find_results
 
     left_out: list[str] = []
     ranks = find_rank_tables(inputs.ranks, left_out if inputs.lenient else None) if inputs.ranks else []

@@ -14,9 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from beir_hybrid import folders
-from beir_hybrid.cli import app
+from beir_hybrid.cli import app, main
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard import publish as regenerate
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.leaderboard.render import output, plots
 from beir_hybrid.ranks import rank_table
@@ -66,7 +65,10 @@ def folder(tmp_path: Path) -> Path:
 
 def script(folder: Path, *arguments: str) -> int:
     inputs = ["--settings", str(folder / "leaderboard.toml"), "--ranks", str(folder / "ranks")]
-    return regenerate.main([*inputs, "--out", str(folder / "tables"), *arguments])
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", *inputs, "--out", str(folder / "tables"), *arguments])
+    assert isinstance(end.value.code, int)
+    return end.value.code
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -118,15 +120,17 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from beir_hybrid import folders
-from beir_hybrid.leaderboard import plots, regenerate
+from beir_hybrid.cli import main
+from beir_hybrid.leaderboard import publish
+from beir_hybrid.leaderboard.render import plots
 
 plots.write_plots = lambda board, folder: []
 if sys.argv[1] == "writing":
-    write = regenerate.write_files
+    write = publish.write_files
     def half(board, folder):
         (folder / "leaderboard.json").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-    regenerate.write_files = half
+    publish.write_files = half
 else:
     remove = folders.shutil.rmtree
     def killed(path, *rest, **options):
@@ -134,7 +138,7 @@ else:
             os.kill(os.getpid(), signal.SIGKILL)
         remove(path, *rest, **options)
     folders.shutil.rmtree = killed
-sys.exit(regenerate.main(sys.argv[2:]))
+main(["leaderboard", *sys.argv[2:]])
 """
 
 
@@ -221,7 +225,7 @@ def test_the_script_without_rank_tables_says_so_in_one_line(folder: Path) -> Non
 
 
 def test_the_published_settings_can_be_read() -> None:
-    settings = read_settings(regenerate.SETTINGS_FILE)
+    settings = read_settings(SCRIPT.parent / "leaderboard.toml")
     assert settings.published_figures is not None
     assert settings.published_figures.is_file()
     assert not settings.ask_mteb

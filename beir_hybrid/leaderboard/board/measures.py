@@ -15,19 +15,16 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
 from beir_hybrid.leaderboard.board.rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
-from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
 from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
-
-_ALL_QUESTIONS = "all"
-"""Subset of a bias task that holds the questions of all languages."""
 
 _PAIR_METRIC = "map"
 """Metric of the matrices by language pair."""
@@ -176,9 +173,9 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         return None
     means = result.values(column.metric)
     if column.is_bias:
-        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != _ALL_QUESTIONS)
+        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != ALL_QUESTIONS)
         coverage = _coverage(result, column)
-        return ResultScores(means[_ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
+        return ResultScores(means[ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
     # A subset of a task without settings stands for a language.
     of_column = {
         str(Subset(subset, subset)) if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets
@@ -188,7 +185,7 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
 
 def _coverage(result: ResultSource, column: Column) -> float | None:
     """Return the share of the queries that have a figure of language bias; None in results of older versions."""
-    return result.value(_ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
+    return result.value(ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
 
 
 def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list[str]]:
@@ -199,7 +196,7 @@ def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list
     if column.metric != MAIN_SCORE and not any(column.metric in entry for entry in result.scores.values()):
         return result, []
     if column.is_bias:
-        return result, [subset for subset in result.scores if subset == _ALL_QUESTIONS]
+        return result, [subset for subset in result.scores if subset == ALL_QUESTIONS]
     if column.setting == WHOLE_TASK:
         return result, list(result.scores)
     of_setting = result.by_setting

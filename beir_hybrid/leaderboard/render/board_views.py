@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from beir_hybrid.leaderboard.render.tables import Board, best_and_second
-from beir_hybrid.metrics import RANK_DISTANCE, STRONG_ALIGNMENT
+from beir_hybrid.leaderboard.render.tables import Board
+from beir_hybrid.metrics import RANK_DISTANCE, STRONG_ALIGNMENT, best_and_second
 
 Entry = Mapping[str, Any]
 """One of its columns, rows or comparisons."""

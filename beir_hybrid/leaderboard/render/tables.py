@@ -65,25 +65,6 @@ class Table:
     sections: Sequence[Section]
 
 
-def best_and_second(
-    values: Mapping[str, float | None], higher_is_better: bool, decimals: int
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Find the best and the second best of some figures, as they are shown: equal to the last decimal is equal.
-
-    Returns:
-        The keys of the best and of the second best; none where there is nothing to compare.
-    """
-    shown = {key: round(value, decimals) for key, value in values.items() if value is not None}
-    if len(shown) < 2:
-        return frozenset(), frozenset()
-    first, second = [*sorted(set(shown.values()), reverse=higher_is_better), None][:2]
-    return _equal_to(first, shown), _equal_to(second, shown)
-
-
-def _equal_to(wanted: float | None, shown: Mapping[str, float]) -> frozenset[str]:
-    return frozenset(key for key, value in shown.items() if value == wanted)
-
-
 def rows_in_order(board: Board) -> Iterator[str]:
     """Yield the keys of all rows, group after group."""
     for group in board["groups"]:
