@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora.formats.export import documents_of, judgments_of, languages_of_pool
+from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
 from beir_hybrid.subsets import MULTI, Subset
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora import ParallelCorpus
-    from beir_hybrid.ranks.rank_table import TableInfo
-    from beir_hybrid.scoring.identity import Encode, ModelState
+    from beir_hybrid.ranks.model_state import Encode, ModelState
+    from beir_hybrid.ranks.schema import TableInfo
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,6 @@ Queries = dict[str, str]
 
 Qrels = dict[str, dict[str, int]]
 """Query id -> document id -> grade."""
-
-TASKS = {"xquad-r": "XQuADR", "mlqa-r": "MLQAR", "atlas-r": "AtlasR"}
-"""Data set -> the MTEB task under whose name its rank tables are kept, so that both ways end in the same tables."""
 
 _K_VALUES = (1, 3, 5, 10, 100, 1000)  # BEIR's own
 
@@ -118,7 +116,7 @@ class Evaluation:
             BeirHybridError: The file cannot be written.
         """
         from beir_hybrid.ranks import rank_table
-        from beir_hybrid.scoring.identity import same_state
+        from beir_hybrid.ranks.model_state import same_state
 
         if not self.info.model:
             raise RankTableError("a rank table needs the name of its model; give evaluate(..., model_name=...) one")
@@ -177,7 +175,7 @@ def evaluate(
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
-    from beir_hybrid.scoring.search import returned
+    from beir_hybrid.ranks.search import returned
 
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
@@ -214,7 +212,7 @@ def evaluate(
 
 def _encoder(search: Any, name: str) -> Encode | None:
     """Return what embeds texts of a data set by the model of a search; None where it has none."""
-    from beir_hybrid.scoring.identity import QUERY, by_language
+    from beir_hybrid.ranks.model_state import QUERY, by_language
 
     model: Any = getattr(search, "model", None)
     if not (hasattr(model, "encode_queries") and hasattr(model, "encode_corpus")):
@@ -232,7 +230,7 @@ def _encoder(search: Any, name: str) -> Encode | None:
 
 def _state(encode: Encode, corpus: ParallelCorpus, questions: str, pool: Sequence[str]) -> ModelState:
     """Return what tells the model, as it is now, from any other."""
-    from beir_hybrid.scoring.identity import ModelState, Sample, sampled_texts
+    from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts
 
     parts = corpus.languages
     n_passages = {language: len(parts[language].passages) for language in pool}
@@ -329,19 +327,21 @@ def _ranked(
     run: tuple[str, str, int | None],
 ) -> tuple[TableInfo, pa.Table, float]:
     """Return the rank table of some results and their mean average precision."""
-    from beir_hybrid.ranks import rank_table
-    from beir_hybrid.scoring.search import ranks_in_results, search_rows
+    from beir_hybrid.ranks.rows import build, search_rows
+    from beir_hybrid.ranks.schema import TableInfo
+    from beir_hybrid.ranks.search import ranks_in_results
 
     ranks = ranks_in_results(results, qrels)
     pool = languages_of_pool(corpus, Subset.parse(subset).pool)
     model_name, revision, cut = run
-    info = rank_table.TableInfo(
-        task=TASKS.get(corpus.name, corpus.name),
+    info = TableInfo(
+        # So that a run of MTEB and one of BEIR end in the same tables.
+        task=task_names().get(corpus.name, corpus.name),
         dataset_revision=corpus.revision,
         model=model_name,
         model_revision=revision,
         pool_sizes={language: len(corpus.languages[language].passages) for language in pool},
         cut=cut,
     )
-    table = rank_table.build(info.task, [search_rows(ranks, corpus, subset)])
+    table = build(info.task, [search_rows(ranks, corpus, subset)])
     return info, table, ranks.mean_average_precision()

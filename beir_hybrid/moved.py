@@ -15,7 +15,7 @@ MOVED = {
     "beir_hybrid.plots": "beir_hybrid.plotting.heat_maps",
     "beir_hybrid.quickstart": "beir_hybrid.study.quickstart",
     "beir_hybrid.registration": "beir_hybrid.mteb.registration",
-    "beir_hybrid.scoring.rank_table": "beir_hybrid.ranks.rank_table",
+    "beir_hybrid.scoring.rank_table": "beir_hybrid.ranks",
     "beir_hybrid.settings": "beir_hybrid.subsets",
     "beir_hybrid.training.fingerprints": "beir_hybrid.overlap.fingerprints",
     "beir_hybrid.training.manifest": "beir_hybrid.models.manifest",

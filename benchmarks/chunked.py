@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import numpy as np
 import torch
 from mteb.models import ModelMeta
 from mteb.models.abs_encoder import AbsEncoder
-from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.mteb.encode import Embedder
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.tasks import MIRACLCLFull
@@ -80,18 +81,18 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus = synthetic(arguments.passages // len(LANGUAGES), arguments.questions // len(LANGUAGES))
     encoder = RandomEncoder()
+    options = {"batch_size": 1024, "show_progress_bar": False}
+    embedder = Embedder(encoder, MIRACLCLFull.metadata, "dev", options)  # type: ignore[arg-type]  # its meta may be None
     with tempfile.TemporaryDirectory() as folder:
         run = ChunkedRun(
-            model=encoder,  # type: ignore[arg-type]  # AbsEncoder's meta may be None
+            name="synthetic",
+            embed=partial(embedder.embed, corpus),
+            similarity=encoder.similarity,
             corpus=corpus,
             query_languages=LANGUAGES,
             passage_languages=LANGUAGES,
             chunk_size=arguments.chunk,
             checkpoint=Checkpoint({"model": "random", "model_revision": "1", "task": "synthetic"}, Path(folder)),
-            task_metadata=MIRACLCLFull.metadata,
-            hf_split="dev",
-            encode_kwargs={"batch_size": 1024, "show_progress_bar": False},
-            timer=TimingStack(),
         )
         with measured() as result:
             run.count()

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -262,7 +263,7 @@ def resume(size: str) -> dict[str, Any]:
     embeddings = vectors(corpus, dimensions, exact=True)
     with tempfile.TemporaryDirectory() as folder:
         runs = 3 * len(LANGUAGES)  # questions, relevant passages, and the chunks of a third of the languages
-        with patch("beir_hybrid.mteb.encode.torch.cuda.is_available", return_value=False):
+        with patch("beir_hybrid.scoring.matrices.torch.cuda.is_available", return_value=False):
             broke_off = False
             try:
                 _chunked(corpus, Table(corpus, embeddings, runs), Path(folder) / "broken")
@@ -275,22 +276,20 @@ def resume(size: str) -> dict[str, Any]:
 
 
 def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
-    from mteb.timing import TimingStack
-
+    from beir_hybrid.mteb.encode import Embedder
     from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.tasks import MIRACLCLFull
 
+    embedder = Embedder(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
     return ChunkedRun(
-        model=model,
+        name="synthetic",
+        embed=partial(embedder.embed, corpus),
+        similarity=model.similarity,
         corpus=corpus,
         query_languages=LANGUAGES,
         passage_languages=LANGUAGES,
         chunk_size=max(10, len(corpus.languages["en"].passages) // 4),
         checkpoint=Checkpoint({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
-        task_metadata=MIRACLCLFull.metadata,
-        hf_split="dev",
-        encode_kwargs={"batch_size": 1024, "show_progress_bar": False},
-        timer=TimingStack(),
     ).count()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from tabulate import tabulate
 
-from beir_hybrid.corpora import load
+from beir_hybrid.corpora import load, spec_of
 from beir_hybrid.corpora.sources import path_of
 from beir_hybrid.overlap.check import all_matches, best_matches
 from beir_hybrid.overlap.fingerprints import fingerprint, shingle_length
@@ -66,7 +66,7 @@ def _at_least(matches: np.ndarray, near: float) -> np.ndarray:
 
 def contained_by_chance(language: str, passages: Sequence[str]) -> list[str]:
     """Count passages that are contained in a paragraph of XQuAD-R, for each share of CONTAINED."""
-    content = json.loads(path_of("xquad-r", language).read_text(encoding="utf-8"))
+    content = json.loads(path_of(spec_of("xquad-r"), language).read_text(encoding="utf-8"))
     paragraphs = [paragraph["context"] for article in content["data"] for paragraph in article["paragraphs"]]
     length = shingle_length(language)
     prints = fingerprint(passages, length), fingerprint(paragraphs, length)

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, overload
 
 from mteb.benchmarks.benchmark import Benchmark
 
-from beir_hybrid.corpora import miracl
+from beir_hybrid.corpora.lareqa import CITATION
 from beir_hybrid.errors import DataError
-from beir_hybrid.mteb.subset_data import LAREQA_CITATION
-from beir_hybrid.tasks.language_bias import MLQARLanguageBias, XQuADRLanguageBias
-from beir_hybrid.tasks.miracl import MIRACLCL
-from beir_hybrid.tasks.mlqa_r import MLQAR
-from beir_hybrid.tasks.xquad_r import XQuADR
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
@@ -25,8 +20,8 @@ logger = logging.getLogger("mteb.beir_hybrid")
 class AvailableTasks(Sequence["AbsTask"]):
     """The tasks of the benchmark whose data can be had, looked up when the benchmark is run.
 
-    MIRACL is on the Hugging Face hub and several gigabytes large: without a network the others go on without it. As in
-    mteb's own benchmarks a task is the same object each time, unless its data have become others since.
+    Some data are on the Hugging Face hub and several gigabytes large: without a network the other tasks go on without
+    them. As in mteb's own benchmarks a task is the same object each time, unless its data have become others since.
     """
 
     def __init__(self, tasks: Sequence[type[AbsTask]]) -> None:
@@ -65,7 +60,7 @@ class AvailableTasks(Sequence["AbsTask"]):
         if source is None:
             return True
         try:
-            miracl.check_available(source)
+            source.check_available()
         except DataError as error:
             line = f"{task.metadata.name} is skipped: {error}"
             if line not in self._said:
@@ -75,13 +70,15 @@ class AvailableTasks(Sequence["AbsTask"]):
         return True
 
 
-BEIR_HYBRID = Benchmark(
-    name="BEIR-Hybrid",
-    tasks=AvailableTasks((XQuADR, XQuADRLanguageBias, MLQAR, MLQARLanguageBias, MIRACLCL)),
-    description=(
-        "Retrieval in the monolingual, cross-lingual and multilingual setting, and language bias: how good is a model "
-        "when questions and passages come in many languages, and does it prefer those in the question's own?"
-    ),
-    reference="https://arxiv.org/abs/2408.10536",
-    citation=LAREQA_CITATION,
-)
+def benchmark_of(tasks: Sequence[type[AbsTask]]) -> Benchmark:
+    """Make the benchmark of some tasks."""
+    return Benchmark(
+        name="BEIR-Hybrid",
+        tasks=AvailableTasks(tasks),
+        description=(
+            "Retrieval in the monolingual, cross-lingual and multilingual setting, and language bias: how good is a "
+            "model when questions and passages come in many languages, and does it prefer those in the question's own?"
+        ),
+        reference="https://arxiv.org/abs/2408.10536",
+        citation=CITATION,
+    )

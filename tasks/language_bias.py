@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
+from beir_hybrid.files import check_writable, home
 from beir_hybrid.languages import mteb_code
+from beir_hybrid.mteb.call import Call
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
 from beir_hybrid.subsets import MULTI, Subset
-from beir_hybrid.tasks.mlqa_r import MLQAR
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
-from beir_hybrid.tasks.xquad_r import XQuADR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +55,7 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
     def unload_data(self) -> None:
         """Unload the data of the retrieval task."""
         self._retrieval.unload_data()
-        self._unclaimed.clear()
-        self._unclaimed_of = None
+        self._kept = None
         self.data_loaded = False
 
     def evaluate(
@@ -77,27 +76,20 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
             DataError: The data cannot be had or is malformed.
             ModelError: The model's embeddings cannot be ranked by.
         """
-        wanted = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         timer = timer if timer is not None else TimingStack()
+        call = Call(model, split, encode_kwargs, prediction_folder, num_proc, timer)
+        subsets = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         self._retrieval.ranks_folder = self.ranks_folder
-        self._check_writable(prediction_folder)
-
-        def compute() -> dict[str, ScoresDict]:
-            table = self._retrieval.ranks_in_pool(
-                model,
-                split,
-                encode_kwargs=encode_kwargs,
-                prediction_folder=prediction_folder,
-                num_proc=num_proc,
-                timer=timer,
-                used_by=self.metadata.name,
-            )
-            return self._score_table(table)
-
-        return self._claim(model, timer, wanted, compute)
+        check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")
+        return self._claim(
+            call, subsets, lambda: self._score_table(self._retrieval.ranks_in_pool(call, self.metadata.name))
+        )
 
     def _score_table(self, table: pd.DataFrame) -> dict[str, ScoresDict]:
-        figures = query_bias(table, self._retrieval.pool_sizes(), self.peer_weights)
+        corpus = self._retrieval.parallel_corpus
+        assert corpus is not None
+        pool_sizes = {language: len(part.passages) for language, part in corpus.languages.items()}
+        figures = query_bias(table, pool_sizes, self.peer_weights)
         languages = [subset for subset in self.metadata.hf_subsets if subset != ALL]
         scores: dict[str, ScoresDict] = dict(mean_bias_by_language(figures, languages))
         main_score = self.metadata.main_score
@@ -132,17 +124,14 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
     )
 
 
-class XQuADRLanguageBias(AbsTaskLanguageBias):
-    """Language bias on XQuAD-R: 11 subsets by question language, and ``all``."""
-
-    corpus_name = XQuADR.corpus_name
-    retrieval_task = XQuADR
-    metadata = bias_metadata(XQuADR)
-
-
-class MLQARLanguageBias(AbsTaskLanguageBias):
-    """Language bias on MLQA-R: 7 subsets by question language, and ``all``."""
-
-    corpus_name = MLQAR.corpus_name
-    retrieval_task = MLQAR
-    metadata = bias_metadata(MLQAR)
+def bias_task(task: type[AbsTaskParallelRetrieval]) -> type[AbsTaskLanguageBias]:
+    """Make the language-bias task of a retrieval task: a subset for the questions of each language, and ``all``."""
+    metadata = bias_metadata(task)
+    attributes = {
+        "__doc__": f"Language bias in {task.metadata.name}'s pool of all languages.",
+        "__module__": task.__module__,
+        "corpus_name": task.corpus_name,
+        "retrieval_task": task,
+        "metadata": metadata,
+    }
+    return type(metadata.name, (AbsTaskLanguageBias,), attributes)

@@ -1,7 +1,7 @@
 """Makes beir_hybrid/corpora/atlas/facts.json, the facts of Atlas-R, from Unicode CLDR as the package babel has it.
 
 `python -m tools.atlas_facts` writes the file, `--check` says whether it is what would be written. Another version of
-babel has other facts and names, and gives another data set: then the revision in beir_hybrid/corpora/atlas.py and all
+babel has other facts and names, and gives another data set: then the revision in beir_hybrid/corpora/atlas and all
 published figures of Atlas-R change, too.
 
 A fact is kept only if it has one answer (a country with two currencies or two time zones has no such fact) and if CLDR

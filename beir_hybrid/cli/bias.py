@@ -96,7 +96,7 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
     from beir_hybrid.mteb.results import BIAS_SUFFIX, find_results
-    from beir_hybrid.ranks.validation import rank_tables_below
+    from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(path)
     if path.suffix != ".json":

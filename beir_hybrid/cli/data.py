@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beir_hybrid.text_tables import text_table
+
+if TYPE_CHECKING:
+    from beir_hybrid.corpora import CorpusSpec
 
 app = typer.Typer(help="The data sets: where they are, and how they get there.", no_args_is_help=True)
 
@@ -16,13 +19,13 @@ app = typer.Typer(help="The data sets: where they are, and how they get there.",
 @app.command("list")
 def list_data() -> None:
     """List the data sets and where their files are on this machine."""
-    from beir_hybrid.corpora import DATA_SETS, atlas
+    from beir_hybrid.corpora import specs
 
     rows = [
-        (data.name, " ".join(data.languages), data.licence, data.revision[:12], _whereabouts(data.name, data.parts))
-        for data in DATA_SETS.values()
+        (spec.name, " ".join(spec.languages), spec.licence, spec.revision[:12], _whereabouts(spec))
+        for spec in specs()
+        if spec.pairs or spec.read
     ]
-    rows.append((atlas.NAME, " ".join(atlas.LANGUAGES), atlas.LICENCE, atlas.REVISION[:12], "none: generated"))
     print(text_table(rows, ("data set", "languages", "licence", "revision", "files"), left=5))
 
 
@@ -32,24 +35,29 @@ def fetch_data(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
 ) -> None:
     """Download the files of a data set, unless they are on this machine already."""
-    from beir_hybrid.corpora import atlas
+    from beir_hybrid.corpora import spec_of
     from beir_hybrid.corpora.sources import fetch
 
-    if name == atlas.NAME:
-        if not quiet:
-            print(f"{name}: generated where it is used, there is nothing to download")
-        return
-    paths = fetch(name, progress=not quiet)
+    spec = spec_of(name)
+    if spec.files is not None:
+        summary = _folders(fetch(spec, progress=not quiet))
+    elif spec.read is not None:
+        summary = "generated where it is used, there is nothing to download"
+    else:
+        summary = "MTEB downloads it from the Hugging Face hub when the task is run"
     if not quiet:
-        print(f"{name}: {_folders(paths)}")
+        print(f"{name}: {summary}")
 
 
-def _whereabouts(name: str, parts: Sequence[str]) -> str:
+def _whereabouts(spec: CorpusSpec) -> str:
     from beir_hybrid.corpora.sources import locate
 
-    paths = [path for part in parts if (path := locate(name, part)) is not None]
+    if spec.files is None:
+        return "none: generated"
+    parts = spec.files.parts
+    paths = [path for part in parts if (path := locate(spec, part)) is not None]
     if not paths:
-        return f"not here; `beir-hybrid data fetch {name}` downloads them"
+        return f"not here; `beir-hybrid data fetch {spec.name}` downloads them"
     missing = len(parts) - len(paths)
     return _folders(paths) + (f", {missing} missing" if missing else "")
 

@@ -2,104 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from beir_hybrid.corpora import atlas, lareqa, ntrex, sources
+from beir_hybrid.corpora import sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.corpora.sources import DATA_SETS, DataSet
-from beir_hybrid.errors import DataError
+from beir_hybrid.corpora.registry import register, retrieval_spec_of, spec_of, specs, unregister
+from beir_hybrid.corpora.spec import CorpusSpec
 
 __all__ = [
-    "DATA_SETS",
-    "RETRIEVAL_CORPORA",
-    "DataSet",
+    "CorpusSpec",
     "LanguageCorpus",
     "ParallelCorpus",
-    "RetrievalCorpus",
     "choose_languages",
     "load",
+    "register",
     "revision_of",
+    "spec_of",
+    "specs",
+    "unregister",
 ]
 
 
-@dataclass(frozen=True)
-class RetrievalCorpus:
-    """What is known of a retrieval corpus before it is loaded.
-
-    Attributes:
-        title: Its name as it is written.
-        languages: ISO 639-1 codes, in order.
-        licence: Its licence, as an SPDX identifier in lower case.
-    """
-
-    title: str
-    languages: tuple[str, ...]
-    licence: str
-
-
-RETRIEVAL_CORPORA: Mapping[str, RetrievalCorpus] = {
-    **{
-        name: RetrievalCorpus(title, DATA_SETS[name].languages, DATA_SETS[name].licence)
-        for name, title in (("xquad-r", "XQuAD-R"), ("mlqa-r", "MLQA-R"))
-    },
-    atlas.NAME: RetrievalCorpus("Atlas-R", atlas.LANGUAGES, atlas.LICENCE),
-}
-"""All names that `load` takes. `DATA_SETS` has those with files, and NTREX, which has no questions."""
-
-
-def load(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
+def load(name: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelCorpus:
     """Load a retrieval corpus by name, downloading its files if they are not on this machine.
 
     Args:
-        name: ``xquad-r``, ``mlqa-r``, or ``atlas-r``, which is generated here: its test split.
-        languages: ISO 639-1 codes; None for all languages of the data set.
+        name: ``xquad-r``, ``mlqa-r``, or ``atlas-r``, which is generated here: its test split; or a corpus that was
+            registered.
+        languages: Language tags; None for all languages of the corpus.
         progress: Show a progress bar for downloads, if standard error is a terminal.
 
     Returns:
-        The corpus, its languages in the order of the data set.
+        The corpus, its languages in the order of the spec.
 
     Raises:
         DataError: The name or a language is unknown, the data set is no retrieval corpus, or a file is missing or
             malformed.
         BeirHybridError: The cache folder cannot be written to.
     """
-    languages = choose_languages(name, languages)
-    if name == atlas.NAME:
-        return atlas.read(languages)
-    return lareqa.read(name, languages, progress)
+    spec = retrieval_spec_of(name)
+    assert spec.read is not None
+    return spec.read(spec, spec.choose(languages), progress)
 
 
 def choose_languages(name: str, languages: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Return the languages asked for of a retrieval corpus, in its order; reads nothing.
-
-    Args:
-        name: Name of the corpus.
-        languages: ISO 639-1 codes; None for all.
+    """Return the languages asked for of a retrieval corpus, None for all, in its order; reads nothing.
 
     Raises:
         DataError: The name or a language is unknown, or the data set is no retrieval corpus.
     """
-    if name == ntrex.NAME:
-        raise DataError(
-            f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
-        )
-    if name not in RETRIEVAL_CORPORA:
-        raise DataError(f"unknown data set {name!r}; known: {', '.join(RETRIEVAL_CORPORA)}")
-    return atlas.choose(languages) if name == atlas.NAME else sources.data_set(name).choose(languages)
+    return retrieval_spec_of(name).choose(languages)
 
 
 def revision_of(name: str, languages: Iterable[str] | None = None) -> str:
-    """Return what names the exact texts that reading some languages of a data set gives; downloads nothing.
-
-    Args:
-        name: Name of the data set, also ``atlas-r``.
-        languages: ISO 639-1 codes; None for all.
+    """Return what names the exact texts that reading some languages, None for all, gives; downloads nothing.
 
     Returns:
-        For Atlas-R its content hash, else see ``sources.revision_of``.
+        Of what is generated its content hash, else see ``sources.revision_of``.
 
     Raises:
-        DataError: The data set or a language is unknown, or a file cannot be read.
+        DataError: The corpus or a language is unknown, or a file cannot be read.
     """
-    return atlas.REVISION if name == atlas.NAME else sources.revision_of(name, languages)
+    spec = spec_of(name)
+    return spec.revision if spec.files is None else sources.revision_of(spec, languages)

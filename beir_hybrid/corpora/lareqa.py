@@ -14,8 +14,21 @@ from typing import Any, NamedTuple
 
 from beir_hybrid.corpora import sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.spec import CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import read_json
+
+REPOSITORY = "google-research-datasets/lareqa"
+URL = f"https://raw.githubusercontent.com/{REPOSITORY}/{{revision}}"
+
+CITATION = r"""
+@inproceedings{roy-etal-2020-lareqa,
+  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
+  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing},
+  title = {{LAReQA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
+  year = {2020},
+}
+"""
 
 
 class _Sentence(NamedTuple):
@@ -30,13 +43,8 @@ class _Question(NamedTuple):
     relevance: dict[int, int]
 
 
-def read(name: str, languages: Sequence[str] | None = None, progress: bool = True) -> ParallelCorpus:
-    """Read XQuAD-R or MLQA-R.
-
-    Args:
-        name: ``xquad-r`` or ``mlqa-r``.
-        languages: ISO 639-1 codes; None for all languages of the data set.
-        progress: Show a progress bar for files that have to be downloaded.
+def read(spec: CorpusSpec, languages: Sequence[str], progress: bool = True) -> ParallelCorpus:
+    """Read some languages of XQuAD-R or MLQA-R.
 
     Returns:
         The corpus. ``passage_ids`` count the sentences of a file from 0. ``articles`` holds, as a string, the
@@ -44,19 +52,18 @@ def read(name: str, languages: Sequence[str] | None = None, progress: bool = Tru
         language and whichever languages are read. In XQuAD-R it is the article's number in every file.
 
     Raises:
-        DataError: A name is unknown, a file cannot be had (see ``sources.path_of``), or a file is malformed.
+        DataError: A file cannot be had (see ``sources.path_of``), or is malformed.
         BeirHybridError: The cache folder cannot be written to.
     """
-    source = sources.data_set(name)
-    wanted = source.choose(languages)
-    paths = {language: sources.path_of(name, language, progress) for language in source.needed(wanted)}
-    pivot = read_file(paths[source.pivot], source.pivot)
-    articles = dict(zip(pivot.question_ids, pivot.articles, strict=True))
+    pivot = sources.files_of(spec).pivot
+    paths = {language: sources.path_of(spec, language, progress) for language in sources.needed(spec, languages)}
+    known = read_file(paths[pivot], pivot)
+    articles = dict(zip(known.question_ids, known.articles, strict=True))
     parts = {}
-    for language in wanted:
-        part = pivot if language == source.pivot else read_file(paths[language], language)
-        parts[language] = _with_articles(part, articles, f"{paths[language]}", f"{paths[source.pivot]}")
-    return ParallelCorpus(name, sources.revision_of(name, wanted), parts)
+    for language in languages:
+        part = known if language == pivot else read_file(paths[language], language)
+        parts[language] = _with_articles(part, articles, f"{paths[language]}", f"{paths[pivot]}")
+    return ParallelCorpus(spec.name, sources.revision_of(spec, languages), parts)
 
 
 def read_file(path: Path, language: str) -> LanguageCorpus:
@@ -64,7 +71,7 @@ def read_file(path: Path, language: str) -> LanguageCorpus:
 
     Args:
         path: SQuAD JSON with ``sentence_breaks``, a list of [start, end) code point offsets, in each paragraph.
-        language: ISO 639-1 code of its texts.
+        language: Language of its texts.
 
     Returns:
         Its questions and passages in the order of the file; ``articles`` are the numbers of this file's articles.

@@ -20,6 +20,7 @@ import numpy as np
 
 from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_text, reading, user_path
 from beir_hybrid.subsets import MULTI, Subset, is_subset
@@ -29,7 +30,31 @@ if TYPE_CHECKING:
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 
 LANGUAGES = tuple("ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh".split())
-"""ISO 639-1 codes of MIRACL's languages, in the order of mteb's tasks."""
+"""MIRACL's languages, in the order of mteb's tasks."""
+
+HARD_NEGATIVES = CorpusSpec(
+    name="miracl-hard-negatives",
+    title="MIRACL",
+    licence="cc-by-sa-4.0",
+    languages=LANGUAGES,
+    task=TaskFacts("MIRACLCL", benchmark=True, module="beir_hybrid.tasks.miracl"),
+    adapted_from=("MIRACLRetrievalHardNegatives",),
+    metrics=("ndcg_at_10", "recall_at_100"),
+    judged_in_own_language=True,
+)
+"""The pools of mteb's MIRACLRetrievalHardNegatives."""
+
+FULL = CorpusSpec(
+    name="miracl",
+    title="MIRACL, full corpora",
+    licence="cc-by-sa-4.0",
+    languages=LANGUAGES,
+    task=TaskFacts("MIRACLCLFull", module="beir_hybrid.tasks.miracl"),
+    adapted_from=("MIRACLRetrieval",),
+    metrics=(),
+    judged_in_own_language=True,
+)
+"""All 106 million passages, as in mteb's MIRACLRetrieval."""
 
 # Seconds until the hub must answer: without a network the answer is an error, and an error must come at once. The
 # hub's own client tries for half a minute.
@@ -67,6 +92,26 @@ class HubSource:
             return None
         inside = root / self.path.rpartition("/")[2]
         return inside if inside.is_dir() else root
+
+    def check_available(self) -> None:
+        """Make sure that it can be had, quickly: from the user's own copy, or from the hub or its client's cache.
+
+        Raises:
+            DataError: It cannot.
+        """
+        from huggingface_hub import constants
+
+        if self.folder is not None:
+            languages_of(self)
+        elif not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT, int(time.monotonic() // 60)):
+            raise DataError(f"{self.path}: {constants.ENDPOINT} does not answer; {_ways_out(self)}")
+        elif constants.HF_HUB_OFFLINE:
+            from datasets import get_dataset_config_names
+
+            try:
+                get_dataset_config_names(self.path, self.revision)
+            except Exception as error:
+                raise DataError(f"{self.path}: not on this machine ({_one_line(error)}); {_ways_out(self)}") from error
 
 
 def languages_of(source: HubSource) -> tuple[str, ...]:
@@ -146,27 +191,6 @@ def revision_of(source: HubSource, translations: Path | None = None) -> str:
     return f"{revision}-queries-{_content_hash(translations, sorted(translations.glob(f'*{_SUFFIX}')))}"
 
 
-def check_available(source: HubSource) -> None:
-    """Make sure that a data set can be had, quickly: from the user's own copy, or from the hub or its client's cache.
-
-    Raises:
-        DataError: It cannot.
-    """
-    from huggingface_hub import constants
-
-    if source.folder is not None:
-        languages_of(source)
-    elif not constants.HF_HUB_OFFLINE and not _answers(constants.ENDPOINT, int(time.monotonic() // 60)):
-        raise DataError(f"{source.path}: {constants.ENDPOINT} does not answer; {_ways_out(source)}")
-    elif constants.HF_HUB_OFFLINE:
-        from datasets import get_dataset_config_names
-
-        try:
-            get_dataset_config_names(source.path, source.revision)
-        except Exception as error:
-            raise DataError(f"{source.path}: not on this machine ({_one_line(error)}); {_ways_out(source)}") from error
-
-
 def read(
     source: HubSource, subsets: Sequence[str], translations: Path | None = None, num_proc: int | None = None
 ) -> ParallelCorpus:
@@ -185,7 +209,7 @@ def read(
     Raises:
         DataError: The data cannot be had or is malformed; a translation does not fit it.
     """
-    check_available(source)
+    source.check_available()
     available = languages_of(source)
     pairs = [Subset.parse(subset) for subset in subsets]
     whole = any(pool == MULTI for _, pool in pairs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from beir_hybrid.errors import DataError
+from beir_hybrid.languages import is_tag
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class LanguageCorpus:
     """The questions and passages of one language.
 
     Attributes:
-        language: ISO 639-1 code.
+        language: Its tag.
         question_ids: Ids of the questions; the same question has the same id in every language.
         questions: Texts of the questions, in the order of ``question_ids``.
         articles: Article of each question, the cluster of the significance tests; the same in every language.
@@ -56,8 +56,8 @@ class ParallelCorpus:
         languages: Language code -> its questions and passages, in the order of the data set.
 
     Raises:
-        DataError: Ids are not unique, lengths differ, a relevance entry names no passage, or a language has another
-            code than one of two letters, which rank tables would cut to two.
+        DataError: Ids are not unique, lengths differ, a relevance entry names no passage, or a language is not written
+            like a tag.
     """
 
     name: str
@@ -66,8 +66,8 @@ class ParallelCorpus:
 
     def __post_init__(self) -> None:
         for language, part in self.languages.items():
-            if not re.fullmatch("[a-z]{2}", language):
-                raise DataError(f"{self.name}: {language!r} is no language code of ISO 639-1, two letters such as 'en'")
+            if not is_tag(language):
+                raise DataError(f"{self.name}: {language!r} is not a language tag (BCP 47) such as 'en' or 'zh-Hant'")
             _check(f"{self.name} {language}", part)
 
     def relevant(self, question_id: str, passage_language: str) -> Mapping[int, int]:
@@ -80,6 +80,43 @@ class ParallelCorpus:
         return ParallelCorpus(
             self.name, self.revision, {code: part for code, part in self.languages.items() if code in keep}
         )
+
+
+@dataclass(frozen=True)
+class ParallelSentences:
+    """Sentences of documents that exist in several languages.
+
+    Attributes:
+        revision: Commit or content hash that the texts come from.
+        languages: Language -> its sentences; row i of every language is the same sentence.
+        documents: Document of each sentence; the sentences of a document follow each other.
+    """
+
+    revision: str
+    languages: Mapping[str, tuple[str, ...]]
+    documents: tuple[str, ...]
+
+
+def choose(
+    name: str, languages: Sequence[str], wanted: Iterable[str] | None, unknown: str = "unknown language"
+) -> tuple[str, ...]:
+    """Return the languages asked for, each once and in the order of the data.
+
+    Args:
+        name: What has the languages, for messages.
+        languages: Its languages.
+        wanted: Those asked for, or one of them as text; None for all.
+        unknown: What is said of another language.
+
+    Raises:
+        DataError: There is no such language, or none was asked for.
+    """
+    asked = set(languages) if wanted is None else {wanted} if isinstance(wanted, str) else set(wanted)
+    others = asked - set(languages)
+    if others or not asked:
+        what = f"{unknown} {min(others)!r}" if others else "no language was asked for"
+        raise DataError(f"{name}: {what}; it has {', '.join(languages)}")
+    return tuple(language for language in languages if language in asked)
 
 
 def _check(where: str, part: LanguageCorpus) -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformerModelCardData
 
-from beir_hybrid.corpora import DATA_SETS, atlas, ntrex
+from beir_hybrid.corpora.registry import pair_sources
 from beir_hybrid.models import e5_q4
 from beir_hybrid.models.manifest import TrainingManifest
-from beir_hybrid.training.pair_sources import ATLAS, NTREX
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
@@ -114,12 +113,6 @@ def _section(manifest: TrainingManifest) -> str:
 
 def _data_row(part: Mapping[str, Any]) -> str:
     languages = ", ".join(part["languages"])
-    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {_licence(part)} |"
-
-
-def _licence(part: Mapping[str, Any]) -> str:
-    source = part["source"]
-    if source == ATLAS:
-        return atlas.LICENCE
-    name = ntrex.NAME if source in NTREX else source
-    return DATA_SETS[name].licence if name in DATA_SETS else "see the source"
+    known = pair_sources().get(part["source"])
+    licence = known[0].licence if known else "see the source"
+    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {licence} |"

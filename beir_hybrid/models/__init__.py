@@ -27,6 +27,6 @@ def _models() -> dict[str, ModelMeta]:
 
     return {
         e5_q4.NAME: e5_q4.model_meta(),
-        heads.OURS: ours.model_meta(),
+        heads.OURS: ours.listed_meta(),
         **{head.model_name: heads.model_meta(head) for head in heads.baselines()},
     }

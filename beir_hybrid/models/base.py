@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.models import e5_q4, ours
+from beir_hybrid.models import e5_q4
+from beir_hybrid.models.checkpoints import Checkpoint, locate
 from beir_hybrid.models.model_files import DENSE, check
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Base:
 
     name: str
     revision: str
-    checkpoint: ours.Checkpoint | None
+    checkpoint: Checkpoint | None
 
     @property
     def training_datasets(self) -> frozenset[str] | None:
@@ -77,7 +78,7 @@ def find_base(name: str) -> Base:
     """
     if name in (OFFLINE, e5_q4.NAME):
         return Base(e5_q4.NAME, e5_q4.REVISION, None)
-    checkpoint = ours.locate(name, "--base ")
+    checkpoint = locate(name, "--base ")
     if checkpoint.folder is None:
         return Base(checkpoint.source, checkpoint.revision(), checkpoint)
     return Base(checkpoint.folder.resolve().name, checkpoint.revision(), checkpoint)
@@ -118,7 +119,7 @@ def training_prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"question": prompt("query"), "answer": prompt("document", "passage", "corpus")}
 
 
-def _load_files(checkpoint: ours.Checkpoint, device: str | None) -> SentenceTransformer:
+def _load_files(checkpoint: Checkpoint, device: str | None) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     folder = checkpoint.fetch()

@@ -76,9 +76,9 @@ class Module:
         return self.type.rpartition(".")[2]
 
 
-def is_model_folder(folder: Path) -> bool:
-    """Whether a folder holds what looks like a Sentence Transformers or a transformers model."""
-    return any(os.path.isfile(folder / name) for name in (MODULES, "config.json"))
+def is_model_folder(name: str) -> bool:
+    """Whether a name is that of a folder with what looks like a Sentence Transformers or a transformers model."""
+    return any(os.path.isfile(os.path.join(os.path.expanduser(name), file)) for file in (MODULES, "config.json"))
 
 
 def family(folder: Path, source: str) -> str:
@@ -311,15 +311,23 @@ def _base_of_adapter(config: Path) -> str:
         if Path(base).resolve() in config.resolve().parents:
             raise ModelError(f"{config} names its own folder as its base")
         return content_hash(Path(base))
-    from huggingface_hub import snapshot_download
-
-    try:  # what loading reads, which asks the hub for nothing
-        return Path(snapshot_download(base, local_files_only=True)).name
-    except Exception:
+    commit = cached_commit(base)  # what loading reads, which asks the hub for nothing
+    if commit is None:
         raise ModelError(
             f"{config} is an adapter on {shown(base)}, which is neither a folder here nor in the cache of the Hugging "
             f"Face hub: fetch it (hf download {shown(base)}), or merge the adapter into it"
-        ) from None
+        )
+    return commit
+
+
+def cached_commit(repository: str) -> str | None:
+    """Return the newest commit of a repository in the hub's local cache; None if it is not there."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, local_files_only=True)).name
+    except Exception:  # the client's own errors, those of names that are none, and those of the file system
+        return None
 
 
 def _file_state(folder: Path, name: str) -> tuple[str, int, int, int, int]:

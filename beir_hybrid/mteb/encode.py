@@ -1,134 +1,142 @@
-"""Encoding through MTEB's encoder protocol, each text once, and the checks on what comes back."""
+"""Texts through MTEB's encoder protocol, prompts and all, as MTEB's own retrieval tasks ask for their embeddings."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from datasets import Dataset
-from mteb._create_dataloaders import create_dataloader
+from mteb.types import PromptType
 
-from beir_hybrid.errors import ModelError
-from beir_hybrid.scoring.matrices import is_sparse, nonzero_rows, not_finite_rows, widened
+from beir_hybrid.corpora.columns import take
+from beir_hybrid.mteb.private import create_dataloader
+from beir_hybrid.ranks.model_state import Encode, by_language
+from beir_hybrid.scoring.matrices import check_embeddings, on_device, widened
 from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol, TaskMetadata
-    from mteb.types import EncodeKwargs, PromptType
+    from mteb.types import EncodeKwargs
+    from numpy.typing import NDArray
 
+    from beir_hybrid.corpora.parallel import ParallelCorpus
+
+# A child of mteb's logger, so that mteb's --verbosity decides what is shown.
 logger = logging.getLogger("mteb.beir_hybrid")
 
 
-def encode_texts(
-    model: EncoderProtocol,
-    texts: Dataset,
-    *,
-    task_metadata: TaskMetadata,
-    prompt_type: PromptType,
-    language: str,
-    hf_split: str,
-    encode_kwargs: EncodeKwargs,
-    num_proc: int | None = None,
-) -> Any:
-    """Encode the texts of one language, prompts and all, as MTEB's own retrieval tasks do.
+def question_dataset(corpus: ParallelCorpus, language: str, rows: NDArray[Any] | None = None) -> Dataset:
+    """Return the questions of a language, all or some, in MTEB's layout, columns ``id`` and ``text``."""
+    part = corpus.languages[language]
+    return Dataset.from_dict({"id": _some(part.query_ids, rows), "text": _some(part.questions, rows)})
+
+
+def passage_dataset(corpus: ParallelCorpus, languages: Sequence[str], rows: NDArray[Any] | None = None) -> Dataset:
+    """Return the passages of some languages, one pool, in MTEB's layout, columns ``id`` and ``text``.
+
+    A third column is ``title`` where the data set has titles.
 
     Args:
+        corpus: The passages.
+        languages: Languages of the pool.
+        rows: Rows of the passages, where those of one language are asked for; all by default.
+    """
+    parts = [corpus.languages[language] for language in languages]
+    columns = {
+        "id": [passage_id for part in parts for passage_id in _some(part.passage_ids, rows)],
+        "text": [text for part in parts for text in _some(part.passages, rows)],
+    }
+    if any(part.titles is not None for part in parts):
+        columns["title"] = [title for part in parts for title in _some(part.titles or [""] * len(part.passages), rows)]
+    return Dataset.from_dict(columns)
+
+
+def _some(texts: Sequence[str], rows: NDArray[Any] | None) -> list[str]:
+    return list(texts) if rows is None else take(texts, rows)
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A model, and how a call of MTEB's ``evaluate`` wants it asked.
+
+    Attributes:
         model: The encoder.
-        texts: Columns ``id`` and ``text``, n rows.
         task_metadata: Metadata of the task, from which encoders choose their prompt.
-        prompt_type: Query or document.
-        language: ISO 639-1 code of the texts; the encoder is told the monolingual subset ``xx-xx``.
-        hf_split: Split, e.g. ``test``.
+        split: Split, e.g. ``test``.
         encode_kwargs: Batch size and the like, passed on.
         num_proc: Processes for the data loader.
-
-    Returns:
-        What the encoder returned: a matrix of n rows, small numbers as float32.
-
-    Raises:
-        ModelError: The number of rows is wrong, or a row is not finite.
     """
-    loader = create_dataloader(
-        texts,
-        task_metadata=task_metadata,
-        prompt_type=prompt_type,
-        batch_size=encode_kwargs.get("batch_size", 32),
-        num_proc=num_proc,
-    )
-    embeddings = model.encode(
-        loader,
-        task_metadata=task_metadata,
-        hf_split=hf_split,
-        hf_subset=str(Subset(language, language)),
-        prompt_type=prompt_type,
-        **encode_kwargs,
-    )
-    kind = "questions" if prompt_type == "query" else "passages"
-    check_embeddings(embeddings, texts["id"], f"{model.mteb_model_meta.name}: the {language} {kind}")
-    return on_device(widened(embeddings))
 
+    model: EncoderProtocol
+    task_metadata: TaskMetadata
+    split: str
+    encode_kwargs: EncodeKwargs
+    num_proc: int | None = None
 
-def check_embeddings(embeddings: Any, ids: Sequence[str], what: str) -> None:
-    """Make sure that embeddings can be ranked by, and warn of those that say nothing.
+    @property
+    def progress(self) -> bool:
+        """Whether progress bars are wanted."""
+        return bool(self.encode_kwargs.get("show_progress_bar", True))
 
-    A text of which a model knows no word has an embedding of zeros. It is similar to nothing, as in MTEB: its score is
-    0. How many there are is said in one line.
+    def encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
+        """Encode the texts of one language; the encoder is told its monolingual subset, ``xx-xx``.
 
-    Args:
-        embeddings: Matrix of len(ids) rows, numpy or torch, dense or sparse.
-        ids: Ids of the embedded texts, for the message.
-        what: Model, language and kind of the texts, for the message.
+        Args:
+            texts: Columns ``id`` and ``text``, n rows.
+            language: Their language.
+            prompt_type: Query or document.
 
-    Raises:
-        ModelError: One line that names the language and the row.
-    """
-    shape = getattr(embeddings, "shape", None)
-    if shape is None or len(shape) != 2:
-        found = f"an array of shape {tuple(shape)}" if shape is not None else f"a {type(embeddings).__name__}"
-        raise ModelError(f"{what} should give a matrix with a row a text, but the model returned {found}")
-    if shape[0] != len(ids):
-        raise ModelError(f"{what} are {len(ids)} texts, but the model returned {shape[0]} embeddings")
-    if shape[1] == 0:
-        raise ModelError(f"{what} cannot be ranked: the embeddings have no dimensions; check the model")
-    empty = [_check_rows(rows, first, ids, what) for first, rows in _row_blocks(embeddings)]
-    zeros = np.concatenate([np.empty(0, np.int64), *empty])
-    if len(zeros):
-        logger.warning(
-            f"{what}: {len(zeros)} of {len(ids)} embeddings are all zeros, the first that of {ids[zeros[0]]}; the "
-            "model knows no word of these texts, and they score 0 with everything"
+        Returns:
+            What the encoder returned: a matrix of n rows, small numbers as float32.
+
+        Raises:
+            ModelError: The number of rows is wrong, or a row is not finite.
+        """
+        loader = create_dataloader(
+            texts,
+            task_metadata=self.task_metadata,
+            prompt_type=prompt_type,
+            batch_size=self.encode_kwargs.get("batch_size", 32),
+            num_proc=self.num_proc,
         )
-
-
-def _row_blocks(embeddings: Any) -> list[tuple[int, Any]]:
-    """Cut a matrix into some thousand rows at a time: a converted copy of all would double the memory."""
-    if is_sparse(embeddings):
-        return [(0, embeddings)]
-    step = 1024
-    return [(first, embeddings[first : first + step]) for first in range(0, embeddings.shape[0], step)]
-
-
-def _check_rows(rows: Any, first: int, ids: Sequence[str], what: str) -> np.ndarray:
-    """Refuse rows that are not finite, and return the numbers of those that are all zeros."""
-    try:
-        tensor = widened(torch.as_tensor(rows).detach())
-    except (TypeError, ValueError) as error:
-        found = f"a {type(rows).__name__} of {getattr(rows, 'dtype', 'unknown type')}"
-        raise ModelError(f"{what} cannot be ranked: torch cannot read {found}; check the model") from error
-    bad = np.flatnonzero(not_finite_rows(tensor))
-    if len(bad):
-        row = first + int(bad[0])
-        raise ModelError(
-            f"{what} cannot be ranked: the embedding in row {row} ({ids[row]}) is not finite (NaN or infinite); "
-            "check the model"
+        embeddings = self.model.encode(
+            loader,
+            task_metadata=self.task_metadata,
+            hf_split=self.split,
+            hf_subset=str(Subset(language, language)),
+            prompt_type=prompt_type,
+            **self.encode_kwargs,
         )
-    return first + np.flatnonzero(~nonzero_rows(tensor))
+        kind = "questions" if prompt_type == PromptType.query else "passages"
+        check_embeddings(embeddings, texts["id"], f"{self.model.mteb_model_meta.name}: the {language} {kind}")
+        return on_device(widened(embeddings))
 
+    def embed(self, corpus: ParallelCorpus, kind: str, language: str, rows: NDArray[Any] | None = None) -> Any:
+        """Encode questions or passages of a language, all or some.
 
-def on_device(embeddings: Any) -> Any:
-    """Move a dense matrix to the GPU where there is one; everything else stays as the encoder returned it."""
-    if not torch.cuda.is_available() or is_sparse(embeddings):
-        return embeddings
-    return torch.as_tensor(embeddings).to("cuda")
+        Args:
+            corpus: The texts.
+            kind: ``query`` or ``document``.
+            language: Their language.
+            rows: Their rows; all by default.
+        """
+        prompt_type = PromptType(kind)
+        if prompt_type == PromptType.query:
+            return self.encode(question_dataset(corpus, language, rows), language, prompt_type)
+        return self.encode(passage_dataset(corpus, [language], rows), language, prompt_type)
+
+    def sampler(self, corpus_of: Callable[[str], ParallelCorpus]) -> Encode:
+        """Return what embeds the texts of a sample.
+
+        Args:
+            corpus_of: Language -> a corpus that holds it; a KeyError where there is none.
+        """
+        quiet = replace(self, encode_kwargs={**self.encode_kwargs, "show_progress_bar": False}, num_proc=None)
+
+        def embed(kind: str, language: str, rows: NDArray[Any]) -> Any:
+            return quiet.embed(corpus_of(language), kind, language, rows)
+
+        return partial(by_language, embeddings_of=embed)

@@ -176,7 +176,7 @@ def _keep_models_without_a_name_apart() -> None:
 
     @wraps(check)
     def check_cache(task: Any, meta: Any, cache: Any, overwrite_strategy: Any) -> Any:
-        from beir_hybrid.ranks.rank_table import is_named
+        from beir_hybrid.ranks.schema import is_named
         from beir_hybrid.tasks import TASKS
 
         asks = cache is not None and overwrite_strategy == module.OverwriteStrategy.ONLY_MISSING
@@ -220,30 +220,39 @@ def _register_models() -> list[str]:
 
     from beir_hybrid.models import MODELS
 
-    _let_folders_be_named()
+    _let_checkpoints_be_named()
     return _add_new("model", MODELS, MODEL_REGISTRY)
 
 
-def _let_folders_be_named() -> None:
-    """Let `mteb run -m <folder>` load the folder of a model; mteb itself looks for any name on the hub only."""
+def _let_checkpoints_be_named() -> None:
+    """Let `mteb run -m <folder>` load the folder of a model, and `-m ours` the checkpoint that is there now.
+
+    mteb itself looks for any other name on the hub only, and lists fixed metadata.
+    """
     import mteb
 
     module: Any = importlib.import_module("mteb.models.get_model_meta")
     of_mteb = module.get_model_meta
-    if getattr(of_mteb, "takes_folders", False):
+    if getattr(of_mteb, "takes_checkpoints", False):
         return
 
     @wraps(of_mteb)
     def get_model_meta(model_name: str, *args: Any, **kwargs: Any) -> Any:
         from beir_hybrid.models import ours
+        from beir_hybrid.models.model_files import is_model_folder
 
-        if model_name in module.MODEL_REGISTRY or not ours.is_model_folder(model_name):
+        listed = module.MODEL_REGISTRY.get(model_name)
+        if isinstance(listed, ours.OursMeta):
+            folder = None
+        elif listed is None and is_model_folder(model_name):
+            folder = model_name
+        else:
             return of_mteb(model_name, *args, **kwargs)
         asked = signature(of_mteb).bind(model_name, *args, **kwargs).arguments
         taken = ("revision", "fill_missing", "experiment_kwargs")
-        return ours.model_meta(model_name, **{name: asked[name] for name in taken if name in asked})
+        return ours.model_meta(folder, **{name: asked[name] for name in taken if name in asked})
 
-    get_model_meta.takes_folders = True  # type: ignore[attr-defined]
+    get_model_meta.takes_checkpoints = True  # type: ignore[attr-defined]
     _rebind("get_model_meta", of_mteb, get_model_meta)
     mteb.get_model_meta = get_model_meta
 

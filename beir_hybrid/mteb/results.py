@@ -172,7 +172,7 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
 
 def short_revision(revision: str) -> str:
     """Return a revision as it is shown: 12 letters, behind a slash the experiment, and what tells states apart."""
-    from beir_hybrid.ranks.rank_table import STATE
+    from beir_hybrid.ranks.schema import STATE
 
     label, state, digest = revision.partition(STATE)
     base, slash, experiment = label.partition("/")

@@ -9,27 +9,18 @@ import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from datasets import Dataset
-from mteb.types import PromptType
-
-from beir_hybrid.corpora.columns import take
-from beir_hybrid.corpora.parallel import ParallelCorpus
-from beir_hybrid.mteb.encode import encode_texts
-from beir_hybrid.scoring.counting import CountedRanks
+from beir_hybrid.ranks.model_state import PASSAGE, QUERY, ModelState
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
-from beir_hybrid.scoring.identity import QUERY, Encode, ModelState, by_language
 
 if TYPE_CHECKING:
-    from mteb import EncoderProtocol, TaskMetadata
     from mteb.timing import TimingStack
-    from mteb.types import EncodeKwargs
-    from numpy.typing import NDArray
 
-# A child of mteb's logger, so that mteb's --verbosity decides what is shown.
+    from beir_hybrid.corpora.parallel import ParallelCorpus
+    from beir_hybrid.mteb.encode import Embedder
+    from beir_hybrid.scoring.counting import CountedRanks
+
 logger = logging.getLogger("mteb.beir_hybrid")
 
 
@@ -48,122 +39,6 @@ class EncodedRun:
     counted: Mapping[str, CountedRanks]
 
 
-def question_dataset(corpus: ParallelCorpus, language: str) -> Dataset:
-    """Return the questions of a language in MTEB's layout, columns ``id`` and ``text``."""
-    part = corpus.languages[language]
-    return Dataset.from_dict({"id": list(part.query_ids), "text": list(part.questions)})
-
-
-def passage_dataset(corpus: ParallelCorpus, languages: Sequence[str]) -> Dataset:
-    """Return the passages of some languages, one pool, in MTEB's layout, columns ``id`` and ``text``.
-
-    A third column is ``title`` where the data set has titles.
-    """
-    parts = [corpus.languages[language] for language in languages]
-    columns = {
-        "id": [passage_id for part in parts for passage_id in part.passage_ids],
-        "text": [text for part in parts for text in part.passages],
-    }
-    if any(part.titles is not None for part in parts):
-        columns["title"] = [title for part in parts for title in part.titles or [""] * len(part.passages)]
-    return Dataset.from_dict(columns)
-
-
-def passages_at(corpus: ParallelCorpus, language: str, rows: NDArray[np.int64]) -> Dataset:
-    """Return some passages of a language in MTEB's layout, as ``passage_dataset`` does."""
-    part = corpus.languages[language]
-    columns = {"id": take(part.passage_ids, rows), "text": take(part.passages, rows)}
-    if part.titles is not None:
-        columns["title"] = take(part.titles, rows)
-    return Dataset.from_dict(columns)
-
-
-def run_encoder(
-    model: EncoderProtocol,
-    corpus: ParallelCorpus,
-    *,
-    query_languages: Sequence[str],
-    passage_languages: Sequence[str],
-    task_metadata: TaskMetadata,
-    hf_split: str,
-    encode_kwargs: EncodeKwargs,
-    timer: TimingStack,
-    num_proc: int | None = None,
-) -> EncodedRun:
-    """Encode the questions and passages of some languages, each text once, and count all ranks.
-
-    Raises:
-        ModelError: The model's embeddings or similarities cannot be ranked by.
-    """
-
-    def encode(texts: Dataset, language: str, prompt_type: PromptType) -> Any:
-        logger.info(f"Encoding {len(texts)} {language} {'questions' if prompt_type == 'query' else 'passages'}...")
-        return encode_texts(
-            model,
-            texts,
-            task_metadata=task_metadata,
-            prompt_type=prompt_type,
-            language=language,
-            hf_split=hf_split,
-            encode_kwargs=encode_kwargs,
-            num_proc=num_proc,
-        )
-
-    with timer("Encoding passages", split=hf_split):
-        passages = {
-            language: encode(passage_dataset(corpus, [language]), language, PromptType.document)
-            for language in passage_languages
-        }
-    with timer("Encoding questions", split=hf_split):
-        questions = {
-            language: encode(question_dataset(corpus, language), language, PromptType.query)
-            for language in query_languages
-        }
-    embeddings = Embeddings(questions, passages)
-    with timer("Counting ranks", split=hf_split, log_message="Counting ranks..."):
-        progress = bool(encode_kwargs.get("show_progress_bar", True))
-        ranks = count_corpus(corpus, embeddings, model.similarity, query_languages, passage_languages, progress)
-        counted = {one.targets.query_language: one for one in ranks}
-    return EncodedRun(corpus, embeddings, counted)
-
-
-def sample_encoder(
-    model: EncoderProtocol,
-    language_of: Callable[[str], ParallelCorpus],
-    *,
-    task_metadata: TaskMetadata,
-    hf_split: str,
-    encode_kwargs: EncodeKwargs,
-) -> Encode:
-    """Return what embeds the texts of a sample, as a run does.
-
-    Args:
-        model: The encoder.
-        language_of: Language -> a corpus that holds it; a KeyError where there is none.
-        task_metadata: Metadata of the task, from which encoders choose their prompt.
-        hf_split: Split, e.g. ``test``.
-        encode_kwargs: Batch size and the like, passed to the encoder.
-    """
-
-    def encode_some(kind: str, language: str, rows: NDArray[np.int64]) -> Any:
-        corpus = language_of(language)
-        if kind == QUERY:
-            texts = Dataset.from_dict(question_dataset(corpus, language)[rows])
-        else:
-            texts = passages_at(corpus, language, rows)
-        return encode_texts(
-            model,
-            texts,
-            task_metadata=task_metadata,
-            prompt_type=PromptType(kind),
-            language=language,
-            hf_split=hf_split,
-            encode_kwargs={**encode_kwargs, "show_progress_bar": False},
-        )
-
-    return partial(by_language, embeddings_of=encode_some)
-
-
 @dataclass(frozen=True)
 class CountedRun:
     """The ranks of a model, and what tells the model, as it was, from any other.
@@ -177,6 +52,38 @@ class CountedRun:
     counted: Mapping[str, CountedRanks]
     state: ModelState
     encoded: EncodedRun | None = None
+
+
+def run_encoder(
+    embedder: Embedder,
+    corpus: ParallelCorpus,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    timer: TimingStack,
+) -> EncodedRun:
+    """Encode the questions and passages of some languages, each text once, and count all ranks.
+
+    Raises:
+        ModelError: The model's embeddings or similarities cannot be ranked by.
+    """
+
+    def encode(kind: str, language: str) -> Any:
+        part = corpus.languages[language]
+        n, texts = (len(part.questions), "questions") if kind == QUERY else (len(part.passages), "passages")
+        logger.info(f"Encoding {n} {language} {texts}...")
+        return embedder.embed(corpus, kind, language)
+
+    split = embedder.split
+    with timer("Encoding passages", split=split):
+        passages = {language: encode(PASSAGE, language) for language in passage_languages}
+    with timer("Encoding questions", split=split):
+        questions = {language: encode(QUERY, language) for language in query_languages}
+    embeddings = Embeddings(questions, passages)
+    with timer("Counting ranks", split=split, log_message="Counting ranks..."):
+        similarity = embedder.model.similarity
+        ranks = count_corpus(corpus, embeddings, similarity, query_languages, passage_languages, embedder.progress)
+        counted = {of_language.targets.query_language: of_language for of_language in ranks}
+    return EncodedRun(corpus, embeddings, counted)
 
 
 @dataclass

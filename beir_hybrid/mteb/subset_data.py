@@ -13,20 +13,6 @@ if TYPE_CHECKING:
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
 
-QUESTION_PROMPT: Any = {
-    "query": "Given a question, retrieve the sentences that answer it, in whatever language they are"
-}
-"""What models that follow instructions are told."""
-
-LAREQA_CITATION = r"""
-@inproceedings{roy-etal-2020-lareqa,
-  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
-  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing},
-  title = {{LAReQA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
-  year = {2020},
-}
-"""
-
 
 def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
     """Return all subsets with their languages: monolingual, cross-lingual (question language first), multilingual.
@@ -59,10 +45,13 @@ class SubsetData(Mapping[str, dict[str, Any]]):
     Made when looked up, on data sets that the subsets share: 132 subsets would otherwise hold each text 23 times.
     """
 
-    def __init__(self, corpus: ParallelCorpus, subsets: Sequence[str], split: str) -> None:
+    def __init__(
+        self, corpus: ParallelCorpus, subsets: Sequence[str], split: str, judged_in_own_language: bool = False
+    ) -> None:
         self.corpus = corpus
         self.subsets = list(subsets)
         self.split = split
+        self._judged_in_own_language = judged_in_own_language
         self._made: dict[str, dict[str, Any]] = {}
         self._datasets: dict[tuple[str, str], Dataset] = {}
 
@@ -85,10 +74,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
         return any(data["top_ranked"] is not None for data in made)
 
     def _make(self, subset: str) -> dict[str, Any]:
-        from beir_hybrid.mteb.run import passage_dataset, question_dataset
+        from beir_hybrid.mteb.encode import passage_dataset, question_dataset
 
         query_language, pool = Subset.parse(subset)
         languages = list(self.corpus.languages) if pool == MULTI else [pool]
+        judged = [query_language] if pool == MULTI and self._judged_in_own_language else languages
         if ("passages", pool) not in self._datasets:
             self._datasets["passages", pool] = passage_dataset(self.corpus, languages)
         if ("questions", query_language) not in self._datasets:
@@ -98,15 +88,11 @@ class SubsetData(Mapping[str, dict[str, Any]]):
             "corpus": self._datasets["passages", pool],
             "queries": self._datasets["questions", query_language],
             "relevant_docs": {
-                query_id: self._relevant(question_id, self.judged_in(query_language, languages))
+                query_id: self._relevant(question_id, judged)
                 for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
             },
             "top_ranked": None,
         }
-
-    def judged_in(self, query_language: str, pool: Sequence[str]) -> Sequence[str]:
-        """Return the languages of the pool whose relevant passages make a question part of a subset: all of them."""
-        return pool
 
     def _relevant(self, question_id: str, languages: Sequence[str]) -> dict[str, int]:
         return {

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from tqdm import tqdm
 
-from beir_hybrid.corpora import ParallelCorpus, atlas, load
+from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, load
+from beir_hybrid.corpora.registry import pair_sources, retrieval_specs
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.models.manifest import FILE_NAME as MANIFEST
 from beir_hybrid.models.manifest import TrainingManifest, file_sha256, read_manifest
 from beir_hybrid.overlap import fingerprints
 from beir_hybrid.overlap.fingerprints import TEXT_COLUMNS, Fingerprints, fingerprint, shingle_length
 from beir_hybrid.training.pair_files import is_own
-from beir_hybrid.training.pair_sources import ATLAS, CORPORA, NTREX
 from beir_hybrid.training.pairs import ParallelPairs, read_source
 
 NEAR = 0.5
@@ -39,7 +39,6 @@ SHINGLES_TO_BE_CONTAINED = 20
 MATCHES = ("exact", "near", "contained")
 """How an evaluation text matches a training text, the strongest first."""
 
-_EVALUATED = (*CORPORA, atlas.NAME)
 _PAIRS_AT_ONCE = 1 << 22  # pairs of texts that are compared at a time, to bound the memory
 
 _MATCH = np.dtype([("text", np.int64), ("match", np.int8), ("similarity", np.float64), ("training", np.int64)])
@@ -189,21 +188,22 @@ def read_evaluation(name: str, progress: bool = True) -> list[EvaluationTexts]:
     Raises:
         BeirHybridError: There is no such task, data set or source, or it cannot be read.
     """
-    corpus = _corpus_of(name)
+    corpus = next((spec.name for spec in retrieval_specs() if name.lower() in _names_of(spec)), None)
     if corpus is not None:
         return list(_texts_of_corpus(name, load(corpus, progress=progress)))
-    if name not in (*NTREX, ATLAS) and not is_own(name):
-        known = ", ".join((*_EVALUATED, *NTREX, ATLAS))
+    if name not in pair_sources() and not is_own(name):
+        tasks = ", ".join(spec.task.name for spec in retrieval_specs() if spec.task)
+        known = ", ".join(dict.fromkeys([*(spec.name for spec in retrieval_specs()), *pair_sources()]))
         raise BeirHybridError(
-            f"unknown evaluation {name!r}; known: the tasks XQuADR, MLQAR and AtlasR, {known}, and the user's own pairs"
+            f"unknown evaluation {name!r}; known: the tasks {tasks}, {known}, and the user's own pairs"
         )
     return list(_texts_of_pairs(name, read_source(name, progress=progress)))
 
 
-def _corpus_of(name: str) -> str | None:
-    """Return the data set of a task's or a data set's name: ``xquad-r`` of XQuADR and of XQuADRLanguageBias."""
-    by_task = {corpus.replace("-", ""): corpus for corpus in _EVALUATED}
-    return name if name in _EVALUATED else by_task.get(name.removesuffix("LanguageBias").lower())
+def _names_of(spec: CorpusSpec) -> set[str]:
+    """Return what the evaluations of a corpus are called, in small letters: its name, and those of its tasks."""
+    names = [spec.name] if spec.task is None else [spec.name, spec.task.name, spec.task.bias_name]
+    return {name.lower() for name in names}
 
 
 def _texts_of_corpus(name: str, corpus: ParallelCorpus) -> Iterator[EvaluationTexts]:

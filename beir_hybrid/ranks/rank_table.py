@@ -1,171 +1,48 @@
-"""The rank table: one row for each (query, relevant passage), all that an evaluation has to keep.
-
-Metrics, language bias, significance tests, tables and plots are computed from it. Stored as Parquet; facts that hold
-for the whole table (model, revisions, languages, pool sizes) stand in the file's metadata.
-"""
+"""The Parquet file of a rank table: read and checked, merged with what a later run evaluated, written under a lock."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beir_hybrid.errors import RankTableError, first_line
-from beir_hybrid.files import as_folder, atomic_path, home
+from beir_hybrid.files import as_folder, atomic_path, check_regular, home
 from beir_hybrid.folders import locked
-from beir_hybrid.ranks import validation as rank_table_checks
-from beir_hybrid.scoring.identity import ModelState, same_state
+from beir_hybrid.ranks import validation
+from beir_hybrid.ranks.model_state import SameState, same_state
+from beir_hybrid.ranks.schema import FORMAT_VERSION, KEY, RANKS, SCHEMA, STATE, TableInfo, in_schema
 from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT_VERSION = 1
-"""Grows when readers of before would read a table wrongly; nullable columns and facts that are new leave it alone."""
+Pairs = Iterable[tuple[str, str]]
+"""Pairs of question language and pool, a language or ``multi``."""
 
-NO_NAME = "no_model_name/available"
-"""What mteb calls a model that has no name."""
-
-NO_REVISION = "no_revision_available"
-"""What mteb calls the revision of a model that has none."""
-
-SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("query_id", pa.string()),
-        ("question_id", pa.string()),
-        ("query_language", pa.string()),
-        ("passage_id", pa.string()),
-        ("passage_language", pa.string()),
-        ("rank_in_language", pa.int32()),
-        ("rank_in_pool", pa.int32()),
-        ("outranked_by_query_language", pa.int32()),
-        ("cluster_id", pa.string()),
-        ("grade", pa.int16()),
-        ("top_languages", pa.string()),
-    ]
-)
-"""Columns. Ranks count from 1 and are null where they are unknown: the pool was not evaluated as a whole, or a
-search did not return the passage. ``grade`` is the judgment's. ``top_languages`` holds the languages of the query's
-best 100 passages in the pool of all languages, best first, two letters each (``enendeen...``), null where the pool was
-not evaluated as a whole or they are not kept; it is the same in all rows of a query."""
-
-_KEY = ["query_id", "passage_id"]
-_INTEGERS = ["rank_in_language", "rank_in_pool", "outranked_by_query_language", "grade"]
 _METADATA_KEY = b"beir_hybrid"
-_RANKS = ["rank_in_language", "rank_in_pool", "outranked_by_query_language"]
-_MAY_LACK = {"top_languages"}
-"""Columns that tables of before, or of other programs, may lack: they are null then."""
+_DIGITS = 8
+_OF_POOL = ("rank_in_pool", "outranked_by_query_language", "top_languages")
 
-_NO_DICTIONARY = {"query_id", "passage_id", *_RANKS}
 # Ids repeat over long distances, in the same order for each question language: they compress best plain, on one page;
 # ranks, byte by byte. The long texts that all rows of a query share want a dictionary that has room for all of them.
 _COMPACT: dict[str, Any] = {
     "compression_level": 19,
-    "use_dictionary": [name for name in SCHEMA.names if name not in _NO_DICTIONARY],
-    "column_encoding": dict.fromkeys(_RANKS, "BYTE_STREAM_SPLIT"),
+    "use_dictionary": [name for name in SCHEMA.names if name not in (*KEY, *RANKS)],
+    "column_encoding": dict.fromkeys(RANKS, "BYTE_STREAM_SPLIT"),
     "dictionary_pagesize_limit": 1 << 26,
     "data_page_size": 1 << 28,
     "write_batch_size": 1 << 20,
 }
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """What holds for a whole rank table.
-
-    Attributes:
-        task: Name of the MTEB task.
-        dataset_revision: Commit or content hash of the data.
-        model: Name of the model: a label.
-        model_revision: Revision of the model, a label too; MTEB's experiment follows behind a slash.
-        pool_sizes: Language -> passages in its pool.
-        cut: Results that a search returned for each query; None where every passage was ranked.
-        format_version: Version of this layout.
-        versions: Versions of the packages that made the table.
-        state: What tells the model, as it was, from any other; None where nothing is known of it.
-        evaluated: Question language -> pools, languages or ``multi``, that it was evaluated on, whether or not anything
-            was returned there; None in tables of before, where a known rank tells it.
-    """
-
-    task: str
-    dataset_revision: str
-    model: str
-    model_revision: str
-    pool_sizes: dict[str, int]
-    cut: int | None = None
-    format_version: int = FORMAT_VERSION
-    versions: dict[str, str] = field(default_factory=dict)
-    state: ModelState | None = None
-    evaluated: dict[str, list[str]] | None = None
-
-    @property
-    def is_named(self) -> bool:
-        """Whether name and revision name a model at all, instead of saying that there is no name."""
-        return is_named(self.model, self.model_revision)
-
-    @property
-    def label(self) -> tuple[str, str]:
-        """Name and revision as the model says them, without what tells its states apart."""
-        return self.model, self.model_revision.partition(STATE)[0]
-
-    def same_run(self, other: TableInfo, same: SameState = same_state) -> bool:
-        """Whether two tables hold ranks of the same model on the same data, so that they can be put together.
-
-        Args:
-            other: What holds for the other table, which is newer.
-            same: Compares the states of the models.
-        """
-        ours = (self.task, self.dataset_revision, self.label, self.cut, self.format_version)
-        theirs = (other.task, other.dataset_revision, other.label, other.cut, other.format_version)
-        if self.state is None and other.state is None:
-            return ours == theirs and self.is_named
-        return ours == theirs and same(self.state, other.state)
-
-    def to_json(self) -> str:
-        """Return the facts as they stand in the file."""
-        facts = asdict(replace(self, state=None))
-        facts["state"] = self.state.to_json() if self.state is not None else None
-        for name in ("state", "evaluated"):
-            if facts[name] is None:
-                del facts[name]
-        return json.dumps(facts, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> TableInfo:
-        """Return the facts that ``to_json`` wrote; those that this version does not know are left out.
-
-        Raises:
-            TypeError: One is missing.
-            ValueError: The state is malformed.
-        """
-        known = {entry.name: facts[entry.name] for entry in fields(cls) if entry.name in facts}
-        if known.get("state") is not None:
-            known["state"] = ModelState.from_json(known["state"])
-        return cls(**known)
-
-
-def is_named(model: str | None, revision: str | None) -> bool:
-    """Whether name and revision name a model at all, instead of saying that it has none."""
-    return bool(model and revision) and model != NO_NAME and not str(revision).startswith(NO_REVISION)
-
-
-SameState = Callable[[ModelState | None, ModelState | None], bool]
-"""Says of the state that a table was made with, and that of the model now, whether they are the same."""
-
-
-_DIGITS = 8
-STATE = "+state-"
-"""Stands between the revision and the digest of the state, where several states of a model bear one revision."""
 
 
 def default_path(task: str, model: str, revision: str, folder: Path | None = None) -> Path:
@@ -180,43 +57,64 @@ def default_path(task: str, model: str, revision: str, folder: Path | None = Non
     return (folder or home()) / "ranks" / as_folder(model) / as_folder(revision) / f"{as_folder(task)}.parquet"
 
 
-def write(path: Path, table: pa.Table, info: TableInfo, compact: bool = False) -> None:
-    """Write a rank table; a killed process leaves the old file or the new one, never a part.
+def rank_tables_below(folder: Path) -> list[Path]:
+    """Find the rank tables below a folder, in the order of their names; a file is taken for itself.
 
-    The rows are sorted by query and passage, so that equal tables are equal files, however they came about.
-
-    Args:
-        path: The file.
-        table: Columns as in SCHEMA, in any order.
-        info: What holds for the whole table.
-        compact: Take thirty times as long for a file a third smaller, to be kept in a repository.
+    Other Parquet files, such as the fingerprints of training texts, are left out; what cannot be read is not.
 
     Raises:
-        RankTableError: Columns are missing or of another type.
-        BeirHybridError: The file cannot be written.
+        RankTableError: There is no such file or folder.
     """
-    table = _in_schema(path, table).sort_by([(name, "ascending") for name in _KEY])
-    described = table.replace_schema_metadata({_METADATA_KEY: info.to_json()})
-    with atomic_path(path) as temporary:
-        pq.write_table(described, temporary, compression="zstd", **(_COMPACT if compact else {}))
+    if not folder.is_dir():
+        check_regular(folder, RankTableError, largest=None)
+        return [folder]
+    files = (path for path in folder.rglob("*.parquet") if path.is_file())
+    return [path for path in sorted(files, key=Path.as_posix) if _may_be_rank_table(path)]
+
+
+def _may_be_rank_table(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            schema = pq.read_schema(file)
+    except (OSError, ValueError, pa.ArrowException):
+        return True  # reading it says what is wrong
+    if {"query_id", "passage_id", "rank_in_language", "rank_in_pool"} & set(schema.names):
+        return True
+    try:
+        return "task" in json.loads((schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+# Reading
 
 
 def read(path: Path) -> tuple[pa.Table, TableInfo]:
     """Read a rank table.
 
     Returns:
-        The table in the columns of SCHEMA, and what holds for all of it.
+        The table in the columns of SCHEMA, behind them those of later versions; and what holds for all of it.
 
     Raises:
-        RankTableError: The file is missing, truncated, or not a rank table.
+        RankTableError: The file is missing, truncated, or not a rank table, or what it says cannot be.
     """
     # Not pq.read_table, which would take folders named like "a=b" in the path for columns.
     with _reading(path), path.open("rb") as file:
         table = pq.ParquetFile(file).read()
-    info = _info(path, (table.schema.metadata or {}).get(_METADATA_KEY))
-    table = _in_schema(path, table).replace_schema_metadata(None)
-    rank_table_checks.check(path, table, info)
+    info = _info(path, table.schema.metadata)
+    table = in_schema(path, table).replace_schema_metadata(None)
+    validation.check(path, table, info)
     return table, info
+
+
+def read_info(path: Path) -> TableInfo:
+    """Read what holds for a whole rank table, and none of its rows.
+
+    Raises:
+        RankTableError: The file is missing, truncated, or not a rank table.
+    """
+    with _reading(path), path.open("rb") as file:
+        return _info(path, pq.ParquetFile(file).schema_arrow.metadata)
 
 
 @contextmanager
@@ -229,39 +127,21 @@ def _reading(path: Path) -> Iterator[None]:
         raise RankTableError(f"{path} is truncated or not a Parquet file: {first_line(error)}") from error
 
 
-def read_info(path: Path) -> TableInfo:
-    """Read what holds for a whole rank table, and none of its rows.
-
-    Raises:
-        RankTableError: The file is missing, truncated, or not a rank table.
-    """
-    with _reading(path), path.open("rb") as file:
-        metadata = pq.ParquetFile(file).schema_arrow.metadata
-    return _info(path, (metadata or {}).get(_METADATA_KEY))
-
-
-def _info(path: Path, described: bytes | None) -> TableInfo:
+def _info(path: Path, metadata: dict[bytes, bytes] | None) -> TableInfo:
+    described = (metadata or {}).get(_METADATA_KEY)
     if described is None:
         raise RankTableError(f"{path} is not a rank table: the file says nothing about its task and model")
     try:
         facts = json.loads(described)
-        if facts["format_version"] != FORMAT_VERSION:
-            raise RankTableError(f"{path} has format {facts['format_version']}; this version reads {FORMAT_VERSION}")
-        return TableInfo.from_json(facts)
+        version = facts["format_version"]
+        if version == FORMAT_VERSION:
+            return TableInfo.from_json(facts)
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise RankTableError(f"{path} is not a rank table: what it says of itself is malformed") from error
+    raise RankTableError(f"{path} has format {version}; this version reads {FORMAT_VERSION}")
 
 
-def _in_schema(path: Path, table: pa.Table) -> pa.Table:
-    for name in SCHEMA.names:
-        if name not in table.column_names:
-            if name not in _MAY_LACK:
-                raise RankTableError(f"{path} is not a rank table: it lacks the column {name}")
-            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
-    try:
-        return table.select(SCHEMA.names).cast(SCHEMA)
-    except (KeyError, pa.ArrowException) as error:  # a column is there twice, or of another type
-        raise RankTableError(f"{path} is not a rank table: {first_line(error)}") from error
+# What was evaluated
 
 
 def ranked_in_pool(frame: pd.DataFrame, info: TableInfo | None = None) -> pd.Series:
@@ -279,13 +159,21 @@ def ranked_in_pool(frame: pd.DataFrame, info: TableInfo | None = None) -> pd.Ser
     return known.groupby(languages, sort=False).transform("any")
 
 
-Evaluated = Iterable[tuple[str, str]]
-"""Pairs of question language and pool, a language or ``multi``, that a run evaluated."""
+def evaluated_pairs(frame: pd.DataFrame, info: TableInfo | None = None) -> set[tuple[str, str]]:
+    """Return the pairs of question language and pool that a rank table was evaluated on.
 
-_OF_POOL = ["rank_in_pool", "outranked_by_query_language", "top_languages"]
+    Args:
+        frame: Its rows.
+        info: What holds for all of it; without it, the pairs are those in which a rank is known.
+    """
+    if info is not None and info.pairs is not None:
+        return info.pairs
+    ranked = frame.loc[frame["rank_in_language"].notna(), ["query_language", "passage_language"]]
+    pairs = set(ranked.drop_duplicates().itertuples(index=False, name=None))
+    return pairs | {(language, MULTI) for language in set(frame.loc[ranked_in_pool(frame), "query_language"])}
 
 
-def merge(old: pa.Table, new: pa.Table, evaluated: Evaluated | None = None) -> pa.Table:
+def merge(old: pa.Table, new: pa.Table, evaluated: Pairs | None = None) -> pa.Table:
     """Put two tables of the same run together: what ``new`` evaluated is taken from it, all else is kept.
 
     A run restricted to some languages, or to the subsets that were missing, thereby completes a table instead of
@@ -296,59 +184,62 @@ def merge(old: pa.Table, new: pa.Table, evaluated: Evaluated | None = None) -> p
         new: The newer table; its rows replace those of ``old`` as far as their pair was evaluated.
         evaluated: What ``new`` evaluated; by default, the pairs in which it knows a rank.
     """
-    import pandas as pd
+    pairs = set(evaluated) if evaluated is not None else evaluated_pairs(new.to_pandas())
+    keys, old_keys = (_joined(table, *KEY) for table in (new, old))
+    before = old.take(pc.index_in(keys, value_set=old_keys))  # all null where the row is new
+    in_language = _is_among(_joined(new, "query_language", "passage_language"), ["\0".join(pair) for pair in pairs])
+    in_pool = _is_among(new["query_language"], [language for language, pool in pairs if pool == MULTI])
+    columns = {}
+    for name in dict.fromkeys([*new.column_names, *old.column_names]):
+        if name == "rank_in_language":
+            columns[name] = pc.if_else(in_language, new[name], before[name])
+        elif name in _OF_POOL:
+            columns[name] = pc.if_else(in_pool, new[name], before[name])
+        elif name in new.column_names:
+            columns[name] = pc.coalesce(new[name], before[name]) if name in old.column_names else new[name]
+        else:
+            columns[name] = before[name]
+    kept = old.filter(pc.invert(pc.is_in(old_keys, value_set=keys)))
+    return pa.concat_tables([pa.table(columns), kept], promote_options="default")
 
-    nullable = {pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int32Dtype()}
-    before, after = (table.to_pandas(types_mapper=nullable.get).set_index(_KEY) for table in (old, new))
-    pairs = set(evaluated) if evaluated is not None else evaluated_pairs(after)
-    merged = after.combine_first(before)
-    pair_of_row = zip(merged["query_language"], merged["passage_language"], strict=True)
-    is_new = merged.index.isin(after.index)
-    in_language = is_new & np.fromiter((pair in pairs for pair in pair_of_row), dtype=bool, count=len(merged))
-    in_pool = is_new & merged["query_language"].isin([query for query, pool in pairs if pool == MULTI])
-    fresh, kept = after.reindex(merged.index), before.reindex(merged.index)
-    merged["rank_in_language"] = fresh["rank_in_language"].where(in_language, kept["rank_in_language"])
-    for name in _OF_POOL:
-        merged[name] = fresh[name].where(in_pool, kept[name])
-    merged[_INTEGERS] = merged[_INTEGERS].astype("Int32")
-    return pa.Table.from_pandas(merged.reset_index(), preserve_index=False).select(SCHEMA.names).cast(SCHEMA)
+
+def _joined(table: pa.Table, *names: str) -> pa.Array:
+    return pc.binary_join_element_wise(*(table[name].combine_chunks() for name in names), "\0")
 
 
-def evaluated_pairs(frame: pd.DataFrame, info: TableInfo | None = None) -> set[tuple[str, str]]:
-    """Return the pairs of question language and pool that a rank table was evaluated on.
+def _is_among(values: Any, wanted: list[str]) -> Any:
+    return pc.is_in(values, value_set=pa.array(wanted, pa.string()))
+
+
+# Writing
+
+
+def write(path: Path, table: pa.Table, info: TableInfo, compact: bool = False) -> None:
+    """Write a rank table; a killed process leaves the old file or the new one, never a part.
+
+    The rows are sorted by query and passage, so that equal tables are equal files, however they came about.
 
     Args:
-        frame: Its rows.
-        info: What holds for all of it; without it, the pairs are those in which a rank is known.
+        path: The file.
+        table: Columns as in SCHEMA, in any order, and any others.
+        info: What holds for the whole table.
+        compact: Take thirty times as long for a file a third smaller, to be kept in a repository.
+
+    Raises:
+        RankTableError: Columns are missing or of another type.
+        BeirHybridError: The file cannot be written.
     """
-    told = None if info is None else _pairs_of(info)
-    if told is not None:
-        return told
-    ranked = frame.loc[frame["rank_in_language"].notna(), ["query_language", "passage_language"]]
-    pairs = set(ranked.drop_duplicates().itertuples(index=False, name=None))
-    return pairs | {(language, MULTI) for language in set(frame.loc[ranked_in_pool(frame), "query_language"])}
-
-
-def _pairs_of(info: TableInfo) -> set[tuple[str, str]] | None:
-    """Return the pairs that a table says it was evaluated on; None if it does not say it."""
-    if info.evaluated is None:
-        return None
-    return {(language, pool) for language, pools in info.evaluated.items() for pool in pools}
-
-
-def _by_language(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return pairs of question language and pool as question language -> pools, in the order of their names."""
-    pools: dict[str, list[str]] = {}
-    for language, pool in sorted(set(pairs)):
-        pools.setdefault(language, []).append(pool)
-    return pools
+    table = in_schema(path, table).sort_by([(name, "ascending") for name in KEY])
+    described = table.replace_schema_metadata({_METADATA_KEY: info.to_json()})
+    with atomic_path(path) as temporary:
+        pq.write_table(described, temporary, compression="zstd", **(_COMPACT if compact else {}))
 
 
 def store(
     path: Path,
     table: pa.Table,
     info: TableInfo,
-    evaluated: Evaluated | None = None,
+    evaluated: Pairs | None = None,
     same: SameState = same_state,
 ) -> Path:
     """Write a table, after merging it with the one of the same run that may be there.
@@ -380,11 +271,14 @@ def store(
             except RankTableError:
                 old_info = None  # what cannot be read has nothing worth keeping
             if old_info is not None and old_info.same_run(info, same):
-                known = pairs | (_pairs_of(old_info) or evaluated_pairs(old.to_pandas()))
+                known = pairs | (old_info.pairs or evaluated_pairs(old.to_pandas()))
                 table = merge(old, table, pairs)
                 info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
+        pools: dict[str, list[str]] = {}
+        for language, pool in sorted(known):
+            pools.setdefault(language, []).append(pool)
         with locked(path):  # which clears away what a killed process left of it
-            write(path, table, replace(info, evaluated=_by_language(known)))
+            write(path, table, replace(info, evaluated=pools))
     return path
 
 
@@ -421,24 +315,3 @@ def _fits_into(path: Path, info: TableInfo, same: SameState) -> bool:
             if prints[0] != prints[1] or (prints == [None, None] and not info.is_named):
                 return False
     return True
-
-
-def build(task: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Make a table of column chunks.
-
-    Args:
-        task: Name of the task.
-        rows: Chunks of columns, column name -> values, without ``task``.
-    """
-    columns: dict[str, list[pa.Array]] = {name: [] for name in SCHEMA.names if name != "task"}
-    for chunk in rows:
-        for name, values in columns.items():
-            column = chunk[name]
-            values.append(column if isinstance(column, pa.Array) else pa.array(column, SCHEMA.field(name).type))
-    arrays = {
-        name: pa.concat_arrays(chunks) if chunks else pa.array([], SCHEMA.field(name).type)
-        for name, chunks in columns.items()
-    }
-    length = len(arrays["query_id"])
-    arrays["task"] = pa.repeat(task, length)
-    return pa.table({name: arrays[name] for name in SCHEMA.names}, schema=SCHEMA)

@@ -5,7 +5,6 @@ The checks look at whole columns: 0.1 s for the 143,990 rows of XQuAD-R.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from beir_hybrid.errors import RankTableError, first_line
-from beir_hybrid.files import check_regular, shown
+from beir_hybrid.files import shown
+from beir_hybrid.ranks.schema import NEVER_NULL, TOP_LANGUAGES, decode_languages
 from beir_hybrid.schemas import Language, Name, Open, Size, TaskName, checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
-_NEVER_NULL = (
-    "task",
-    "query_id",
-    "question_id",
-    "query_language",
-    "passage_id",
-    "passage_language",
-    "cluster_id",
-    "grade",
-)
 _OF_A_QUERY = ("query_language", "question_id")
-_TOP_LANGUAGES = 100
 
 
 class _Facts(Open):
@@ -58,7 +46,7 @@ def check(path: Path, table: pa.Table, info: TableInfo) -> None:
 
     Args:
         path: Its file, for messages.
-        table: Its rows, in the columns of ``rank_table.SCHEMA``.
+        table: Its rows, in the columns of ``schema.SCHEMA``.
         info: Its metadata.
 
     Raises:
@@ -73,7 +61,7 @@ def check(path: Path, table: pa.Table, info: TableInfo) -> None:
         table.validate(full=True)
     except pa.ArrowException as error:  # a text that is not UTF-8
         raise RankTableError(f"{where} is damaged: {first_line(error)}") from error
-    for name in _NEVER_NULL:
+    for name in NEVER_NULL:
         if table[name].null_count:
             row = pc.index(pc.is_null(table[name]), True).as_py()
             raise RankTableError(f"{where}, row {row + 1}: {name} is missing")
@@ -109,11 +97,10 @@ def _check_languages(rows: _Rows) -> None:
     rows.refuse(outside, "query_language", lambda row: "it has no pool")
     for language in set(rows.encoded("query_language").values):
         checked(_OneLanguage, {"query_language": language}, rows.where, RankTableError)
-    if all(len(language) == 2 for language in pools):
-        tops = rows.encoded("top_languages")
-        bad = {top for top in tops.values if not _is_of(top, pools)}
-        words = "not the languages of up to 100 passages, two letters each, that have pools"
-        rows.refuse(tops.among(bad), "top_languages", lambda row: words)
+    tops = rows.encoded("top_languages")
+    bad = {top for top in tops.values if not _is_of(top, pools)}
+    words = f"not the languages of up to {TOP_LANGUAGES} passages, each of which has a pool"
+    rows.refuse(tops.among(bad), "top_languages", lambda row: words)
 
 
 class _OneLanguage(Open):
@@ -121,8 +108,8 @@ class _OneLanguage(Open):
 
 
 def _is_of(top: str, pools: dict[str, int]) -> bool:
-    pieces = {top[place : place + 2] for place in range(0, len(top), 2)}
-    return len(top) <= 2 * _TOP_LANGUAGES and pieces <= pools.keys()
+    languages = decode_languages(top)
+    return len(languages) <= TOP_LANGUAGES and set(languages) <= pools.keys()
 
 
 def _check_ranks(rows: _Rows) -> None:
@@ -217,32 +204,3 @@ class _Rows:
             row = int(bad.argmax())
             value = shown(repr(self.table[name][row].as_py()), 80)
             raise RankTableError(f"{self.where}, row {row + 1}: {name} is {value}: {reason(row)}")
-
-
-def rank_tables_below(folder: Path) -> list[Path]:
-    """Find the rank tables below a folder, in the order of their names; a file is taken for itself.
-
-    Other Parquet files, such as the fingerprints of training texts, are left out; what cannot be read is not.
-
-    Raises:
-        RankTableError: There is no such file or folder.
-    """
-    if not folder.is_dir():
-        check_regular(folder, RankTableError, largest=None)
-        return [folder]
-    files = (path for path in folder.rglob("*.parquet") if path.is_file())
-    return [path for path in sorted(files, key=Path.as_posix) if _may_be_rank_table(path)]
-
-
-def _may_be_rank_table(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            schema = pq.read_schema(file)
-    except (OSError, ValueError, pa.ArrowException):
-        return True  # reading it says what is wrong
-    if {"query_id", "passage_id", "rank_in_language", "rank_in_pool"} & set(schema.names):
-        return True
-    try:
-        return "task" in json.loads((schema.metadata or {}).get(b"beir_hybrid", b"{}"))
-    except (ValueError, TypeError, RecursionError):
-        return False

@@ -20,6 +20,7 @@ from scipy.stats import chi2
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.metrics import LANGUAGE_FIGURES, PEER_K, SAME_LANGUAGE_K
 from beir_hybrid.ranks.rank_table import ranked_in_pool
+from beir_hybrid.ranks.schema import decode_languages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,9 +88,9 @@ def _top_figures(
     n_passages = sum(pool_sizes.values())
     figures = pd.DataFrame(index=query_languages.index, columns=_TOP_FIGURES, dtype=float)
     kept = ranks[ranks["top_languages"].notna()]
-    tops = kept.groupby("query_id", sort=False)["top_languages"].first()
+    tops = kept.groupby("query_id", sort=False)["top_languages"].first().map(decode_languages)
     for k in sorted({*SAME_LANGUAGE_K, *PEER_K}):
-        whole = tops[tops.str.len() >= 2 * min(k, n_passages)]
+        whole = tops[tops.map(len) >= min(k, n_passages)]
         if whole.empty:
             continue
         if k in SAME_LANGUAGE_K:
@@ -115,12 +116,12 @@ def same_language_scores(tops: Sequence[str], query_language: str, pool_sizes: M
     Returns:
         ``same_language_share_at_k`` and ``same_language_preference_at_k`` as in ``query_bias``.
     """
-    strings = pd.Series(list(tops))
-    languages = pd.Series(query_language, index=strings.index)
+    decoded = pd.Series([decode_languages(top) for top in tops])
+    languages = pd.Series(query_language, index=decoded.index)
     in_pool = pool_sizes[query_language] / sum(pool_sizes.values())
     scores = {}
     for k in SAME_LANGUAGE_K:
-        share = float(_same_language_share(strings, languages, k).mean())
+        share = float(_same_language_share(decoded, languages, k).mean())
         scores[f"same_language_share_at_{k}"] = share
         scores[f"same_language_preference_at_{k}"] = share / in_pool
     return scores
@@ -226,14 +227,14 @@ def _strong_alignment(ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.
     return share.groupby(ordered["query_id"], sort=False).mean()
 
 
-def _letters(tops: pd.Series, k: int) -> NDArray[np.str_]:
+def _matrix(tops: pd.Series, k: int) -> NDArray[np.str_]:
     """The languages of the top k of each query, shape (Q, k); fewer columns in a smaller pool."""
-    width = min(k, int(tops.str.len().min()) // 2)
-    return np.array([[text[2 * i : 2 * i + 2] for i in range(width)] for text in tops], dtype="U2")
+    width = min(k, int(tops.map(len).min()))
+    return np.array([languages[:width] for languages in tops], dtype=np.str_)
 
 
 def _same_language_share(tops: pd.Series, query_languages: pd.Series, k: int) -> NDArray[np.float64]:
-    same = _letters(tops, k) == query_languages.loc[tops.index].to_numpy(dtype="U2")[:, None]
+    same = _matrix(tops, k) == query_languages.loc[tops.index].to_numpy(dtype=np.str_)[:, None]
     return same.mean(axis=1)
 
 
@@ -257,16 +258,16 @@ def _peer(
     ranks: pd.DataFrame, tops: pd.Series, k: int, weights: Mapping[int, float], n_passages: int
 ) -> NDArray[np.float64]:
     """PEER at k of each query: over the grades, the weighted p value of a test that the languages rank alike."""
-    letters = _letters(tops, k)
-    languages = sorted({*np.unique(letters), *ranks["passage_language"]})
+    best = _matrix(tops, k)
+    languages = sorted({*np.unique(best), *ranks["passage_language"]})
     row = pd.Series(np.arange(len(tops)), index=tops.index)[ranks["query_id"]].to_numpy()
     place, grade = ranks["rank_in_pool"].to_numpy(), ranks["grade"].to_numpy()
-    inside = ranks["was_ranked"].to_numpy() & (place <= letters.shape[1])
+    inside = ranks["was_ranked"].to_numpy() & (place <= best.shape[1])
     right = _Samples(row, np.searchsorted(languages, ranks["passage_language"]), place.astype(np.float64), inside)
-    wrong = np.ones(letters.shape, dtype=bool)
+    wrong = np.ones(best.shape, dtype=bool)
     wrong[row[inside], place[inside] - 1] = False
     queries, columns = np.nonzero(wrong)
-    numbers = np.searchsorted(languages, letters[queries, columns])
+    numbers = np.searchsorted(languages, best[queries, columns])
     others = _Samples(queries, numbers, columns + 1.0, np.ones(len(queries), dtype=bool))
     has_others = np.bincount(row, minlength=len(tops)) < n_passages
     equal = _equal_rank_probability(others, len(tops), len(languages))

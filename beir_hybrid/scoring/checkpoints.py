@@ -23,8 +23,7 @@ from safetensors.torch import save_file
 from beir_hybrid.errors import BeirHybridError, first_line
 from beir_hybrid.files import as_folder, atomic_path, home, make_folder
 from beir_hybrid.folders import ProcessLock
-from beir_hybrid.mteb.encode import on_device
-from beir_hybrid.scoring.matrices import is_sparse
+from beir_hybrid.scoring.matrices import is_sparse, on_device
 
 logger = logging.getLogger("mteb.beir_hybrid")
 

@@ -8,26 +8,23 @@ and so no text is encoded twice.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from mteb.types import PromptType
 from tqdm.auto import tqdm
 
 from beir_hybrid.corpora.columns import take
 from beir_hybrid.corpora.parallel import ParallelCorpus
-from beir_hybrid.mteb.encode import encode_texts
-from beir_hybrid.mteb.run import passages_at, question_dataset
-from beir_hybrid.scoring.checkpoints import Checkpoint
-from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, own_scores_in, scores_of
-from beir_hybrid.scoring.identity import (
+from beir_hybrid.ranks.model_state import (
     PASSAGE,
     QUERY,
     SAMPLED_TEXTS,
+    Embed,
     Encode,
     Sample,
     SampledText,
@@ -35,14 +32,14 @@ from beir_hybrid.scoring.identity import (
     close,
     sampled_rows,
 )
+from beir_hybrid.scoring.checkpoints import Checkpoint
+from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, Similarity, own_scores_in, scores_of
 from beir_hybrid.scoring.matrices import select_rows
 from beir_hybrid.scoring.targets import Targets
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-    from mteb import EncoderProtocol, TaskMetadata
-    from mteb.timing import TimingStack
-    from mteb.types import EncodeKwargs
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -79,30 +76,28 @@ class ChunkedRun:
     """One pass of a model over a corpus.
 
     Attributes:
-        model: The encoder.
+        name: What the bar and the log call it.
+        embed: Embeds texts.
+        similarity: The model's similarity of two matrices of embeddings.
         corpus: The questions, passages and judgments.
         query_languages: Languages of the questions.
         passage_languages: Languages of the pool.
         chunk_size: Passages encoded at once; it decides memory and how often a checkpoint is written.
         checkpoint: Where the state goes after each chunk; the caller removes it when the result is safe.
-        task_metadata: Metadata of the task, from which encoders choose their prompt.
-        hf_split: Split, e.g. ``dev``.
-        encode_kwargs: Batch size and the like, passed to the encoder.
-        timer: Records the phases.
-        num_proc: Processes for the data loader.
+        progress: Show a progress bar on a terminal.
+        phase: Called with the name of each phase, which the context it returns surrounds.
     """
 
-    model: EncoderProtocol
+    name: str
+    embed: Embed
+    similarity: Similarity
     corpus: ParallelCorpus
     query_languages: Sequence[str]
     passage_languages: Sequence[str]
     chunk_size: int
     checkpoint: Checkpoint
-    task_metadata: TaskMetadata
-    hf_split: str
-    encode_kwargs: EncodeKwargs
-    timer: TimingStack
-    num_proc: int | None = None
+    progress: bool = False
+    phase: Callable[[str], AbstractContextManager[object]] = nullcontext
     _sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -150,9 +145,9 @@ class ChunkedRun:
             ModelError: The model's embeddings or similarities cannot be ranked by.
             BeirHybridError: A checkpoint cannot be written.
         """
-        with self.timer("Encoding questions", split=self.hf_split):
+        with self.phase("Encoding questions"):
             questions = {language: self._questions(language) for language in self.query_languages}
-        with self.timer("Encoding and counting passages", split=self.hf_split):
+        with self.phase("Encoding and counting passages"):
             counters, done = self._restore() or (self._start(questions), 0)
             for chunk in self._remaining(done):
                 self._count(counters, questions, self._chunk(*chunk))
@@ -187,13 +182,12 @@ class ChunkedRun:
         return chunks
 
     def _remaining(self, done: int) -> Iterator[tuple[int, int, int]]:
-        progress = bool(self.encode_kwargs.get("show_progress_bar", True))
         with tqdm(
-            desc=f"{self.task_metadata.name}: passages",
+            desc=f"{self.name}: passages",
             total=sum(last - first for _, first, last in self._chunks),
             initial=sum(last - first for _, first, last in self._chunks[:done]),
             unit=" passages",
-            disable=None if progress else True,
+            disable=None if self.progress else True,
         ) as bar:
             for chunk in self._chunks[done:]:
                 yield chunk
@@ -208,8 +202,7 @@ class ChunkedRun:
         for text, row in zip(facts[_SAMPLED], arrays.pop(_EMBEDDINGS, ()), strict=True):
             self._sampled[SampledText(*text)] = row
         logger.info(
-            f"{self.task_metadata.name} goes on after {facts['done']} of {len(self._chunks)} chunks: "
-            f"{self.checkpoint.folder}"
+            f"{self.name} goes on after {facts['done']} of {len(self._chunks)} chunks: {self.checkpoint.folder}"
         )
         states: dict[str, dict[str, NDArray]] = {language: {} for language in self.query_languages}
         for name, array in arrays.items():
@@ -287,7 +280,7 @@ class ChunkedRun:
             n = min(TILE, len(chunk.rows) - first)
             here = slice(first, first + n)
             tile = select_rows(chunk.embeddings, here if n == TILE else first + np.arange(TILE) % n)
-            scores = scores_of(self.model.similarity, questions, tile)[:, :n].contiguous()
+            scores = scores_of(self.similarity, questions, tile)[:, :n].contiguous()
             rows = chunk.rows[here]
             yield PassageBlock(chunk.language, int(rows[0]), chunk.ids[here], tile, rows), scores
 
@@ -296,42 +289,28 @@ class ChunkedRun:
         relevant, places = self._relevant[number], np.arange(first, last)
         # A passage's place among these is its row less the relevant passages before it.
         rows = places + np.searchsorted(relevant - np.arange(len(relevant)), places, side="right")
-        embeddings = self._passages(number, rows)
+        embeddings = self._embed(PASSAGE, self.passage_languages[number], rows)
         self._keep_some(PASSAGE, self.passage_languages[number], rows, embeddings)
         return _Chunk(number, rows, self._ids(number, rows), embeddings)
 
     def _relevant_chunk(self, number: int, rows: NDArray[np.int64], first: int) -> _Chunk:
         """Encode some of the relevant passages of a language, or read what a killed run has encoded."""
+        language = self.passage_languages[number]
         embeddings = self.checkpoint.embeddings(
-            f"relevant-{self.passage_languages[number]}-{first}", lambda: self._passages(number, rows)
+            f"relevant-{language}-{first}", lambda: self._embed(PASSAGE, language, rows)
         )
-        self._keep_some(PASSAGE, self.passage_languages[number], rows, embeddings)
+        self._keep_some(PASSAGE, language, rows, embeddings)
         return _Chunk(number, rows, self._ids(number, rows), embeddings)
 
     def _ids(self, number: int, rows: NDArray[np.int64]) -> list[str]:
         return take(self.corpus.languages[self.passage_languages[number]].passage_ids, rows)
 
-    def _passages(self, number: int, rows: NDArray[np.int64]) -> Any:
-        language = self.passage_languages[number]
-        return self._encode(passages_at(self.corpus, language, rows), language, PromptType.document)
-
     def _questions(self, language: str) -> Any:
-        texts = question_dataset(self.corpus, language)
-        embeddings = self.checkpoint.embeddings(
-            f"questions-{language}", lambda: self._encode(texts, language, PromptType.query)
-        )
-        self._keep_some(QUERY, language, np.arange(len(texts)), embeddings)
+        rows = np.arange(len(self.corpus.languages[language].questions))
+        embeddings = self.checkpoint.embeddings(f"questions-{language}", lambda: self._embed(QUERY, language, rows))
+        self._keep_some(QUERY, language, rows, embeddings)
         return embeddings
 
-    def _encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
-        logger.info(f"Encoding {len(texts)} {language} {'questions' if prompt_type == 'query' else 'passages'}...")
-        return encode_texts(
-            self.model,
-            texts,
-            task_metadata=self.task_metadata,
-            prompt_type=prompt_type,
-            language=language,
-            hf_split=self.hf_split,
-            encode_kwargs=self.encode_kwargs,
-            num_proc=self.num_proc,
-        )
+    def _embed(self, kind: str, language: str, rows: NDArray[np.int64]) -> Any:
+        logger.info(f"Encoding {len(rows)} {language} {'questions' if kind == QUERY else 'passages'}...")
+        return self.embed(kind, language, rows)

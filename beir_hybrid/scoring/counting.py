@@ -85,7 +85,7 @@ class CountedRanks:
     targets: Targets
     outranked: NDArray[np.int64]
     confidence: Mapping[str, Confidence]
-    top_languages: NDArray[np.int8]
+    top_languages: NDArray[np.int16]
 
     @property
     def rank_in_language(self) -> NDArray[np.int64]:

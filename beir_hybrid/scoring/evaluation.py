@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.ranks.model_state import PASSAGE, QUERY, Sample, by_language, sampled_texts
+from beir_hybrid.ranks.rows import Columns, columns_of
+from beir_hybrid.ranks.schema import encode_languages
+from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.counting import (
     HELD_ELEMENTS,
     CountedRanks,
@@ -37,6 +41,16 @@ class Embeddings:
 
     questions: Mapping[str, Any]
     passages: Mapping[str, Any]
+
+    def sample(self) -> Sample:
+        """Sample the embeddings of every language, questions and passages."""
+        matrices = {QUERY: self.questions, PASSAGE: self.passages}
+        texts = sampled_texts(
+            *({language: int(matrix.shape[0]) for language, matrix in of_kind.items()} for of_kind in matrices.values())
+        )
+        return Sample.of(
+            texts, by_language(texts, lambda kind, language, rows: select_rows(matrices[kind][language], rows))
+        )
 
 
 def count_corpus(
@@ -130,8 +144,28 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
     return scores
 
 
-def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool) -> dict[str, Any]:
-    """Give the rows of the rank table of one query language, as columns.
+def own_language_scores(counted: CountedRanks, pool_sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Compute the scores of questions that are judged in their own language only, in the pool of all languages.
+
+    Args:
+        counted: The counted ranks of one query language.
+        pool_sizes: Language -> passages of the pool.
+
+    Returns:
+        As ``scores_by_subset``, with the same-language figures.
+    """
+    targets = counted.targets
+    own = counted.only(targets.languages == targets.passage_languages.index(targets.query_language))
+    texts = top_language_texts(counted)
+    tops = [texts[query] for query in np.unique(own.targets.queries)]
+    return {
+        subset: scores | same_language_scores(tops, targets.query_language, pool_sizes)
+        for subset, scores in scores_by_subset(own, [MULTI]).items()
+    }
+
+
+def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool) -> Columns:
+    """Give the rows of the rank table of one query language.
 
     Args:
         counted: The counted ranks of that language.
@@ -140,33 +174,28 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
     """
     targets = counted.targets
     part = corpus.languages[targets.query_language]
-    own = targets.query_language in targets.passage_languages
-    by_query_language = (
-        counted.outranked[:, targets.passage_languages.index(targets.query_language)]
-        if own
-        else np.zeros(len(targets.queries), dtype=np.int64)
-    )
-    n_rows = len(targets.queries)
+    languages = targets.passage_languages
+    own = languages.index(targets.query_language) if targets.query_language in languages else None
 
     def of_query(values: Sequence[str]) -> pa.Array:
         return pa.array(values, pa.string()).take(pa.array(targets.queries))
 
-    return {
-        "query_id": of_query(part.query_ids),
-        "question_id": of_query(part.question_ids),
-        "query_language": pa.repeat(targets.query_language, n_rows),
-        "passage_id": pa.array(targets.passage_ids),
-        "passage_language": pa.array(targets.passage_languages, pa.string()).take(pa.array(targets.languages)),
-        "rank_in_language": counted.rank_in_language,
-        "rank_in_pool": np.ma.masked_array(counted.rank_in_pool, mask=not whole_pool),
-        "outranked_by_query_language": np.ma.masked_array(by_query_language, mask=not own),
-        "cluster_id": of_query(part.articles),
-        "grade": targets.grades,
-        "top_languages": of_query(_language_strings(counted)) if whole_pool else pa.nulls(n_rows, pa.string()),
-    }
+    return columns_of(
+        query_id=of_query(part.query_ids),
+        question_id=of_query(part.question_ids),
+        query_language=targets.query_language,
+        passage_id=pa.array(targets.passage_ids),
+        passage_language=pa.array(languages, pa.string()).take(pa.array(targets.languages)),
+        cluster_id=of_query(part.articles),
+        grade=targets.grades,
+        rank_in_language=counted.rank_in_language,
+        rank_in_pool=counted.rank_in_pool if whole_pool else None,
+        outranked_by_query_language=None if own is None else counted.outranked[:, own],
+        top_languages=of_query(top_language_texts(counted)) if whole_pool else None,
+    )
 
 
-def _language_strings(counted: CountedRanks) -> list[str]:
-    """Write each query's top languages as one string of their two-letter codes, Q of them."""
-    codes = np.array(counted.targets.passage_languages, dtype="U2")[counted.top_languages]
-    return np.ascontiguousarray(codes).view(f"U{2 * codes.shape[1]}")[:, 0].tolist()
+def top_language_texts(counted: CountedRanks) -> list[str]:
+    """Write each query's top languages as a rank table keeps them, Q texts."""
+    languages = np.array(counted.targets.passage_languages)
+    return [encode_languages(row) for row in languages[counted.top_languages].tolist()]

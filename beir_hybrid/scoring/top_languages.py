@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from beir_hybrid.corpora.columns import take
+from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TopScores
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 TILE_ELEMENTS = 1_000_000
 """Scores looked at once where many are equal."""
-
-TOP_LANGUAGES = 100
-"""Passages of each query whose language is kept: the largest cut-off of the bias figures."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class TopLanguages:
         for number in np.unique(blocks[best]):
             here = blocks == number
             rows[here] = self._blocks[number].rows_of(found.columns[here])
-        languages = np.array([block.language for block in self._blocks], dtype=np.int8)
+        languages = np.array([block.language for block in self._blocks], dtype=np.int16)
         return {"languages": languages[blocks[best]], "rows": rows[best], "scores": found.scores[best]}
 
     @classmethod
@@ -110,10 +108,10 @@ class TopLanguages:
             top._blocks.append(_Block(language, of_language, 0))
         return top
 
-    def languages(self) -> NDArray[np.int8]:
+    def languages(self) -> NDArray[np.int16]:
         """Return the numbers of the languages of the best passages, best first, shape (Q, min(100, pool))."""
         _, blocks, best = self._ranking()
-        return np.array([block.language for block in self._blocks], dtype=np.int8)[blocks[best]]
+        return np.array([block.language for block in self._blocks], dtype=np.int16)[blocks[best]]
 
     def _ranking(self) -> tuple[_Candidates, NDArray[np.int64], NDArray[np.int64]]:
         """The candidates, the block of each, and the places of the best of each query among them, best first."""

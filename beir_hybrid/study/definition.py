@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml
 from beir_hybrid.finetune.recipe import Recipe, Tune, make_recipe
@@ -15,9 +16,6 @@ from beir_hybrid.training.pairs import Batching
 
 PRESETS = ("offline", "paper")
 """Studies that come with the package: the one of docs/study.md, and the same on the source paper's base models."""
-
-CORPORA: Mapping[str, str] = {"XQuADR": "xquad-r", "MLQAR": "mlqa-r", "AtlasR": "atlas-r"}
-"""Task that a study can test on -> the corpus that it is made of."""
 
 ANCHORS = ("bm25", "untuned")
 ALPHA = 0.5
@@ -307,10 +305,11 @@ def _check(study: Study) -> None:
     known = {base.name for base in study.bases}
     for experiment in study.experiments:
         for task in experiment.tasks:
-            if task not in CORPORA:
-                raise StudyError(f"experiment {experiment.name}: unknown task {task!r}; known are {', '.join(CORPORA)}")
-            if CORPORA[task] in experiment.train:
-                raise StudyError(f"experiment {experiment.name}: {task} tests on {CORPORA[task]}, which it trains on")
+            corpora = {name: corpus for corpus, name in task_names().items()}
+            if task not in corpora:
+                raise StudyError(f"experiment {experiment.name}: unknown task {task!r}; known are {', '.join(corpora)}")
+            if corpora[task] in experiment.train:
+                raise StudyError(f"experiment {experiment.name}: {task} tests on {corpora[task]}, which it trains on")
         for name in experiment.bases or ():
             if name not in known:
                 raise StudyError(f"experiment {experiment.name}: there is no [[base]] {name!r}")

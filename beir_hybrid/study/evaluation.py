@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.errors import ModelError
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
 from beir_hybrid.quiet import silenced
@@ -137,7 +138,7 @@ def figures(path: Path) -> dict[str, float]:
         RankTableError: The table is damaged.
     """
     table, info = rank_table.read(path)
-    columns = [column for column in COLUMNS if column.task == info.task and column.metric in METRICS]
+    columns = [column for column in board_columns() if column.task == info.task and column.metric in METRICS]
     found = column_scores(table, info, columns)
     return {key: scores.average for key, scores in found.items() if is_covered(scores.coverage)}
 
@@ -148,7 +149,6 @@ def dataset_revision(task: str) -> str:
 
 
 def _task(name: str) -> AbsTaskParallelRetrieval:
-    from beir_hybrid.tasks import MLQAR, AtlasR, XQuADR
+    from beir_hybrid.tasks import tasks_of
 
-    tasks: dict[str, type[AbsTaskParallelRetrieval]] = {"XQuADR": XQuADR, "MLQAR": MLQAR, "AtlasR": AtlasR}
-    return tasks[name]()
+    return tasks_of(spec_of_task(name))[0]()

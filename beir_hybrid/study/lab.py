@@ -14,13 +14,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import ParallelCorpus, load
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path, make_folder
 from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.folders import replaced_folder
-from beir_hybrid.models import ours
 from beir_hybrid.models.base import Base, find_base
+from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study import evaluation, held_out
-from beir_hybrid.study.definition import CORPORA, Experiment, Settings, Study, StudyBase, StudyError, System
+from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, StudyError, System
 from beir_hybrid.study.evaluation import NAMESPACE, ModelName
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
@@ -105,7 +106,7 @@ class Lab:
             losses = self._train_head(system, recipe, folder)
         else:
             losses = _train_whole(system.base.model, recipe, folder)
-        weights = ours.content_hash(folder)
+        weights = content_hash(folder)
         revision = hashlib.sha256(f"{self.base(system.base).revision} {weights}".encode()).hexdigest()[:40]
         return {"revision": revision, "losses": losses}
 
@@ -221,7 +222,7 @@ def _pairs(source: str, languages: tuple[str, ...] | None) -> ParallelPairs:
 
 @cache
 def _corpus(task: str) -> ParallelCorpus:
-    return load(CORPORA[task], progress=False)
+    return load(spec_of_task(task).name, progress=False)
 
 
 def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:

@@ -19,12 +19,11 @@ from torch import Tensor
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
 from beir_hybrid.metrics import LANGUAGE_FAIRNESS, RANK_DISTANCE
-from beir_hybrid.mteb.encode import check_embeddings
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks.rows import build
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
-from beir_hybrid.scoring.matrices import widened
+from beir_hybrid.scoring.matrices import check_embeddings, widened
 from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 
 logger = logging.getLogger(__name__)
@@ -303,6 +302,6 @@ def _setting_maps(counted: Sequence[CountedRanks], languages: Sequence[str]) -> 
 
 def _bias_of(counted: Sequence[CountedRanks], corpus: ParallelCorpus) -> dict[str, float]:
     """Average the language-bias figures of all questions."""
-    table = rank_table.build(corpus.name, [rank_rows(ranks, corpus, whole_pool=True) for ranks in counted])
+    table = build(corpus.name, [rank_rows(ranks, corpus, whole_pool=True) for ranks in counted])
     pool_sizes = {language: len(part.passages) for language, part in corpus.languages.items()}
     return mean_bias(query_bias(table.to_pandas(), pool_sizes))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError, first_line
 from beir_hybrid.languages import parse
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
@@ -79,7 +80,7 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
         answers.setdefault(entry.language, {})[row] = entry.answer
     if not row_of:
         raise DataError(f"{source}: holds no pair")
-    wanted = _choose(source, tuple(questions), languages)
+    wanted = choose(source, tuple(questions), languages, unknown="no pair in")
     right = ((row, code, text) for code in wanted for row, text in answers[code].items())
     return ParallelPairs(
         source=source,
@@ -221,13 +222,3 @@ def _checked(fields: Any, where: str) -> Entry:
     except DataError as error:
         raise DataError(f"{where}: the field 'language': {error}") from error
     return entry
-
-
-def _choose(source: str, found: tuple[str, ...], languages: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the languages asked for, in the order of the source."""
-    asked = set(found if languages is None else languages)
-    unknown = asked - set(found)
-    if unknown or not asked:
-        what = f"no pair in {min(unknown)!r}" if unknown else "no language was asked for"
-        raise DataError(f"{source}: {what}; it has {', '.join(found)}")
-    return tuple(language for language in found if language in asked)

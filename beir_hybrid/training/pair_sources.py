@@ -1,8 +1,8 @@
-"""Pairs from the data sets that come by name: LAReQA's and Atlas-R's questions, and NTREX-128's sentences."""
+"""Pairs from the data sets that come by name: questions and their answers, and parallel sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, pairwise
 
@@ -10,56 +10,34 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beir_hybrid.corpora import atlas, load, ntrex
-from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora import registry
+from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
-CORPORA = {
-    "xquad-r": frozenset({"XQuADR", "XQuADRLanguageBias", "XQuADRetrieval"}),
-    "mlqa-r": frozenset({"MLQAR", "MLQARLanguageBias", "MLQARetrieval"}),
-}
-"""Retrieval corpus -> the MTEB tasks that are made of the same texts."""
 
-NTREX = {"ntrex": ("translation", "next"), "ntrex-translation": ("translation",), "ntrex-next": ("next",)}
-"""Source -> the kinds of pairs it has."""
-
-NTREX_TASKS = frozenset({"NTREXBitextMining"})
-"""The MTEB tasks that are made of NTREX-128."""
-
-ATLAS = "atlas"
-"""Source: the train split of Atlas-R."""
-
-ATLAS_TASKS = frozenset({"AtlasR", "AtlasRLanguageBias"})
-"""The MTEB tasks whose train split Atlas-R's is; what they ask is of other entities."""
-
-
-def read_corpus(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
-    """Read the pairs of XQuAD-R or MLQA-R.
+def read_named(name: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
+    """Read the pairs of a source that a corpus in the registry has.
 
     Args:
-        source: A key of ``CORPORA``.
-        languages: ISO 639-1 codes; None for all.
+        name: Name of the source, a key of ``registry.pair_sources()``.
+        languages: Language tags; None for all.
         progress: Show progress bars for downloads, if standard error is a terminal.
 
-    Returns:
-        The pairs, see ``pairs_of_corpus``.
-
     Raises:
-        DataError, BeirHybridError: As for ``corpora.load``.
+        DataError: The corpus lacks a language, or cannot be had.
+        BeirHybridError: The cache folder cannot be written to.
     """
-    asked = None if languages is None else list(languages)
-    return pairs_of_corpus(load(source, asked, progress), CORPORA[source])
+    spec, source = registry.pair_sources()[name]
+    texts = source.read(spec, spec.choose(languages), progress)
+    pairs = pairs_of_corpus(texts) if isinstance(texts, ParallelCorpus) else pairs_of_sentences(texts, source.kinds)
+    return replace(pairs, source=name, training_datasets=spec.mteb_tasks)
 
 
-def pairs_of_corpus(corpus: ParallelCorpus, training_datasets: frozenset[str] = frozenset()) -> ParallelPairs:
+def pairs_of_corpus(corpus: ParallelCorpus) -> ParallelPairs:
     """Return one row a question; its answer in a language is the relevant passage that stands first there.
 
     A question has more than one relevant passage in a language where the same sentence stands twice in a paragraph
     (LAReQA), or where it has several answers. All of them count for the labels.
-
-    Args:
-        corpus: The corpus.
-        training_datasets: Names of the MTEB tasks that are made of the same texts.
 
     Returns:
         The pairs, the rows in the order in which the questions appear, language by language.
@@ -80,7 +58,7 @@ def pairs_of_corpus(corpus: ParallelCorpus, training_datasets: frozenset[str] = 
     return ParallelPairs(
         source=corpus.name,
         revision=corpus.revision,
-        training_datasets=training_datasets,
+        training_datasets=frozenset(),
         questions=questions,
         answers=answers,
         labels=same_answer_labels(len(row_of), right),
@@ -88,53 +66,33 @@ def pairs_of_corpus(corpus: ParallelCorpus, training_datasets: frozenset[str] = 
     )
 
 
-def read_atlas(languages: Iterable[str] | None = None) -> ParallelPairs:
-    """Read the pairs of Atlas-R's train split.
+def pairs_of_sentences(data: ParallelSentences, kinds: Sequence[str]) -> ParallelPairs:
+    """Return pairs of parallel sentences.
 
     Args:
-        languages: ISO 639-1 codes; None for all.
+        data: The sentences.
+        kinds: ``translation``: rows of a sentence with itself, in any two different languages; ``next``: rows of a
+            sentence with the one that follows it in its document, in any two or the same language.
 
     Returns:
-        The pairs, see ``pairs_of_corpus``.
-
-    Raises:
-        DataError: As for ``atlas.read``.
+        The pairs, kind after kind. Labels number the answers: a sentence has the same label in both kinds of rows.
     """
-    return replace(pairs_of_corpus(atlas.read(languages, "train"), ATLAS_TASKS), source=ATLAS)
-
-
-def read_ntrex(source: str, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
-    """Read pairs of NTREX-128's sentences.
-
-    Args:
-        source: A key of ``NTREX``. A ``translation`` row is a sentence with itself, in any two different languages; a
-            ``next`` row is a sentence with the one that follows it in its document, in any two or the same language.
-        languages: ISO 639-1 codes; None for all.
-        progress: Show progress bars for downloads, if standard error is a terminal.
-
-    Returns:
-        The pairs, translations first. Labels number the answers: a sentence has the same label in both kinds of rows.
-
-    Raises:
-        DataError, BeirHybridError: As for ``ntrex.read``.
-    """
-    data = ntrex.read(languages, progress)
     n_sentences = len(data.documents)
     every = np.arange(n_sentences)
     followed = np.array([row for row, (this, after) in enumerate(pairwise(data.documents)) if this == after], np.int64)
     # The sentences that ask and those that answer, in the rows of each kind.
     sentences_of = {"translation": (every, every), "next": (followed, followed + 1)}
-    asking, answering = zip(*(sentences_of[kind] for kind in NTREX[source]), strict=True)
+    asking, answering = zip(*(sentences_of[kind] for kind in kinds), strict=True)
     columns = {language: pa.array(sentences, pa.string()) for language, sentences in data.languages.items()}
     sentence_labels = same_answer_labels(
         n_sentences,
         ((row, language, text) for language, texts in data.languages.items() for row, text in enumerate(texts)),
     )
-    kind_of_row = np.repeat(NTREX[source], [len(rows) for rows in asking])
+    kind_of_row = np.repeat(kinds, [len(rows) for rows in asking])
     return ParallelPairs(
-        source=source,
+        source="sentences",
         revision=data.revision,
-        training_datasets=NTREX_TASKS,
+        training_datasets=frozenset(),
         questions={language: _taken(column, asking) for language, column in columns.items()},
         answers={language: _taken(column, answering) for language, column in columns.items()},
         labels=sentence_labels[np.concatenate(answering)],

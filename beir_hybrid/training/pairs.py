@@ -15,9 +15,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from beir_hybrid.corpora import DataSet
+from beir_hybrid.corpora import CorpusSpec, registry
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import user_path
+from beir_hybrid.subsets import Subset
 from beir_hybrid.training import pair_files, pair_sources
 from beir_hybrid.training.batching import Batching
 from beir_hybrid.training.parallel_pairs import ParallelPairs
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batching", "ParallelPairs", "load_pairs", "pair_datasets", "read_source"]
 
-Source = str | Path | DataSet
-"""A source of pairs: its name, the path of a file or folder, or a data set of this package."""
+Source = str | Path | CorpusSpec
+"""A source of pairs: its name, the path of a file or folder, or the spec of a corpus."""
 
 
 def read_source(source: Source, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
@@ -41,7 +42,7 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
             ``language``, ``question`` and ``answer`` (entries of one id are translations of each other): a file
             ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or a data set of the
             Hugging Face hub, ``org/name`` or ``org/name:split`` (``train`` by default).
-        languages: ISO 639-1 codes, or one of them as text; None for all languages of the source.
+        languages: Language tags, or one of them as text; None for all languages of the source.
         progress: Show progress bars for downloads, if standard error is a terminal.
 
     Returns:
@@ -52,16 +53,11 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
         BeirHybridError: The cache folder cannot be written to.
     """
     source = _name_of(source)
-    languages = [languages] if isinstance(languages, str) else languages
-    if source in pair_sources.CORPORA:
-        return pair_sources.read_corpus(source, languages, progress)
-    if source in pair_sources.NTREX:
-        return pair_sources.read_ntrex(source, languages, progress)
-    if source == pair_sources.ATLAS:
-        return pair_sources.read_atlas(languages)
+    if source in registry.pair_sources():
+        return pair_sources.read_named(source, languages, progress)
     if pair_files.is_own(source):
         return pair_files.read_own(source, languages)
-    known = ", ".join((*pair_sources.CORPORA, *pair_sources.NTREX, pair_sources.ATLAS))
+    known = ", ".join(registry.pair_sources())
     raise DataError(
         f"unknown pairs {source!r}; known: {known}, a .jsonl, .jsonl.gz or .parquet file, a folder of "
         "Dataset.save_to_disk, or a data set of the hub, org/name"
@@ -70,7 +66,7 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
 
 def _name_of(source: Source) -> str:
     """Return a source as it is written on the command line."""
-    if isinstance(source, DataSet):
+    if isinstance(source, CorpusSpec):
         return source.name
     if isinstance(source, Path):
         return str(user_path(source).absolute())  # never the name of a source, nor of a data set of the hub
@@ -107,7 +103,7 @@ def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid")
         if batching == "hybrid" or (batching == "monolingual") == (question_language == answer_language):
             dataset = _dataset(parts, question_language, answer_language)
             if dataset is not None:
-                pairs[f"{question_language}-{answer_language}"] = dataset
+                pairs[str(Subset(question_language, answer_language))] = dataset
     if not pairs:
         names = ", ".join(part.source for part in parts) or "no source"
         kind = "pair" if batching == "hybrid" else f"{batching} pair"
@@ -125,7 +121,7 @@ def load_pairs(
 
     Args:
         sources: Names or paths of sources.
-        languages: ISO 639-1 codes, or one of them as text, which every source must have; None for all languages of
+        languages: Language tags, or one of them as text, which every source must have; None for all languages of
             each.
         batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
         progress: Show progress bars for downloads, if standard error is a terminal.

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError
+from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,7 +55,7 @@ class ParallelPairs:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """ISO 639-1 codes, in the order of the source."""
+        """Language tags, in the order of the source."""
         return tuple(self.questions)
 
     def dataset(self, question_language: str, answer_language: str) -> Dataset:
@@ -72,8 +74,8 @@ class ParallelPairs:
         """
         from datasets import Dataset, DatasetInfo
 
-        self._check({question_language, answer_language})
-        pair = f"{question_language}-{answer_language}"
+        self._choose({question_language, answer_language})
+        pair = str(Subset(question_language, answer_language))
         questions, answers = self.questions[question_language], self.answers[answer_language]
         present = questions.is_valid().to_numpy() & answers.is_valid().to_numpy()
         if question_language == answer_language:
@@ -88,7 +90,7 @@ class ParallelPairs:
         """Yield the distinct texts, each where it first stands.
 
         Args:
-            languages: ISO 639-1 codes; None for all.
+            languages: Language tags; None for all.
 
         Yields:
             Language, ``question`` or ``answer``, and the texts, none of them null.
@@ -96,21 +98,16 @@ class ParallelPairs:
         Raises:
             DataError: There is no such language.
         """
-        wanted = set(self.languages if languages is None else languages)
-        self._check(wanted)
-        for language in self.languages:
-            if language in wanted:
-                yield language, "question", self.questions[language].unique().drop_null()
-                yield language, "answer", self.answers[language].unique().drop_null()
+        for language in self._choose(languages):
+            yield language, "question", self.questions[language].unique().drop_null()
+            yield language, "answer", self.answers[language].unique().drop_null()
 
     def with_labels_from(self, first: int) -> ParallelPairs:
         """Return the same pairs with ``first`` added to every label."""
         return replace(self, labels=self.labels + first)
 
-    def _check(self, languages: set[str]) -> None:
-        unknown = languages - set(self.languages)
-        if unknown:
-            raise DataError(f"{self.source}: no pair in {min(unknown)!r}; it has {', '.join(self.languages)}")
+    def _choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
+        return choose(self.source, self.languages, languages, unknown="no pair in")
 
     @cached_property
     def _label_column(self) -> pa.Array:

@@ -59,14 +59,14 @@ _LANGUAGES = ("de", "en", "fi", "th")
 
 
 def _store(language: str) -> None:
-    from beir_hybrid.ranks import rank_table
+    from beir_hybrid.ranks import SCHEMA, build, rank_table
     from tests.support.small_ranks import info_of, ranks_of
 
     # The questions of one language: what a run that is restricted to it knows.
     rows = [row for row in ranks_of(0.5, 20, _LANGUAGES, seed=1) if row["query_language"] == language]
-    columns = {name: [row[name] for row in rows] for name in rank_table.SCHEMA.names if name != "task"}
+    columns = {name: [row[name] for row in rows] for name in SCHEMA.names if name != "task"}
     info = info_of("me/model", languages=_LANGUAGES)
-    rank_table.store(Path("ranks.parquet"), rank_table.build("XQuADR", [columns]), info)
+    rank_table.store(Path("ranks.parquet"), build("XQuADR", [columns]), info)
 
 
 def _stored_languages(folder: Path) -> list[int]:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import pytest
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 from beir_hybrid import cli
-from beir_hybrid.corpora import DATA_SETS, sources
+from beir_hybrid.corpora import spec_of
 from tests.support.mteb_models import CountingEncoder, meta_of
+from tests.support.specs import publish
 from tests.tasks.test_xquad_r import use_small_data
 
 Spoil = Callable[[Path], None]
@@ -72,7 +72,7 @@ def change(path: Path, edit: Callable[[bytes], bytes]) -> None:
     ids=["missing", "truncated", "duplicate id", "answer outside", "break outside"],
 )
 def test_bad_files(spoil: Spoil, message: str, run: Callable[..., str], data: Path) -> None:
-    spoil(DATA_SETS["xquad-r"].file(data, "th"))
+    spoil(spec_of("xquad-r").files.path(data, "th"))
     assert message in run()
 
 
@@ -83,8 +83,7 @@ def test_a_wrong_checksum(run: Callable[..., str], monkeypatch: pytest.MonkeyPat
 
 def test_no_network_and_no_data(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BEIR_HYBRID_DATA")
-    nowhere = replace(DATA_SETS["xquad-r"], url="http://127.0.0.1:1/{language}")
-    monkeypatch.setitem(sources.DATA_SETS, "xquad-r", nowhere)
+    publish(monkeypatch, "xquad-r", url="http://127.0.0.1:1/{language}")
     assert "BEIR_HYBRID_DATA" in run()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import beir_hybrid
 from beir_hybrid.cli import main
-from beir_hybrid.corpora import sources
+from beir_hybrid.corpora import CorpusSpec, sources
 from beir_hybrid.errors import BeirHybridError, DataError
 
 SCORES = {"en-en": 0.9, "de-de": 0.7, "en-de": 0.6, "de-en": 0.4, "en-multi": 0.5, "de-multi": 0.25}
@@ -144,14 +144,14 @@ def test_other_errors_keep_their_traceback_and_are_no_verdict(
 
 
 def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def locate(name: str, language: str) -> Path | None:
-        return tmp_path / f"{language}.json" if name == "xquad-r" and language != "zh" else None
+    def locate(spec: CorpusSpec, language: str) -> Path | None:
+        return tmp_path / f"{language}.json" if spec.name == "xquad-r" and language != "zh" else None
 
     monkeypatch.setattr(sources, "locate", locate)
     code, out, _ = cli("data", "list")
     assert code == 0
     by_name = {row[0]: row for row in rows(out)}
-    assert set(by_name) == {*sources.DATA_SETS, "atlas-r"}
+    assert set(by_name) == {"xquad-r", "mlqa-r", "ntrex", "atlas-r"}
     assert by_name["xquad-r"] == [
         "xquad-r",
         "ar de el en es hi ru th tr vi zh",
@@ -169,8 +169,8 @@ def test_data_fetch(
 ) -> None:
     calls = []
 
-    def fetch(name: str, languages: object = None, progress: bool = True) -> list[Path]:
-        calls.append((name, languages, progress))
+    def fetch(spec: CorpusSpec, languages: object = None, progress: bool = True) -> list[Path]:
+        calls.append((spec.name, languages, progress))
         return [tmp_path / "en.json", tmp_path / "de.json"]
 
     monkeypatch.setattr(sources, "fetch", fetch)

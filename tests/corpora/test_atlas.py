@@ -21,12 +21,11 @@ from mteb.cache import ResultCache
 from beir_hybrid import corpora
 from beir_hybrid.corpora import atlas
 from beir_hybrid.corpora.atlas.facts import FACTS, all_facts, split_of
-from beir_hybrid.corpora.atlas.templates import TEMPLATES
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.tasks import BENCHMARKS, AtlasR, AtlasRLanguageBias
 from beir_hybrid.training.pairs import load_pairs, read_source
 from tests.support.mteb_models import CountingEncoder
@@ -36,7 +35,7 @@ REPOSITORY = Path(__file__).parents[2]
 TEST, TRAIN = atlas.read(), atlas.read(split="train")
 SPLITS = {"test": TEST, "train": TRAIN}
 PARTS = [pytest.param(part, id=f"{name}-{code}") for name, c in SPLITS.items() for code, part in c.languages.items()]
-RELATIONS = set(TEMPLATES["en"]) - {"word"} | {"weekday_word", "month_word"}
+RELATIONS = set(atlas.templates("en")) - {"word"} | {"weekday_word", "month_word"}
 
 SCRIPTS = {"ar": "ARABIC", "el": "GREEK", "hi": "DEVANAGARI", "ru": "CYRILLIC", "th": "THAI", "zh": "CJK"}
 """Language -> how the names of its letters begin in Unicode; LATIN for all others."""
@@ -100,7 +99,7 @@ def test_changed_texts_are_not_read_under_the_published_revision(monkeypatch: py
 
 def test_it_is_parallel_and_large_enough() -> None:
     for corpus in SPLITS.values():
-        assert tuple(corpus.languages) == atlas.LANGUAGES == corpora.DATA_SETS["xquad-r"].languages
+        assert tuple(corpus.languages) == atlas.LANGUAGES == corpora.spec_of("xquad-r").languages
         first, *others = corpus.languages.values()
         for part in others:
             assert part.question_ids == first.question_ids
@@ -160,21 +159,40 @@ def test_no_country_of_the_test_split_stands_in_a_question_of_the_train_split() 
 
 
 def test_the_templates_have_the_same_relations_and_the_fields_they_need() -> None:
-    for language, forms_of in TEMPLATES.items():
-        assert list(forms_of) == list(TEMPLATES["en"]), language
+    for language in atlas.LANGUAGES:
+        forms_of = atlas.templates(language)
+        assert list(forms_of) == list(atlas.templates("en")), language
         for relation, forms in forms_of.items():
-            assert len(set(forms.questions)) >= 3 and len(set(forms.passages)) >= 2
+            assert len(set(forms["questions"])) >= 3 and len(set(forms["passages"])) >= 2
             item = {"item"} if relation == "word" else set()
-            for kind, needed in ((forms.questions, {"entity"}), (forms.passages, {"entity", "value"})):
-                for form in kind:
+            for kind, needed in (("questions", {"entity"}), ("passages", {"entity", "value"})):
+                for form in forms[kind]:
                     fields = [field for _, field, _, _ in Formatter().parse(form) if field]
                     assert sorted(fields) == sorted(needed | item), form
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[currency]\nquestions = []\n", r"en\.toml: \[currency\] "),
+        ("[currency]\nquestions = [1]\npassages = []\n", r"en\.toml: \[currency\] "),
+        ("currency = 'What?'\n", r"en\.toml: \[currency\] "),
+        ("[currency", r"en\.toml is not a TOML file"),
+    ],
+)
+def test_malformed_templates_are_one_line(
+    content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "en.toml").write_text(content)
+    monkeypatch.setattr(atlas, "_TEMPLATES", tmp_path)
+    with pytest.raises(DataError, match=message):
+        atlas.templates.__wrapped__("en")
 
 
 def test_languages_choose_their_paraphrases_independently() -> None:
     chosen = {
         language: [
-            TEMPLATES[language]["currency"].questions.index(
+            atlas.templates(language)["currency"]["questions"].index(
                 atlas.question_text(fact, language).replace(fact.name[language], "{entity}")
             )
             for fact in all_facts()

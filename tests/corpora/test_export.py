@@ -22,7 +22,7 @@ from ranx import Qrels, Run
 from ranx import evaluate as ranx_evaluate
 
 from beir_hybrid import beir, corpora
-from beir_hybrid.corpora import DATA_SETS, ParallelCorpus
+from beir_hybrid.corpora import ParallelCorpus, spec_of
 from beir_hybrid.corpora.formats import trec
 from beir_hybrid.corpora.formats.export import documents_of, export_beir, export_trec, judgments_of
 from beir_hybrid.corpora.formats.export_folder import MARKER
@@ -446,7 +446,7 @@ def test_the_command_exports(small: ParallelCorpus, tmp_path: Path, cli: Cli) ->
 def test_what_the_command_cannot_do_is_one_line(small: ParallelCorpus, tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "mlqa-r").mkdir()
     (tmp_path / "file").write_text("")
-    DATA_SETS["mlqa-r"].file(Path(os.environ["BEIR_HYBRID_DATA"]), "hi").unlink()
+    spec_of("mlqa-r").files.path(Path(os.environ["BEIR_HYBRID_DATA"]), "hi").unlink()
     cases = [
         (("squad", "--out", tmp_path), "unknown data set 'squad'; known: xquad-r"),
         (("xquad-r", "--out", tmp_path, "--languages", "en,fr"), "unknown language 'fr'"),

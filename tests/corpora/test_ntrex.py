@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from beir_hybrid.corpora import DATA_SETS, load, ntrex, sources
+from beir_hybrid.corpora import load, ntrex, sources, spec_of
 from beir_hybrid.errors import DataError
 from tests.support import small_ntrex
 
-SOURCE = DATA_SETS["ntrex"]
+SOURCE = spec_of("ntrex")
 LISTED = "DOCUMENT_IDS.tsv"
 
 
@@ -36,7 +36,7 @@ def test_the_sentences_and_their_documents(data: Path) -> None:
     assert list(read.languages) == ["de", "tr"]
     assert read.languages["tr"] == small_ntrex.sentences("tr")
     assert read.documents == small_ntrex.DOCUMENTS
-    assert read.revision == sources.revision_of("ntrex") != SOURCE.revision
+    assert read.revision == sources.revision_of(SOURCE) != SOURCE.revision
     assert tuple(ntrex.read().languages) == small_ntrex.LANGUAGES
 
 
@@ -103,11 +103,11 @@ def test_it_is_no_retrieval_corpus(data: Path) -> None:
 
 def test_its_addresses_are_those_of_the_publisher() -> None:
     commit = "https://raw.githubusercontent.com/MicrosoftTranslator/NTREX/8561f6a622db9edad1217683e5c83daefd8bb2bf"
-    assert SOURCE.address("en") == f"{commit}/NTREX-128/newstest2019-src.eng.txt"
-    assert SOURCE.address("ar") == f"{commit}/NTREX-128/newstest2019-ref.arb.txt"
-    assert SOURCE.address("zh") == f"{commit}/NTREX-128/newstest2019-ref.zho-CN.txt"
-    assert SOURCE.address(LISTED) == f"{commit}/DOCUMENT_IDS.tsv"
-    assert set(SOURCE.names) == set(SOURCE.languages)
+    assert sources.address_of(SOURCE, "en") == f"{commit}/NTREX-128/newstest2019-src.eng.txt"
+    assert sources.address_of(SOURCE, "ar") == f"{commit}/NTREX-128/newstest2019-ref.arb.txt"
+    assert sources.address_of(SOURCE, "zh") == f"{commit}/NTREX-128/newstest2019-ref.zho-CN.txt"
+    assert sources.address_of(SOURCE, LISTED) == f"{commit}/DOCUMENT_IDS.tsv"
+    assert set(SOURCE.files.names) == set(SOURCE.languages)
 
 
 @pytest.mark.real_data

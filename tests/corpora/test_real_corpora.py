@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beir_hybrid.corpora import DATA_SETS, ParallelCorpus, load
+from beir_hybrid.corpora import ParallelCorpus, load, spec_of
 
 pytestmark = pytest.mark.real_data
 
@@ -59,7 +59,7 @@ def pairs(corpus: ParallelCorpus) -> int:
 def test_sizes(corpus: ParallelCorpus) -> None:
     found = {code: (len(part.questions), len(part.passages)) for code, part in corpus.languages.items()}
     assert found == SIZES[corpus.name]
-    assert corpus.revision == DATA_SETS[corpus.name].revision
+    assert corpus.revision == spec_of(corpus.name).revision
     texts, queries, rows, articles = {
         "xquad-r": (26_104, 13_090, 143_990, 48),
         "mlqa-r": (24_733, 4_199, 15_747, 520),
@@ -89,7 +89,7 @@ def test_a_question_has_one_article_in_all_languages(corpus: ParallelCorpus) -> 
 def test_passages_are_the_published_sentences(corpus: ParallelCorpus, data_folder: Path) -> None:
     differing = {}
     for code, part in corpus.languages.items():
-        content = json.loads(DATA_SETS[corpus.name].file(data_folder, code).read_bytes())
+        content = json.loads(spec_of(corpus.name).files.path(data_folder, code).read_bytes())
         paragraphs = [paragraph for article in content["data"] for paragraph in article["paragraphs"]]
         published = [sentence for paragraph in paragraphs for sentence in paragraph["sentences"]]
         differing[code] = sum(a != b for a, b in zip(part.passages, published, strict=True))

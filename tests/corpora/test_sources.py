@@ -14,14 +14,15 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from beir_hybrid.corpora import DATA_SETS, sources
+from beir_hybrid.corpora import sources, spec_of, specs
 from beir_hybrid.errors import BeirHybridError, DataError
+from tests.support.specs import publish
 
 LANGUAGES = ("de", "en", "tr")
 # More than one chunk of the download, so that there is a middle to break off in.
@@ -79,8 +80,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     thread.start()
     stand_in.address = f"http://127.0.0.1:{server.server_port}"
     published = {language: hashlib.sha256(body).hexdigest() for language, body in BODIES.items()}
-    small = replace(DATA_SETS["xquad-r"], url=stand_in.address + "/{revision}/{language}.json", sha256=published)
-    monkeypatch.setitem(DATA_SETS, "xquad-r", small)
+    publish(monkeypatch, "xquad-r", url=stand_in.address + "/{revision}/{language}.json", sha256=published)
     monkeypatch.setenv("NO_PROXY", "*")
     yield stand_in
     stand_in.may_go_on.set()
@@ -112,7 +112,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def error_of(language: str = "en") -> str:
     """Return the one line that asking for a file of XQuAD-R ends with."""
     with pytest.raises(BeirHybridError) as caught:
-        sources.path_of("xquad-r", language)
+        sources.path_of(spec_of("xquad-r"), language)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -124,30 +124,30 @@ def names_the_ways_out(message: str, cache: Path) -> bool:
 
 
 def test_a_file_is_downloaded_once_from_the_pinned_commit(host: Host, cache: Path) -> None:
-    assert sources.locate("xquad-r", "en") is None
-    path = sources.path_of("xquad-r", "en")
-    assert path == cache / "en.json" == sources.locate("xquad-r", "en")
+    assert sources.locate(spec_of("xquad-r"), "en") is None
+    path = sources.path_of(spec_of("xquad-r"), "en")
+    assert path == cache / "en.json" == sources.locate(spec_of("xquad-r"), "en")
     assert path.read_bytes() == BODIES["en"]
-    assert sources.path_of("xquad-r", "en") == path
-    assert host.requests == [f"/{DATA_SETS['xquad-r'].revision}/en.json"]
+    assert sources.path_of(spec_of("xquad-r"), "en") == path
+    assert host.requests == [f"/{spec_of('xquad-r').revision}/en.json"]
     assert [file.name for file in cache.iterdir()] == ["en.json"]
 
 
 def test_fetch_gets_the_languages_asked_for_and_the_pivot(host: Host, cache: Path) -> None:
-    assert sources.fetch("xquad-r", ["tr"]) == [cache / "en.json", cache / "tr.json"]
-    assert sources.fetch("xquad-r") == [cache / f"{language}.json" for language in LANGUAGES]
+    assert sources.fetch(spec_of("xquad-r"), ["tr"]) == [cache / "en.json", cache / "tr.json"]
+    assert sources.fetch(spec_of("xquad-r")) == [cache / f"{language}.json" for language in LANGUAGES]
     assert len(host.requests) == len(LANGUAGES)
     with pytest.raises(DataError, match="unknown language 'fr'; it has de, en, tr"):
-        sources.fetch("xquad-r", ["fr"])
+        sources.fetch(spec_of("xquad-r"), ["fr"])
     with pytest.raises(DataError, match="no language was asked for"):
-        sources.fetch("xquad-r", [])
+        sources.fetch(spec_of("xquad-r"), [])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are those of POSIX")
 def test_others_can_read_a_downloaded_file(host: Host) -> None:
     umask = os.umask(0o022)
     try:
-        assert sources.path_of("xquad-r", "en").stat().st_mode & 0o777 == 0o644
+        assert sources.path_of(spec_of("xquad-r"), "en").stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(umask)
 
@@ -155,8 +155,8 @@ def test_others_can_read_a_downloaded_file(host: Host) -> None:
 def test_a_damaged_file_in_the_cache_is_replaced(host: Host, cache: Path) -> None:
     cache.mkdir(parents=True)
     (cache / "en.json").write_bytes(BODIES["en"][:-1])
-    assert sources.locate("xquad-r", "en") is None
-    assert sources.path_of("xquad-r", "en").read_bytes() == BODIES["en"]
+    assert sources.locate(spec_of("xquad-r"), "en") is None
+    assert sources.path_of(spec_of("xquad-r"), "en").read_bytes() == BODIES["en"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -170,7 +170,7 @@ def test_the_progress_bar_is_for_terminals(
 
     stream = Stream()
     monkeypatch.setattr(sys, "stderr", stream)
-    sources.path_of("xquad-r", "en", progress=progress)
+    sources.path_of(spec_of("xquad-r"), "en", progress=progress)
     assert ("xquad-r en: 100%" in stream.getvalue()) == (terminal and progress)
     assert bool(stream.getvalue()) == (terminal and progress)
 
@@ -216,8 +216,7 @@ def test_without_a_network_one_line_names_the_ways_out(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    closed = replace(DATA_SETS["xquad-r"], url=f"http://127.0.0.1:{port}/{{revision}}/{{language}}.json")
-    monkeypatch.setitem(DATA_SETS, "xquad-r", closed)
+    closed = publish(monkeypatch, "xquad-r", url=f"http://127.0.0.1:{port}/{{revision}}/{{language}}.json")
     message = error_of()
     assert f"http://127.0.0.1:{port}/{closed.revision}/en.json failed (no connection" in message
     assert names_the_ways_out(message, cache)
@@ -228,10 +227,10 @@ def test_a_killed_download_is_never_taken_for_a_file(host: Host, cache: Path) ->
     host.pause = True
     program = (
         "import dataclasses\n"
-        "from beir_hybrid.corpora import DATA_SETS, sources\n"
-        f"small = dataclasses.replace(DATA_SETS['xquad-r'], url={DATA_SETS['xquad-r'].url!r})\n"
-        "DATA_SETS['xquad-r'] = small\n"
-        "sources.path_of('xquad-r', 'en')\n"
+        "from beir_hybrid.corpora import sources, spec_of\n"
+        "spec = spec_of('xquad-r')\n"
+        f"files = dataclasses.replace(spec.files, url={spec_of('xquad-r').files.url!r})\n"
+        "sources.path_of(dataclasses.replace(spec, files=files), 'en')\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as process:
@@ -239,9 +238,9 @@ def test_a_killed_download_is_never_taken_for_a_file(host: Host, cache: Path) ->
         process.kill()
     assert process.returncode == -signal.SIGKILL
     assert not (cache / "en.json").exists()
-    assert sources.locate("xquad-r", "en") is None
+    assert sources.locate(spec_of("xquad-r"), "en") is None
     host.may_go_on.set()
-    assert sources.path_of("xquad-r", "en").read_bytes() == BODIES["en"]
+    assert sources.path_of(spec_of("xquad-r"), "en").read_bytes() == BODIES["en"]
 
 
 def test_two_downloads_of_one_file_at_once(host: Host, cache: Path) -> None:
@@ -276,15 +275,15 @@ def test_a_read_only_cache_folder(host: Host, cache: Path, monkeypatch: pytest.M
 
 
 def test_the_users_own_folder_comes_first(host: Host, own: Path, cache: Path) -> None:
-    assert sources.path_of("xquad-r", "en") == own / "en.json" == sources.locate("xquad-r", "en")
-    assert sources.revision_of("xquad-r") == DATA_SETS["xquad-r"].revision
+    assert sources.path_of(spec_of("xquad-r"), "en") == own / "en.json" == sources.locate(spec_of("xquad-r"), "en")
+    assert sources.revision_of(spec_of("xquad-r")) == spec_of("xquad-r").revision
     assert host.requests == []
     assert not cache.exists()
 
 
 def test_a_file_that_the_own_folder_lacks_is_named_and_not_downloaded(host: Host, own: Path) -> None:
     (own / "tr.json").unlink()
-    assert sources.locate("xquad-r", "tr") is None
+    assert sources.locate(spec_of("xquad-r"), "tr") is None
     message = error_of("tr")
     assert message.startswith(f"{own / 'tr.json'} is missing; ")
     assert "unset BEIR_HYBRID_DATA" in message
@@ -299,11 +298,11 @@ def test_an_own_file_with_another_checksum_is_refused_unless_that_is_meant(
     assert message.startswith(f"{own / 'en.json'}: its SHA-256 is {hashlib.sha256(b'{}').hexdigest()}")
     assert hashlib.sha256(BODIES["en"]).hexdigest() in message
     with pytest.raises(DataError):
-        sources.locate("xquad-r", "en")
+        sources.locate(spec_of("xquad-r"), "en")
     monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "0")
     assert error_of() == message
     monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    assert sources.path_of("xquad-r", "en") == own / "en.json"
+    assert sources.path_of(spec_of("xquad-r"), "en") == own / "en.json"
 
 
 def test_an_own_file_that_cannot_be_read(host: Host, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,18 +316,18 @@ def test_an_own_file_that_cannot_be_read(host: Host, own: Path, monkeypatch: pyt
 def test_the_revision_of_an_own_folder_follows_its_content(
     host: Host, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pinned = DATA_SETS["xquad-r"].revision
+    pinned = spec_of("xquad-r").revision
     (own / "tr.json").write_bytes(b"changed")
-    assert sources.revision_of("xquad-r") == pinned  # reading it is refused
+    assert sources.revision_of(spec_of("xquad-r")) == pinned  # reading it is refused
     monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    assert sources.revision_of("xquad-r", ["de"]) == pinned
-    changed = sources.revision_of("xquad-r", ["de", "tr"])
+    assert sources.revision_of(spec_of("xquad-r"), ["de"]) == pinned
+    changed = sources.revision_of(spec_of("xquad-r"), ["de", "tr"])
     assert changed.startswith("local-")
-    assert changed == sources.revision_of("xquad-r", ["tr"]) == sources.revision_of("xquad-r")
+    assert changed == sources.revision_of(spec_of("xquad-r"), ["tr"]) == sources.revision_of(spec_of("xquad-r"))
     (own / "tr.json").write_bytes(b"changed again")
-    assert sources.revision_of("xquad-r") not in (pinned, changed)
+    assert sources.revision_of(spec_of("xquad-r")) not in (pinned, changed)
     (own / "tr.json").unlink()
-    assert sources.revision_of("xquad-r", ["de"]) == pinned
+    assert sources.revision_of(spec_of("xquad-r"), ["de"]) == pinned
 
 
 def test_a_changed_pivot_file_changes_the_revision_of_every_language(
@@ -336,7 +335,7 @@ def test_a_changed_pivot_file_changes_the_revision_of_every_language(
 ) -> None:
     monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
     (own / "en.json").write_bytes(b"other articles")
-    assert sources.revision_of("xquad-r", ["de"]).startswith("local-")
+    assert sources.revision_of(spec_of("xquad-r"), ["de"]).startswith("local-")
 
 
 @pytest.fixture
@@ -345,27 +344,27 @@ def with_a_shared_file(host: Host, monkeypatch: pytest.MonkeyPatch) -> Path:
     host.bodies = {"en-us": b"in English", "de-de": b"in German", "list": b"of documents"}
     names = {"en": "texts/en-us.txt", "de": "texts/de-de.txt"}
     sha256 = {name: hashlib.sha256(body).hexdigest() for name, body in host.bodies.items()}
-    small = replace(
-        DATA_SETS["ntrex"],
+    publish(
+        monkeypatch,
+        "ntrex",
         url=host.address + "/{revision}/{language}",
         sha256={"de": sha256["de-de"], "en": sha256["en-us"]},
         names=names,
         shared={"list.tsv": sha256["list"]},
     )
-    monkeypatch.setitem(DATA_SETS, "ntrex", small)
     return sources.home() / "data" / "ntrex"
 
 
 def test_a_shared_file_comes_with_any_language(host: Host, with_a_shared_file: Path) -> None:
-    assert sources.locate("ntrex", "list.tsv") is None
-    assert sources.fetch("ntrex", ["en"]) == [with_a_shared_file / "en.txt", with_a_shared_file / "list.tsv"]
-    commit = DATA_SETS["ntrex"].revision
+    assert sources.locate(spec_of("ntrex"), "list.tsv") is None
+    assert sources.fetch(spec_of("ntrex"), ["en"]) == [with_a_shared_file / "en.txt", with_a_shared_file / "list.tsv"]
+    commit = spec_of("ntrex").revision
     assert host.requests == [f"/{commit}/texts/en-us.txt", f"/{commit}/list.tsv"]
-    assert sources.locate("ntrex", "list.tsv") == with_a_shared_file / "list.tsv"
+    assert sources.locate(spec_of("ntrex"), "list.tsv") == with_a_shared_file / "list.tsv"
     assert (with_a_shared_file / "list.tsv").read_bytes() == b"of documents"
-    assert sources.fetch("ntrex")[-1] == with_a_shared_file / "list.tsv"
+    assert sources.fetch(spec_of("ntrex"))[-1] == with_a_shared_file / "list.tsv"
     with pytest.raises(DataError, match=r"unknown language 'list'; it has de, en$"):
-        sources.path_of("ntrex", "list")
+        sources.path_of(spec_of("ntrex"), "list")
 
 
 def test_a_shared_file_is_verified_and_part_of_the_revision(
@@ -376,19 +375,21 @@ def test_a_shared_file_is_verified_and_part_of_the_revision(
     (folder / "list.tsv").write_bytes(b"changed")
     monkeypatch.setenv("BEIR_HYBRID_DATA", str(tmp_path / "own"))
     with pytest.raises(DataError, match=r"list\.tsv: its SHA-256 is "):
-        sources.path_of("ntrex", "list.tsv")
+        sources.path_of(spec_of("ntrex"), "list.tsv")
     monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    assert sources.path_of("ntrex", "list.tsv") == folder / "list.tsv"
-    assert sources.revision_of("ntrex", ["en"]).startswith("local-")
+    assert sources.path_of(spec_of("ntrex"), "list.tsv") == folder / "list.tsv"
+    assert sources.revision_of(spec_of("ntrex"), ["en"]).startswith("local-")
 
 
 def test_the_registry_is_complete() -> None:
-    for name, source in DATA_SETS.items():
-        assert source.name == name
-        assert source.pivot in source.languages
-        assert len(source.revision) == 40
-        assert source.parts == (*source.languages, *source.shared)
-        assert all(len(source.published(part)) == 64 for part in source.parts)
-        assert source.address("en").startswith("https://") and source.revision in source.address("en")
-        assert len({source.address(part) for part in source.parts}) == len(source.parts)
-        assert len({source.file(Path(), part) for part in source.parts}) == len(source.parts)
+    with_files = [spec for spec in specs() if spec.files is not None]
+    assert [spec.name for spec in with_files] == ["xquad-r", "mlqa-r", "ntrex"]
+    for spec in with_files:
+        files = spec.files
+        assert files.pivot in spec.languages == tuple(files.sha256)
+        assert len(spec.revision) == 40
+        assert list(files.parts) == [*spec.languages, *files.shared]
+        assert all(len(checksum) == 64 for checksum in files.parts.values())
+        addresses = [sources.address_of(spec, part) for part in files.parts]
+        assert all(address.startswith("https://") and spec.revision in address for address in addresses)
+        assert len(set(addresses)) == len({files.path(Path(), part) for part in files.parts}) == len(files.parts)

@@ -23,9 +23,10 @@ from transformers import Trainer
 from beir_hybrid.finetune.recipe import Recipe, make_recipe
 from beir_hybrid.finetune.run_trainer import RunOptions
 from beir_hybrid.finetune.train import train, train_seeds
-from beir_hybrid.models import MODELS, ours
+from beir_hybrid.models import ours
 from beir_hybrid.models.base import find_base, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, read_manifest
+from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.mteb.registration import register
 from tests.support.small_models import save_labse, save_xlm_r
 from tests.tasks.test_xquad_r import use_small_data
@@ -96,9 +97,9 @@ def test_it_runs_in_mteb_as_ours(
     name: str, trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ours.VARIABLE, str(trained[name]))
-    model = MODELS["ours"].load_model(device="cpu")
+    model = mteb.get_model("ours", device="cpu")
     facts = model.mteb_model_meta
-    assert facts.revision == ours.content_hash(trained[name])
+    assert facts.revision == content_hash(trained[name])
     assert facts.training_datasets == {"XQuADR", "XQuADRLanguageBias", "XQuADRetrieval"}
     assert set(facts.languages) == {"eng-Latn", "deu-Latn", "tha-Thai"}
     task = mteb.get_task("XQuADR", languages=["eng", "deu"])
@@ -114,7 +115,7 @@ def test_mteb_takes_the_folder_itself(
     metas = {name: mteb.get_model_meta(name) for name in (str(trained["labse"]), "labse", "xlm-r")}
     assert {meta.name for meta in metas.values()} == {"beir-hybrid/ours"}
     for name, meta in metas.items():
-        assert meta.revision == ours.content_hash(trained[Path(name).name])
+        assert meta.revision == content_hash(trained[Path(name).name])
         assert "XQuADR" in meta.model_copy().training_datasets
     model, task = mteb.get_model("xlm-r", device="cpu"), mteb.get_task("XQuADR", languages=["eng"])
     mteb.evaluate(model, task, cache=ResultCache(tmp_path), co2_tracker=False, show_progress_bar=False)

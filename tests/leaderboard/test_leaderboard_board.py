@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.unit_scores import setting_average, unit_scores
 from beir_hybrid.leaderboard.inputs.settings import ModelEntry, Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board
@@ -20,6 +20,8 @@ from beir_hybrid.leaderboard.stats.significance import compare
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import one_target_map, query_bias
 from tests.support.small_ranks import LANGUAGES, lose_ranks, write_ranks
+
+COLUMNS = board_columns()
 
 SCHEMA = Path(__file__).parents[2] / "beir_hybrid" / "leaderboard" / "board" / "board.schema.json"
 SETTINGS = Settings(flips=2000, resamples=200, ask_mteb=False)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.unit_scores import (
     ColumnScores,
     Unit,
@@ -25,8 +25,8 @@ from beir_hybrid.leaderboard.board.unit_scores import (
 )
 from beir_hybrid.leaderboard.stats.intervals import average_interval
 from beir_hybrid.leaderboard.stats.significance import compare
-from beir_hybrid.ranks import rank_table
-from beir_hybrid.ranks.rank_table import TableInfo
+from beir_hybrid.ranks import build, rank_table
+from beir_hybrid.ranks.schema import TableInfo
 from beir_hybrid.subsets import SETTINGS, setting_of
 from beir_hybrid.tasks import MIRACLCL, MLQAR, MLQARLanguageBias, XQuADR, XQuADRLanguageBias
 from tests.support.helpers import property_test
@@ -34,6 +34,8 @@ from tests.support.mteb_models import CountingEncoder
 from tests.support.small_xquad import LANGUAGES, QUESTIONS
 from tests.tasks import test_miracl
 from tests.tasks.test_xquad_r import SearchThatEncodes, rank_tables, use_small_data
+
+COLUMNS = board_columns()
 
 BY_KEY = {column.key: column for column in COLUMNS}
 
@@ -161,7 +163,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, TableInfo]:
                             "top_languages": "deenzh",
                         }
                     )
-    table = rank_table.build("MLQAR", [{name: [row[name] for row in rows] for name in rows[0]}])
+    table = build("MLQAR", [{name: [row[name] for row in rows] for name in rows[0]}])
     return table, TableInfo("MLQAR", "1", "tests/random", "1", {language: 60 for language in languages})
 
 

@@ -21,6 +21,7 @@ from beir_hybrid.finetune.train import RunOptions, train
 from beir_hybrid.models import e5_q4, heads, ours
 from beir_hybrid.models.heads import BATCHINGS, Head
 from beir_hybrid.models.manifest import read_manifest
+from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study.head_bench import HeadBench
 from tests.support.small_models import save_labse
 from tests.tasks.test_xquad_r import use_small_data
@@ -251,7 +252,10 @@ def test_ours_is_the_shipped_head_unless_there_is_another(
     assert model.mteb_model_meta.revision == head.revision()
     assert "XQuADR" in model.mteb_model_meta.training_datasets
     (tmp_path / "ours").symlink_to(base)
-    assert meta.revision == ours.content_hash(base)
+    assert meta.revision == head.revision(), "as it was when the metadata were made"
+    assert "has changed since" in refusal(meta.load_model)
+    meta = ours.model_meta()
+    assert meta.revision == content_hash(base)
     monkeypatch.setenv(ours.VARIABLE, str(tmp_path / "nothing"))
     assert "there is no such folder" in refusal(meta.load_model)
 

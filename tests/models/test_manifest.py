@@ -13,6 +13,7 @@ from beir_hybrid.finetune.presets import PRESETS
 from beir_hybrid.finetune.recipe import Recipe, TrainingError, make_recipe
 from beir_hybrid.models import ours
 from beir_hybrid.models.manifest import FILE_NAME, TrainingManifest, file_sha256, public_name, read_manifest
+from beir_hybrid.models.model_files import content_hash
 
 MANIFEST = TrainingManifest(
     base={"name": "team/base", "revision": "a" * 40, "training_datasets": ["MSMARCO"]},
@@ -75,13 +76,12 @@ def test_a_model_with_a_damaged_manifest_can_still_be_evaluated(tmp_path: Path) 
     normalize = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Normalize"}
     (tmp_path / "modules.json").write_text(json.dumps([normalize]))
     MANIFEST.write(tmp_path)
-    meta = ours.model_meta(str(tmp_path))
-    before = meta.model_copy()
+    before = ours.model_meta(str(tmp_path))
     assert before.training_datasets == {"MSMARCO", "MLQAR"}
     assert before.languages == ["eng-Latn", "deu-Latn"]
     assert before.adapted_from == "team/base"
     (tmp_path / FILE_NAME).write_text("{")
-    after = meta.model_copy()
+    after = ours.model_meta(str(tmp_path))
     assert after.training_datasets is None
     assert after.revision == before.revision
 
@@ -92,10 +92,10 @@ def test_a_model_with_a_damaged_manifest_can_still_be_evaluated(tmp_path: Path) 
 )
 def test_what_training_leaves_beside_the_model_is_not_its_content(name: str, tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text("[]")
-    before = ours.content_hash(tmp_path)
+    before = content_hash(tmp_path)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("anything")
-    assert ours.content_hash(tmp_path) == before
+    assert content_hash(tmp_path) == before
 
 
 def test_a_path_is_named_without_its_folders(tmp_path: Path) -> None:

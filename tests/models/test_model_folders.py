@@ -336,4 +336,4 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
 
 def test_any_name_can_be_asked_for(tmp_path: Path) -> None:
     for name in ("a\0b", "x" * 5000, str(tmp_path), str(tmp_path / "nothing")):
-        assert not ours.is_model_folder(name)
+        assert not model_files.is_model_folder(name)

@@ -11,9 +11,8 @@ import torch
 from mteb.types import PromptType
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.mteb import encode
-from beir_hybrid.mteb.encode import check_embeddings, encode_texts
-from beir_hybrid.mteb.run import passage_dataset, question_dataset
+from beir_hybrid.mteb.encode import Embedder, passage_dataset, question_dataset
+from beir_hybrid.scoring.matrices import check_embeddings, on_device
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import ScoreTable, TableModel, corpus_of
 
@@ -158,16 +157,8 @@ def encoded(model: TableModel, prompt_type: PromptType = PromptType.document, **
         PromptType.query: question_dataset(CORPUS, "en"),
         PromptType.document: passage_dataset(CORPUS, ["en", "de"]),
     }
-    return encode_texts(
-        model,
-        texts[prompt_type],
-        task_metadata=XQuADR.metadata,
-        prompt_type=prompt_type,
-        language="en",
-        hf_split="test",
-        encode_kwargs={"batch_size": 2, "show_progress_bar": False},
-        **options,
-    )
+    embedder = Embedder(model, XQuADR.metadata, "test", {"batch_size": 2, "show_progress_bar": False}, **options)
+    return embedder.encode(texts[prompt_type], "en", prompt_type)
 
 
 def test_an_encoder_is_asked_as_by_mteb_itself() -> None:
@@ -198,4 +189,4 @@ def test_a_bad_embedding_stops_the_run_with_model_language_and_row(monkeypatch: 
 
 def test_embeddings_stay_where_they_are_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert encode.on_device(GOOD) is GOOD
+    assert on_device(GOOD) is GOOD

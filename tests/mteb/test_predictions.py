@@ -20,6 +20,7 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.mteb import predictions
+from beir_hybrid.mteb.encode import Embedder
 from beir_hybrid.mteb.predictions import Predictions, predict, write_predictions
 from beir_hybrid.mteb.run import EncodedRun, run_encoder
 from beir_hybrid.mteb.subset_data import SubsetData
@@ -59,16 +60,8 @@ class SimilarityEncoder(CountingEncoder):
 
 
 def encoded(model: SimilarityEncoder, corpus: ParallelCorpus = CORPUS) -> EncodedRun:
-    return run_encoder(
-        model,
-        corpus,
-        query_languages=["en", "de"],
-        passage_languages=["en", "de"],
-        task_metadata=XQuADR.metadata,
-        hf_split="test",
-        encode_kwargs={"show_progress_bar": False},
-        timer=TimingStack(),
-    )
+    embedder = Embedder(model, XQuADR.metadata, "test", {"show_progress_bar": False})
+    return run_encoder(embedder, corpus, ["en", "de"], ["en", "de"], TimingStack())
 
 
 def full_sort(model: SimilarityEncoder, run: EncodedRun, subset: str, top_k: int) -> Predictions:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from beir_hybrid.cli import main
 from beir_hybrid.cli.overlap import overlap as command
-from beir_hybrid.corpora import DATA_SETS, load
+from beir_hybrid.corpora import load, spec_of
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.models.manifest import TrainingManifest
 from beir_hybrid.overlap import check as module
@@ -211,7 +211,7 @@ def test_tasks_are_known_by_their_names(small: Path) -> None:
     for task, corpus in {"XQuADR": "xquad-r", "MLQAR": "mlqa-r", "MLQARLanguageBias": "mlqa-r"}.items():
         named, plain = read_evaluation(task), read_evaluation(corpus)
         assert [one.texts for one in named] == [one.texts for one in plain]
-        assert {one.language for one in named} == set(DATA_SETS[corpus].languages)
+        assert {one.language for one in named} == set(spec_of(corpus).languages)
 
 
 def test_languages_are_not_mixed() -> None:

@@ -20,7 +20,7 @@ from beir_hybrid.leaderboard.inputs.evaluations import find_rank_tables
 from beir_hybrid.leaderboard.inputs.settings import ModelEntry, Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.ranks.rank_table import SCHEMA
+from beir_hybrid.ranks.schema import SCHEMA
 from tests.support.small_ranks import LANGUAGES, POOL, info_of, ranks_of, write_ranks
 from tools.store_ranks import store_ranks
 

@@ -20,8 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beir_hybrid.errors import BeirHybridError, RankTableError
-from beir_hybrid.ranks import rank_table
-from beir_hybrid.ranks.rank_table import SCHEMA, TableInfo, build, default_path, merge, read, store, write
+from beir_hybrid.ranks import SCHEMA, TableInfo, build, default_path, merge, rank_table, read, schema, store, write
 from beir_hybrid.scoring.evaluation import count_corpus, rank_rows
 from tests.support.helpers import ScoreTable, property_test, score_tables
 
@@ -179,14 +178,16 @@ def test_merging_completes_a_table() -> None:
 def test_what_a_new_run_did_not_return_has_no_rank_from_an_earlier_one() -> None:
     old = table_of(row("en:q", "de:1", 5, 50, 5), row("en:q", "en:1", 1, 2, 0), row("de:q", "en:1", 4, 8, 1))
     new = table_of(row("en:q", "de:1", None, None, None), row("en:q", "en:1", 3, None, None))
-    merged = {
-        one["query_id"] + one["passage_id"]: one for one in rows_of(merge(old, new, [("en", "de"), ("en", "en")]))
-    }
-    assert [one["rank_in_language"] for one in merged.values()] == [4, None, 3]
-    assert [one["rank_in_pool"] for one in merged.values()] == [8, 50, 2], "the pool was not evaluated again"
-    merged = {one["query_id"] + one["passage_id"]: one for one in rows_of(merge(old, new, [("en", "multi")]))}
-    assert [one["rank_in_language"] for one in merged.values()] == [4, 5, 1]
-    assert [one["rank_in_pool"] for one in merged.values()] == [8, None, None]
+
+    def merged(*evaluated: tuple[str, str]) -> list[Row]:
+        return sorted(rows_of(merge(old, new, evaluated)), key=lambda one: (one["query_id"], one["passage_id"]))
+
+    languages = merged(("en", "de"), ("en", "en"))
+    assert [one["rank_in_language"] for one in languages] == [4, None, 3]
+    assert [one["rank_in_pool"] for one in languages] == [8, 50, 2], "the pool was not evaluated again"
+    pool = merged(("en", "multi"))
+    assert [one["rank_in_language"] for one in pool] == [4, 5, 1]
+    assert [one["rank_in_pool"] for one in pool] == [8, None, None]
 
 
 KEYS = st.tuples(st.sampled_from(["en:q", "de:q", "de:é"]), st.sampled_from(["en:9", "en:10", "zh:1"]))
@@ -354,7 +355,41 @@ def test_facts_and_columns_of_later_versions_are_no_fault(path: Path) -> None:
     pq.write_table(described(later, {**asdict(INFO), "mood": 1}), path)
     table, info = read(path)
     assert info == INFO
-    assert rows_of(table) == [{**one, "top_languages": None} for one in ROWS]
+    assert rows_of(table) == [{**one, "top_languages": None, "mood": "good"} for one in ROWS]
+    store(path, table_of(row("de:q", "en:1", 7)), INFO)
+    assert [one.get("mood") for one in rows_of(read(path)[0])] == [None, *["good"] * len(ROWS)], "and kept"
+
+
+def test_a_column_that_a_later_version_adds_is_null_in_the_tables_of_today(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(path, TABLE, INFO)
+    monkeypatch.setattr(schema, "SCHEMA", pa.schema([*SCHEMA, ("distance", pa.float32())]))
+    monkeypatch.setattr(schema, "ADDED", schema.ADDED | {"distance"})
+    table, _ = read(path)
+    assert table.schema.field("distance").type == pa.float32()
+    assert rows_of(table) == [{**one, "distance": None} for one in ROWS]
+
+
+def test_languages_of_any_tag_stand_in_one_text() -> None:
+    assert schema.encode_languages(["en", "de", "en"]) == "endeen", "as tables of before have it"
+    assert schema.encode_languages(["ceb", "en", "zh-Hant"]) == " ceb en zh-Hant"
+    for languages in ([], ["en"], ["ceb"], ["zh-Hant", "zh"], ["fil", "ceb"], ["en", "de"]):
+        assert schema.decode_languages(schema.encode_languages(languages)) == languages
+
+
+def test_two_hundred_languages_of_any_tag(path: Path) -> None:
+    codes = [f"{a}{b}{c}" for a in "abcdef" for b in "ghijkl" for c in "mnopqr"]
+    languages = [*codes[:198], "en", "zh-Hant"]
+    top = schema.encode_languages([*languages[:99], "zh-Hant"])
+    rows = [row(f"{one}:q", "zh-Hant:1", 1, 1 if one == "zh-Hant" else 2, 0, top_languages=top) for one in languages]
+    store(path, table_of(*rows), replace(INFO, pool_sizes=dict.fromkeys(languages, 3)))
+    table, info = read(path)
+    assert sorted(rows_of(table), key=str) == sorted(rows, key=str)
+    assert len(info.pool_sizes) == 200
+    other = [{**one, "top_languages": f"{top} zz"} for one in rows]
+    write(path, table_of(*other), info)
+    assert "not the languages of up to 100 passages" in refused(path)
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -371,7 +406,7 @@ def test_further_columns_and_other_types_of_the_same_values_are_read(path: Path)
     table = table.set_column(6, "rank_in_language", TABLE["rank_in_language"].cast(pa.int64()))
     path.parent.mkdir()
     pq.write_table(described(table), path)
-    assert read(path)[0].equals(TABLE)
+    assert read(path)[0].equals(TABLE.append_column("mood", [["good"] * 4]))
 
 
 @pytest.mark.parametrize(
@@ -416,7 +451,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
-from beir_hybrid.scoring import rank_table
+from beir_hybrid.ranks import rank_table, schema
 
 def half(table, target, **options):
     Path(target).write_bytes(b"PAR1 half a file")
@@ -470,4 +505,4 @@ def test_chunks_of_every_kind_become_one_table() -> None:
     assert table["task"].to_pylist() == ["Task"] * 8
     nothing_masked = build("Task", [{**columns, "rank_in_pool": np.ma.masked_array(np.arange(4), mask=False)}])
     assert nothing_masked["rank_in_pool"].to_pylist() == [0, 1, 2, 3]
-    assert rank_table.FORMAT_VERSION == 1
+    assert schema.FORMAT_VERSION == 1

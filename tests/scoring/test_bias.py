@@ -19,7 +19,9 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks import build
+from beir_hybrid.ranks.rows import search_rows
+from beir_hybrid.ranks.search import ranks_in_results
 from beir_hybrid.scoring.bias import (
     BIAS_FIGURES,
     bias_coverage,
@@ -29,7 +31,6 @@ from beir_hybrid.scoring.bias import (
     query_bias,
 )
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows
-from beir_hybrid.scoring.search import ranks_in_results, search_rows
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score, of all queries and passages."""
@@ -59,7 +60,7 @@ def bias_table(corpus: ParallelCorpus, questions: Mapping[str, np.ndarray], pass
     """Count ranks by the dot product of embeddings and return the rank table with the sizes of its pools."""
     counted = count_corpus(corpus, Embeddings(questions, passages), lambda a, b: a @ b.T)
     rows = [rank_rows(one, corpus, whole_pool=True) for one in counted]
-    return rank_table.build("made-up", rows).to_pandas(), sizes_of(corpus)
+    return build("made-up", rows).to_pandas(), sizes_of(corpus)
 
 
 def sizes_of(corpus: ParallelCorpus) -> dict[str, int]:
@@ -72,7 +73,7 @@ def searched_table(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
     for language, part in corpus.languages.items():
         qrels = {query: dict.fromkeys(right, 1) for query in part.query_ids if (right := right_answers(corpus, query))}
         rows.append(search_rows(ranks_in_results(scores, qrels), corpus, f"{language}-multi"))
-    return rank_table.build("made-up", rows).to_pandas()
+    return build("made-up", rows).to_pandas()
 
 
 def all_scores(

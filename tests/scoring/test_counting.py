@@ -15,7 +15,7 @@ from sentence_transformers.util import dot_score
 
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import DataError, ModelError
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks import build
 from beir_hybrid.scoring import counting, evaluation
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
@@ -152,7 +152,7 @@ def test_the_columns_of_the_rank_table(table: ScoreTable) -> None:
     languages = list(table.corpus.languages)
     for counted in count_corpus(table.corpus, table.embeddings, table.similarity):
         language = counted.targets.query_language
-        rows = rank_table.build("task", [rank_rows(counted, table.corpus, whole_pool=True)]).drop_columns("task")
+        rows = build("task", [rank_rows(counted, table.corpus, whole_pool=True)]).drop_columns("task")
         run = table.run(language, languages)
         part = table.corpus.languages[language]
         for row in rows.to_pylist():
@@ -193,16 +193,16 @@ def test_sorting_blocks_and_comparing_them_is_the_same(table: ScoreTable) -> Non
                 np.testing.assert_allclose(by_sorting.confidence[pool].by_name()[kind], values, atol=1e-12)
 
 
-def test_ranks_that_the_pool_does_not_tell_are_masked() -> None:
+def test_ranks_that_the_pool_does_not_tell_are_null() -> None:
     corpus = corpus_of({"en": ["1", "2"], "de": ["1"]}, {"en": ["q"], "de": []}, {"de": {"q": {0: 1}}})
     table = ScoreTable(corpus, np.array([[1, 2, 3]], dtype=np.float32))
     [counted] = count_corpus(corpus, table.embeddings, table.similarity, ["en"], ["de"])
     rows = rank_rows(counted, corpus, whole_pool=False)
     assert rows["rank_in_language"].tolist() == [1]
-    assert rows["rank_in_pool"].mask.tolist() == rows["outranked_by_query_language"].mask.tolist() == [True]
+    assert rows["rank_in_pool"].to_pylist() == rows["outranked_by_query_language"].to_pylist() == [None]
     [counted] = count_corpus(corpus, table.embeddings, table.similarity, ["en"], ["en", "de"])
     rows = rank_rows(counted, corpus, whole_pool=False)
-    assert rows["rank_in_pool"].mask.tolist() == [True]
+    assert rows["rank_in_pool"].to_pylist() == [None]
     assert rows["outranked_by_query_language"].tolist() == [0]
 
 

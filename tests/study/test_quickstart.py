@@ -14,7 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from beir_hybrid import cli
-from beir_hybrid.corpora import DATA_SETS, atlas
+from beir_hybrid.corpora import spec_of
 from beir_hybrid.errors import BeirHybridError, ModelError
 from beir_hybrid.models import e5_q4
 from beir_hybrid.study import quickstart
@@ -162,4 +162,4 @@ def test_it_needs_no_download() -> None:
     ((experiment, base),) = STUDY.pairings()
     assert (base.model, base.tune) == ("offline", "head")
     assert (experiment.train, experiment.tasks) == (("atlas",), ("AtlasR",))
-    assert atlas.NAME not in DATA_SETS
+    assert spec_of("atlas-r").files is None

@@ -26,7 +26,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.finetune.head import head_model, with_head
 from beir_hybrid.finetune.recipe import make_recipe
 from beir_hybrid.finetune.train import RunOptions, train
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.stats.rank_ranges import rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison
 from beir_hybrid.models.base import find_base
@@ -58,6 +58,8 @@ from beir_hybrid.tasks import XQuADR
 from beir_hybrid.training.pairs import read_source
 from tests.support.small_models import save_labse, save_xlm_r
 from tests.tasks.test_xquad_r import use_small_data
+
+COLUMNS = board_columns()
 
 RECIPE: dict[str, Any] = {
     "data": ("mlqa-r",),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from beir_hybrid.ranks import rank_table
-from beir_hybrid.ranks.rank_table import TableInfo
+from beir_hybrid.ranks import SCHEMA, build, rank_table
+from beir_hybrid.ranks.schema import TableInfo
 
 LANGUAGES = ("de", "en", "th")
 POOL = 40
@@ -84,10 +84,10 @@ def write_ranks(
 ) -> Path:
     """Write the rank table of a model to its place below ``folder``/ranks and return the file."""
     rows = ranks_of(level, questions, languages, seed, same)
-    columns = {name: [row[name] for row in rows] for name in rank_table.SCHEMA.names if name != "task"}
+    columns = {name: [row[name] for row in rows] for name in SCHEMA.names if name != "task"}
     info = info_of(model, task, languages, **facts)
     path = rank_table.default_path(task, model, info.model_revision, folder)
-    rank_table.write(path, rank_table.build(task, [columns]), info)
+    rank_table.write(path, build(task, [columns]), info)
     return path
 
 

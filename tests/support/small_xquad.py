@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from beir_hybrid.corpora import DATA_SETS
+from beir_hybrid.corpora import spec_of
 
-LANGUAGES = DATA_SETS["xquad-r"].languages
+LANGUAGES = spec_of("xquad-r").languages
 QUESTIONS = {"q0": 0, "q1": 1, "q2": 3, "q3": 4}
 """Question id -> number of the sentence that answers it."""
 
@@ -43,9 +43,9 @@ def document(language: str) -> dict:
 
 def write(folder: Path) -> Path:
     """Write all languages of XQuAD-R, and of MLQA-R, as a BEIR_HYBRID_DATA folder and return it."""
-    for source in (DATA_SETS["xquad-r"], DATA_SETS["mlqa-r"]):
+    for source in (spec_of("xquad-r"), spec_of("mlqa-r")):
         for language in source.languages:
-            path = source.file(folder, language)
+            path = source.files.path(folder, language)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(document(language)), encoding="utf-8")
     return folder

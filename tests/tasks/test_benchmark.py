@@ -11,13 +11,13 @@ import mteb
 import pytest
 from mteb.cache import ResultCache
 
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
-from beir_hybrid.tasks import MLQAR
-from beir_hybrid.tasks.benchmark import BEIR_HYBRID
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
+from beir_hybrid.tasks import BENCHMARKS, MLQAR
 from tests.support import small_miracl
 from tests.support.mteb_models import CountingEncoder
 from tests.tasks.test_xquad_r import use_small_data
 
+(BEIR_HYBRID,) = BENCHMARKS
 LOCAL = ["XQuADR", "XQuADRLanguageBias", "MLQAR", "MLQARLanguageBias"]
 
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.scoring.bias import BIAS_FIGURES, mean_bias, query_bias
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
 from beir_hybrid.tasks import MLQAR, MLQARLanguageBias, XQuADR, XQuADRLanguageBias
 from tests.support.mteb_models import CountingEncoder, WordSearch
 from tests.tasks.test_xquad_r import N_PASSAGES, N_QUESTIONS, SearchThatEncodes, evaluate, rank_tables, use_small_data

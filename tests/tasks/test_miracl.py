@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,16 +26,16 @@ from hypothesis import strategies as st
 from mteb.abstasks import AbsTaskRetrieval
 from mteb.cache import ResultCache
 from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
-from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import miracl
 from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.mteb.encode import Embedder
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.evaluation import count_corpus
-from beir_hybrid.scoring.identity import SAMPLED_TEXTS
 from beir_hybrid.tasks.miracl import MIRACLCL, AbsTaskMIRACL, MIRACLCLFull
 from tests.support import small_miracl
 from tests.support.helpers import ScoreTable, TableModel, property_test, score_tables
@@ -274,18 +275,17 @@ def test_counts_by_chunks_equal_counts_by_languages(table: ScoreTable, chunk_siz
     asked = [code for code, part in table.corpus.languages.items() if part.question_ids]
     if not asked:
         return
+    embedder = Embedder(TableModel(table), MIRACLCL.metadata, "dev", {"show_progress_bar": False})
     with tempfile.TemporaryDirectory() as folder:
         run = ChunkedRun(
-            model=TableModel(table),
+            name="MIRACLCL",
+            embed=partial(embedder.embed, table.corpus),
+            similarity=embedder.model.similarity,
             corpus=table.corpus,
             query_languages=asked,
             passage_languages=list(table.corpus.languages),
             chunk_size=chunk_size,
             checkpoint=Checkpoint({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
-            task_metadata=MIRACLCL.metadata,
-            hf_split="dev",
-            encode_kwargs={"show_progress_bar": False},
-            timer=TimingStack(),
         )
         found = run.count()
     for expected in count_corpus(table.corpus, table.embeddings, table.similarity, asked):
@@ -655,7 +655,7 @@ def test_without_a_network_there_is_one_line_at_once(
     monkeypatch.setattr(time, "sleep", calls.append)
     task = MIRACLCL()
     assert task.metadata.revision == MIRACLRetrievalHardNegatives.metadata.revision
-    for ask in (task.load_data, lambda: miracl.check_available(MIRACLCL.source)):
+    for ask in (task.load_data, MIRACLCL.source.check_available):
         with pytest.raises(DataError, match="set BEIR_HYBRID_MIRACL to a copy") as caught:
             ask()
         assert "\n" not in str(caught.value)
@@ -685,7 +685,7 @@ def test_the_pinned_revision_is_read_from_the_hub(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.delenv("BEIR_HYBRID_MIRACL")
     monkeypatch.setattr("mteb.abstasks.retrieval_dataset_loaders.RetrievalDatasetLoader", Loader)
-    monkeypatch.setattr(miracl, "check_available", lambda source: None)
+    monkeypatch.setattr(miracl.HubSource, "check_available", lambda source: None)
     with pytest.raises(DataError, match=r"mteb/MIRACLRetrieval ar: cannot be read \(ConnectionError: enough\)"):
         MIRACLCLFull().load_data()
     pinned = MIRACLRetrieval.metadata.dataset

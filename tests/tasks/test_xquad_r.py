@@ -15,7 +15,7 @@ import pytest
 from mteb.abstasks import AbsTaskRetrieval
 from mteb.cache import ResultCache
 
-from beir_hybrid.corpora import DATA_SETS
+from beir_hybrid.corpora import spec_of
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
@@ -153,7 +153,7 @@ def assert_same_scores(scores: dict[str, dict[str, Any]], expected: dict[str, di
 
 def test_a_language_filter_loads_and_encodes_only_its_languages(tmp_path: Path, data: Path) -> None:
     for language in set(LANGUAGES) - {"en", "de"}:
-        DATA_SETS["xquad-r"].file(data, language).unlink()
+        spec_of("xquad-r").files.path(data, language).unlink()
     model = CountingEncoder()
     task = mteb.get_task("XQuADR", languages=["eng", "deu"])
     assert task.hf_subsets == ["de-de", "en-en", "de-en", "en-de"]
@@ -256,7 +256,7 @@ def test_a_model_that_cannot_be_ranked_by_is_one_line_and_no_output(
 
 
 def test_a_missing_language_file_is_one_line(tmp_path: Path, data: Path) -> None:
-    DATA_SETS["xquad-r"].file(data, "th").unlink()
+    spec_of("xquad-r").files.path(data, "th").unlink()
     with pytest.raises(DataError, match=r"th\.json is missing"):
         evaluate(CountingEncoder(), XQuADR(), tmp_path)
 
@@ -266,7 +266,7 @@ def test_ranks_on_other_data_are_never_mixed_with_those_on_this(tmp_path: Path, 
     evaluate(CountingEncoder(), mteb.get_task("XQuADR", hf_subsets=pair), tmp_path)
     [path] = rank_tables(tmp_path / "home")
     before = rank_table.read(path)[1].dataset_revision
-    thai = DATA_SETS["xquad-r"].file(data, "th")
+    thai = spec_of("xquad-r").files.path(data, "th")
     thai.write_text(thai.read_text().replace("sentence 0", "sentence O"))
     task = mteb.get_task("XQuADR", hf_subsets=["en-th"])
     evaluate(CountingEncoder(), task, tmp_path, overwrite_strategy="always")

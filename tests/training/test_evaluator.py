@@ -18,7 +18,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.model_card import generate_model_card
 from transformers import TrainerCallback
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA, ParallelCorpus, choose_languages, load
+from beir_hybrid.corpora import ParallelCorpus, choose_languages, load
+from beir_hybrid.corpora.registry import retrieval_specs
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.subsets import SETTINGS, setting_of
 from beir_hybrid.tasks import XQuADR, XQuADRLanguageBias
@@ -238,7 +239,7 @@ def test_bad_arguments_are_one_line_at_once(options: dict[str, Any], message: st
 
 
 def test_every_retrieval_corpus_is_known() -> None:
-    for name in RETRIEVAL_CORPORA:
+    for name in (spec.name for spec in retrieval_specs()):
         assert MultilingualRetrievalEvaluator(name).languages == choose_languages(name)
     assert MultilingualRetrievalEvaluator("atlas-r", languages="de").languages == ("de",)
     assert MultilingualRetrievalEvaluator(uneven_corpus(), languages="en").languages == ("en",)

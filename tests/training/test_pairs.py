@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sentence_transformers.base.sampler import NoDuplicatesBatchSampler
 from torch.utils.data import DataLoader
 
-from beir_hybrid.corpora import DATA_SETS, ParallelCorpus, load
+from beir_hybrid.corpora import ParallelCorpus, load, spec_of, specs
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.finetune import model_card
 from beir_hybrid.languages import is_tag
@@ -161,7 +161,7 @@ def test_real_corpora(name: str, data_folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("BEIR_HYBRID_DATA_UNVERIFIED", raising=False)
     corpus = load(name)
     pairs = load_pairs(name)
-    languages = DATA_SETS[name].languages
+    languages = spec_of(name).languages
     assert list(pairs) == [f"{x}-{y}" for x, y in product(languages, repeat=2)]
     label_of: dict[str, int] = {}
     draw = random.Random(0)
@@ -193,7 +193,7 @@ def test_all_pairs_take_the_memory_of_one_copy_of_the_texts(
     before = pa.total_allocated_bytes()
     pairs = load_pairs(name)
     taken = pa.total_allocated_bytes() - before
-    assert len(pairs) == len(DATA_SETS[name].languages) ** 2
+    assert len(pairs) == len(spec_of(name).languages) ** 2
     assert 0 < taken <= 1.5 * one_copy
 
 
@@ -553,7 +553,7 @@ def test_columns_of_different_lengths_are_refused() -> None:
 
 
 def test_the_languages_of_the_data_sets_have_tags() -> None:
-    assert all(is_tag(code) for source in DATA_SETS.values() for code in source.languages)
+    assert all(is_tag(code) for spec in specs() for code in spec.languages)
 
 
 def test_a_source_is_named_as_users_name_it(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -564,7 +564,7 @@ def test_a_source_is_named_as_users_name_it(data: Path, tmp_path: Path, monkeypa
     shouted = path.rename(tmp_path / "PAIRS.JSONL")
     for source in (shouted, str(shouted), "~/PAIRS.JSONL", Path("~/PAIRS.JSONL")):
         assert load_pairs(source, languages="en")["en-en"].to_list() == expected["en-en"].to_list()
-    assert set(load_pairs(DATA_SETS["xquad-r"], languages="de")) == {"de-de"}
+    assert set(load_pairs(spec_of("xquad-r"), languages="de")) == {"de-de"}
     assert read_source("xquad-r", "de").languages == ("de",)
 
 
@@ -595,7 +595,7 @@ def test_nobodys_home_is_one_line() -> None:
     [
         ("ntrex", "cc-by-sa-4.0"),
         ("ntrex-next", "cc-by-sa-4.0"),
-        ("xquad-r", DATA_SETS["xquad-r"].licence),
+        ("xquad-r", spec_of("xquad-r").licence),
         ("ntrex-mine.jsonl", "see the source"),
         ("xquad-r-mine", "see the source"),
     ],

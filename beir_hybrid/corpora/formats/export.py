@@ -15,10 +15,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
 from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.registry import find
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder
 from beir_hybrid.subsets import MULTI, Subset, is_subset
@@ -134,7 +134,7 @@ def export_trec(
 
 def _pools(corpus: ParallelCorpus) -> list[str]:
     """The pools that can be exported; that of all languages only if none is missing."""
-    known = RETRIEVAL_CORPORA.get(corpus.name)
+    known = find(corpus.name)
     whole = known is None or set(known.languages) == set(corpus.languages)
     return [*corpus.languages, MULTI] if whole else list(corpus.languages)
 
@@ -153,7 +153,7 @@ def _judged_pairs(corpus: ParallelCorpus) -> dict[tuple[str, str], dict[str, dic
 
 
 def _contents(corpus: ParallelCorpus, pairs: Iterable[tuple[str, str]]) -> Contents:
-    known = RETRIEVAL_CORPORA.get(corpus.name)
+    known = find(corpus.name)
     subsets = [str(Subset(*pair)) for pair in pairs]
     return Contents(corpus.name, corpus.revision, known.licence if known else None, subsets)
 
@@ -213,7 +213,7 @@ def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progres
 
 
 def _pair(corpus: ParallelCorpus, subset: str, predictions: Path) -> Subset:
-    known = RETRIEVAL_CORPORA.get(corpus.name)
+    known = find(corpus.name)
     languages = known.languages if known else tuple(corpus.languages)
     pair = Subset.parse(subset) if is_subset(subset) else Subset("", "")
     if pair.questions not in languages or pair.pool not in (*languages, MULTI):

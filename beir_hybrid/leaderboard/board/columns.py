@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from beir_hybrid.corpora import specs
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, find_metric
 from beir_hybrid.subsets import SETTINGS
 
@@ -45,28 +46,28 @@ class Column:
         return cls(f"{task}/{setting}/{metric}", group, label, task, setting, metric, better, shown.decimals)
 
 
-def _retrieval(group: str, task: str, metric: str, prefix: str = "") -> tuple[Column, ...]:
-    """Make the columns of one metric, a setting each."""
-    return tuple(Column.of(task, setting, metric, f"{prefix}{setting}", group) for setting in SETTINGS)
+def board_columns() -> tuple[Column, ...]:
+    """Return all columns in the order in which they are shown: retrieval, then language bias, corpus by corpus.
 
-
-def _bias(group: str, task: str) -> tuple[Column, ...]:
-    """Make the bias columns of a task."""
-    return tuple(
-        Column.of(task, "multilingual", metric.name, metric.label, f"{group} language bias")
+    MIRACL has cross-lingual figures where a user translated its questions.
+    """
+    shown = [(spec, spec.task.name) for spec in specs() if spec.task is not None and spec.metrics]
+    retrieval = (
+        Column.of(task, setting, metric, f"{_prefix(metric)}{setting}", spec.title)
+        for spec, task in shown
+        for metric in spec.metrics
+        for setting in SETTINGS
+    )
+    bias = (
+        Column.of(task, "multilingual", metric.name, metric.label, f"{spec.title} language bias")
+        for spec, task in shown
+        if not spec.judged_in_own_language
         for metric in BOARD_LANGUAGE_FIGURES
     )
+    return (*retrieval, *bias)
 
 
-COLUMNS: tuple[Column, ...] = (
-    *_retrieval("XQuAD-R", "XQuADR", "map"),
-    *_retrieval("MLQA-R", "MLQAR", "map"),
-    *_retrieval("MIRACL", "MIRACLCL", "ndcg_at_10", "nDCG@10 "),
-    *_retrieval("MIRACL", "MIRACLCL", "recall_at_100", "R@100 "),
-    *_retrieval("Atlas-R", "AtlasR", "map"),
-    *_bias("XQuAD-R", "XQuADR"),
-    *_bias("MLQA-R", "MLQAR"),
-    *_bias("Atlas-R", "AtlasR"),
-)
-"""All columns, in the order in which they are shown. MIRACL has cross-lingual figures where a user translated its
-questions."""
+def _prefix(metric: str) -> str:
+    """Return what stands before the setting in the heading of a column; nothing before that of mAP."""
+    known = find_metric(metric) or MAP
+    return "" if known == MAP else f"{known.label.replace('Recall', 'R')} "

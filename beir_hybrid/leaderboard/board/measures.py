@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
@@ -89,10 +89,10 @@ class Measures:
 
 def columns_of(runs: Sequence[Run]) -> list[Column]:
     """Return the columns that some runs could fill: those of the leaderboard, then those of other tasks by name."""
-    known = {column.task for column in COLUMNS}
+    known = {column.task for column in board_columns()}
     tasks = {task for run in runs for task in (*run.ranks, *run.results)}
     others = sorted(task for task in tasks if task not in known and not _is_bias_of(task, known | tasks))
-    return [*COLUMNS, *(column for task in others for column in _further_columns(task, runs))]
+    return [*board_columns(), *(column for task in others for column in _further_columns(task, runs))]
 
 
 def _is_bias_of(task: str, tasks: Iterable[str]) -> bool:

@@ -12,7 +12,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.inputs.evaluations import RankSource
 from beir_hybrid.leaderboard.inputs.settings import NO_BASE, ModelEntry, Settings, unique_key
 from beir_hybrid.mteb.results import ResultSource, short_revision
-from beir_hybrid.ranks.rank_table import is_named
+from beir_hybrid.ranks.schema import is_named
 
 MARKS = "†‡§¶"
 """Marks of a significant gain over the first, the second, ... baseline."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from beir_hybrid.corpora.registry import is_judged_in_own_language
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.inputs.settings import Unit
@@ -26,11 +27,8 @@ from beir_hybrid.subsets import MULTI, Subset
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.metrics import LANGUAGE_FIGURES, find_metric, metric_of
-from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
-JUDGED_IN_OWN_LANGUAGE = ("MIRACLCL", "MIRACLCLFull")
-"""Tasks whose multilingual subsets count the right answers in the language of the question only."""
 
 UNIT_COLUMNS = {"question": "question_id", "article": "cluster_id", "query": "query_id"}
 _IDS = ["query_id", "question_id", "cluster_id", "subset"]
@@ -180,7 +178,7 @@ def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFram
     """
     if setting == "multilingual":
         rows = frame[rank_table.ranked_in_pool(frame, info)]
-        if info.task in JUDGED_IN_OWN_LANGUAGE:
+        if is_judged_in_own_language(info.task):
             rows = rows[rows["passage_language"] == rows["query_language"]]
         return rows.assign(subset=_subsets(rows["query_language"]), rank=rows["rank_in_pool"])
     same = frame["query_language"] == frame["passage_language"]

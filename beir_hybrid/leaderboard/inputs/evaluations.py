@@ -15,7 +15,7 @@ from beir_hybrid.mteb.results import Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from beir_hybrid.ranks.rank_table import TableInfo
+    from beir_hybrid.ranks.schema import TableInfo
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def find_rank_tables(folder: Path, left_out: list[str] | None = None) -> list[Ra
         BeirHybridError: There is no such folder.
     """
     from beir_hybrid.ranks import rank_table
-    from beir_hybrid.ranks.validation import rank_tables_below
+    from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(folder)
     sources = []

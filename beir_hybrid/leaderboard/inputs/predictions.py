@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.corpora.formats.trec import Qrels, read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError, first_line
 from beir_hybrid.files import exists, files_below, read_text, sha256_of, shown
-from beir_hybrid.leaderboard.board.columns import COLUMNS
+from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.inputs.evaluations import RankSource
 from beir_hybrid.mteb.results import PREDICTIONS_SUFFIX
 from beir_hybrid.schemas import Language, Name, Open, TaskName, checked
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 DEFAULT_METRIC = "ndcg_at_10"
 """Metric of a task that mteb does not know; MTEB's main score of most retrieval tasks."""
@@ -89,7 +89,7 @@ def find_predictions(folder: Path, qrels: Sequence[str] = ()) -> list[RankSource
         DataError: Predictions or judgments are missing or malformed.
         BeirHybridError: There is no such folder.
     """
-    own = {column.task for column in COLUMNS}
+    own = {column.task for column in board_columns()}
     found = files_below(folder, f"*{PREDICTIONS_SUFFIX}")
     paths = [path for path in found if _task_of(path) not in own]
     if found and not paths:
@@ -188,7 +188,8 @@ def _judgments_of_task(name: str) -> Judgments:
 
 
 def _source(path: Path, folder: Path, judgments: Judgments) -> RankSource:
-    from beir_hybrid.ranks.rank_table import TableInfo, build
+    from beir_hybrid.ranks.rows import build
+    from beir_hybrid.ranks.schema import TableInfo
 
     entries = read_predictions(path)
     key, facts = next(entries, ("", None))
@@ -248,9 +249,8 @@ def _check_scores(scores: Any, where: str, query_id: str) -> None:
 
 def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_ids: bool) -> dict[str, Any]:
     """Rank the relevant passages of the queries that were answered, as columns of the rank table."""
-    import pyarrow as pa
-
-    from beir_hybrid.scoring.search import ranks_in_results, returned
+    from beir_hybrid.ranks.rows import prediction_rows
+    from beir_hybrid.ranks.search import ranks_in_results, returned
 
     judged = {query_id: qrels[query_id] for query_id in results if query_id in qrels}
     if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
@@ -263,20 +263,4 @@ def _rows(path: Path, subset: str, results: Any, qrels: Qrels, ignore_identical_
             query_id: {passage_id: score for passage_id, score in results[query_id].items() if passage_id != query_id}
             for query_id in judged
         }
-    found = ranks_in_results(returned(results), judged).found
-    passages = [passage for of_query in found.values() for passage in of_query]
-    unit = [f"{subset}:{passage.query_id}" for passage in passages]
-    unknown: pa.Array = pa.nulls(len(passages), pa.int32())
-    return {
-        "query_id": unit,
-        "question_id": unit,
-        "query_language": [subset] * len(passages),
-        "passage_id": [passage.passage_id for passage in passages],
-        "passage_language": [subset] * len(passages),
-        "rank_in_language": [passage.rank for passage in passages],
-        "rank_in_pool": unknown,
-        "outranked_by_query_language": unknown,
-        "cluster_id": unit,
-        "grade": [passage.grade for passage in passages],
-        "top_languages": pa.nulls(len(passages), pa.string()),
-    }
+    return prediction_rows(ranks_in_results(returned(results), judged), subset)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
-from beir_hybrid.leaderboard.board.columns import COLUMNS, Column
+from beir_hybrid.corpora.registry import spec_of_task
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
 from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, is_significant
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.study.definition import ALPHA, CORPORA, Experiment, Study, StudyBase, System
+from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
 from beir_hybrid.study.plan import Evaluated, Plan
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def contrasts(study: Study, plan: Plan) -> Iterator[Contrast]:
 
 
 def _columns(task: str) -> dict[str, Column]:
-    of_task = [column for column in COLUMNS if column.task == task]
+    of_task = [column for column in board_columns() if column.task == task]
     return {
         **{column.setting: column for column in of_task if column.metric == MAP.name},
         "bias": next(column for column in of_task if column.metric == RANK_DISTANCE.name),
@@ -164,7 +164,7 @@ def _unseen_languages(plan: Plan, experiment: Experiment, base: StudyBase, task:
     if trained is None:
         return []
     seen = set(trained.facts["languages"])
-    return [language for language in RETRIEVAL_CORPORA[CORPORA[task]].languages if language not in seen]
+    return [language for language in spec_of_task(task).languages if language not in seen]
 
 
 def _system(experiment: Experiment, base: StudyBase, label: str) -> System:

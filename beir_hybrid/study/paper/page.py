@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora import RETRIEVAL_CORPORA
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
@@ -311,7 +310,7 @@ def _times(summary: Summary) -> Iterator[str]:
 
 
 def _data_set(task: str) -> str:
-    return RETRIEVAL_CORPORA[CORPORA[task]].title
+    return spec_of_task(task).title
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
 from beir_hybrid.plotting.heat_maps import save_figure
 from beir_hybrid.plotting.lettering import lettering
-from beir_hybrid.study.definition import CORPORA
 from beir_hybrid.study.paper.summary import Summary
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def sweep_lines(summary: Summary) -> list[dict[str, Any]]:
         for base in several:
             rows = [row for row in summary["systems"] if (row["experiment"], row["base"]) == (experiment["name"], base)]
             for task in experiment["tasks"] if rows else ():
-                label = f"{experiment['name']} to {CORPORA[task]}" + (f", {base}" if len(several) > 1 else "")
+                label = f"{experiment['name']} to {spec_of_task(task).name}" + (f", {base}" if len(several) > 1 else "")
                 lines.append({"label": label, **{metric.name: _points(rows, task, metric.name) for metric in _PANELS}})
     return lines
 

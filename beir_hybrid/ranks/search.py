@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from beir_hybrid.corpora.parallel import ParallelCorpus
-from beir_hybrid.scoring.top_languages import TOP_LANGUAGES
-from beir_hybrid.subsets import MULTI, Subset
+from beir_hybrid.ranks.schema import TOP_LANGUAGES, encode_languages
 
 Results = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score."""
@@ -26,7 +23,7 @@ class FoundPassage:
         rank: Its rank, from 1; None if the search did not return it.
         in_query_language: Passages in the language of the query before it; None if it was not returned.
         grade: Grade of the judgment.
-        top_languages: Languages of the first 100 results, two letters each.
+        top_languages: Languages of the first 100 results, as a rank table keeps them.
     """
 
     query_id: str
@@ -114,40 +111,9 @@ def _find(query_id: str, grades: Mapping[str, int], scores: Mapping[str, float])
     for rank, passage_id in enumerate(order, 1):
         places[passage_id] = (rank, in_query_language)
         in_query_language += passage_id.startswith(prefix)
-    best = "".join(passage_id.partition(":")[0] for passage_id in order[:TOP_LANGUAGES])
+    best = encode_languages([passage_id.partition(":")[0] for passage_id in order[:TOP_LANGUAGES]])
     found = []
     for passage_id, grade in grades.items():
         place, before = places.get(passage_id, (None, None))
         found.append(FoundPassage(query_id, passage_id, place, before, grade, best))
     return found
-
-
-def search_rows(ranks: SearchRanks, corpus: ParallelCorpus, subset: str) -> dict[str, Any]:
-    """Give the rows of the rank table that a search of one subset knows, as columns.
-
-    Args:
-        ranks: The ranks of the relevant passages.
-        corpus: Where questions and articles come from.
-        subset: Subset such as ``en-de``, whose ranks are ranks in a language, or ``en-multi``.
-    """
-    query_language, pool = Subset.parse(subset)
-    part = corpus.languages[query_language]
-    question = dict(zip(part.query_ids, zip(part.question_ids, part.articles, strict=True), strict=True))
-    passages = [passage for found in ranks.found.values() for passage in found]
-    unknown: list[int | None] = [None] * len(passages)
-    known = [passage.rank for passage in passages]
-    before = [passage.in_query_language for passage in passages]
-    whole = pool == MULTI
-    return {
-        "query_id": [passage.query_id for passage in passages],
-        "question_id": [question[passage.query_id][0] for passage in passages],
-        "query_language": [query_language] * len(passages),
-        "passage_id": [passage.passage_id for passage in passages],
-        "passage_language": [passage.passage_id.split(":")[0] for passage in passages],
-        "rank_in_language": unknown if whole else known,
-        "rank_in_pool": known if whole else unknown,
-        "outranked_by_query_language": before if whole else unknown,
-        "cluster_id": [question[passage.query_id][1] for passage in passages],
-        "grade": [passage.grade for passage in passages],
-        "top_languages": [passage.top_languages if whole else None for passage in passages],
-    }

@@ -1,4 +1,4 @@
-"""Which model, in which state, figures are of: what changes when its vectors change, not what it is called.
+"""Which model, in which state, ranks are of: what changes when its vectors change, not what it is called.
 
 Name and revision are labels: mteb calls every local model ``no_model_name/available``, weights are trained on between
 two runs, wrappers cut dimensions. So whatever is kept of a run (checkpoint, rank table, ranks in memory) says whose it
@@ -12,8 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,14 +33,6 @@ _SKETCH = 32
 
 QUERY, PASSAGE = "query", "document"
 """Kinds of texts; also MTEB's names of the kinds of prompts."""
-
-# Arguments of `encode` that change how fast embeddings come, or in what container, but not their values.
-_NO_CONTENT = frozenset(
-    "batch_size chunk_size convert_to_numpy convert_to_tensor device num_proc num_workers pool "
-    "show_progress_bar".split()
-)
-# Whose modules keep all that they compute with in weights and settings.
-_KNOWN_MODULES = ("sentence_transformers.", "transformers.", "torch.", "peft.")
 
 
 class SampledText(NamedTuple):
@@ -149,6 +140,12 @@ class ModelState:
 Encode = Callable[[Sequence[SampledText]], Any]
 """Texts of a sample -> their embeddings by the model as it is now, shape (n, D)."""
 
+Embed = Callable[[str, str, "NDArray[np.int64]"], Any]
+"""Kind of texts, language and rows, shape (n,) -> their embeddings, shape (n, D)."""
+
+SameState = Callable[[ModelState | None, ModelState | None], bool]
+"""Says of the state that a table was made with, and that of the model now, whether they are the same."""
+
 
 def same_state(stored: ModelState | None, now: ModelState | None, encode: Encode | None = None) -> bool:
     """Whether what is stored is of the model as it is now.
@@ -203,25 +200,6 @@ def sampled_rows(n_rows: int, wanted: int) -> NDArray[np.int64]:
     return np.sort(np.array([*rows, *(row for row in range(wanted) if row not in rows)][:wanted], dtype=np.int64))
 
 
-def sample_of_run(questions: Mapping[str, Any], passages: Mapping[str, Any]) -> Sample:
-    """Sample the embeddings that a run has made: of every language, questions and passages.
-
-    Args:
-        questions: Language -> embeddings of all its questions.
-        passages: Language -> embeddings of all its passages.
-    """
-    from beir_hybrid.scoring.matrices import select_rows
-
-    texts = sampled_texts(
-        {language: len_of(matrix) for language, matrix in questions.items()},
-        {language: len_of(matrix) for language, matrix in passages.items()},
-    )
-    matrices = {QUERY: questions, PASSAGE: passages}
-    return Sample.of(
-        texts, by_language(texts, lambda kind, language, rows: select_rows(matrices[kind][language], rows))
-    )
-
-
 def sampled_texts(n_questions: Mapping[str, int], n_passages: Mapping[str, int]) -> list[SampledText]:
     """Choose the texts of a sample: evenly from every language, questions and passages.
 
@@ -238,14 +216,7 @@ def sampled_texts(n_questions: Mapping[str, int], n_passages: Mapping[str, int])
     ]
 
 
-def len_of(embeddings: Any) -> int:
-    """Return the number of rows of a matrix of embeddings, sparse ones included."""
-    return int(embeddings.shape[0])
-
-
-def by_language(
-    texts: Sequence[SampledText], embeddings_of: Callable[[str, str, NDArray[np.int64]], Any]
-) -> NDArray[np.float64]:
+def by_language(texts: Sequence[SampledText], embeddings_of: Embed) -> NDArray[np.float64]:
     """Return the embeddings of the texts of a sample, shape (n, D), asked for by kind and language.
 
     Args:
@@ -260,114 +231,3 @@ def by_language(
         embeddings = embeddings_of(kind, language, np.array([texts[place].row for place in places]))
         rows.update(zip(places, as_rows(embeddings), strict=True))
     return np.array([rows[place] for place in range(len(texts))]) if rows else np.empty((0, 0))
-
-
-# Fingerprints
-
-
-def fingerprint(model: Any, encode_kwargs: Mapping[str, Any]) -> str | None:
-    """Hash all that the embeddings of a model depend on: weights, modules, prompts, dimensions, precision, settings.
-
-    The same model has the same fingerprint on every device.
-
-    Args:
-        model: A model as MTEB evaluates it.
-        encode_kwargs: What its ``encode`` is called with.
-
-    Returns:
-        64 hexadecimal digits; None for models that are not one of MTEB's wrappers around a model of Sentence
-        Transformers with stock modules: what their embeddings depend on is not known.
-    """
-    from torch import nn
-
-    inner = getattr(model, "model", None)
-    if not type(model).__module__.startswith("mteb.models.sentence_transformer_wrapper") or not isinstance(
-        inner, nn.Module
-    ):
-        return None
-    modules = list(inner.modules())
-    if not all(type(module).__module__.startswith(_KNOWN_MODULES) for module in modules):
-        return None
-    total = hashlib.sha256()
-    for part in (_settings_of_wrapper(model), _settings_of_call(encode_kwargs), *map(_settings_of_module, modules)):
-        total.update(json.dumps(part, sort_keys=True, default=repr).encode("utf-8", "surrogatepass") + b"\0")
-    for tokenizer in _tokenizers(modules):
-        total.update(tokenizer.encode("utf-8", "surrogatepass") + b"\0")
-    for name, tensor in (*inner.named_parameters(), *inner.named_buffers()):
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        total.update(_bytes_of(tensor))
-    return total.hexdigest()
-
-
-def _settings_of_call(encode_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in encode_kwargs.items() if name not in _NO_CONTENT and value is not None}
-
-
-def _settings_of_wrapper(model: Any) -> dict[str, Any]:
-    plain = {name: value for name, value in vars(model).items() if _is_plain(value)}
-    inner = model.model
-    names = ("prompts", "default_prompt_name", "truncate_dim", "similarity_fn_name", "max_seq_length")
-    return {
-        "wrapper": [type(model).__name__, plain],
-        "model": [type(inner).__name__, {name: _attribute(inner, name) for name in names}],
-    }
-
-
-def _settings_of_module(module: Any) -> list[Any]:
-    """Return what a module computes with, its weights and those of its children left out."""
-    kind = type(module).__module__
-    settings: Any = None
-    if kind.startswith("transformers.") and hasattr(module, "config"):
-        config = module.config.to_dict()
-        # Where it came from and how it is computed; the precision is that of the weights.
-        left_out = {"transformers_version", "torch_dtype", "dtype", "name_or_path"}
-        settings = {name: value for name, value in config.items() if name[0] != "_" and name not in left_out}
-    elif kind.startswith(("sentence_transformers.", "peft.")):
-        names = ("active_adapters", "disable_adapters", "merged", "scaling")
-        settings = {name: value for name in names if (value := _attribute(module, name)) is not None}
-        if hasattr(module, "get_config_dict"):
-            settings |= module.get_config_dict()
-    return [f"{kind}.{type(module).__qualname__}", module.extra_repr(), settings]
-
-
-def _attribute(owner: Any, name: str) -> Any:
-    try:
-        value = getattr(owner, name, None)
-    except Exception:  # properties of models that lack what they look for
-        return None
-    return None if callable(value) else value
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is a setting: a number, a text, or a dictionary or list of such."""
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _is_plain(entry) for name, entry in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _tokenizers(modules: Sequence[Any]) -> Iterator[str]:
-    """Yield the content of each tokenizer as text, less its state of truncation and padding, which calls change."""
-    seen: set[int] = set()
-    for module in modules:
-        tokenizer = _attribute(module, "tokenizer")
-        if tokenizer is None or id(tokenizer) in seen:
-            continue
-        seen.add(id(tokenizer))
-        fast = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        if hasattr(fast, "to_str"):
-            content = json.loads(fast.to_str())
-            yield json.dumps({name: content[name] for name in content if name not in ("truncation", "padding")})
-        elif hasattr(tokenizer, "get_vocab"):
-            yield json.dumps(tokenizer.get_vocab(), sort_keys=True)
-        yield f"{type(tokenizer).__name__} {getattr(tokenizer, 'model_max_length', '')}"
-
-
-def _bytes_of(tensor: Any) -> Any:
-    import torch
-
-    plain = tensor.detach()
-    if plain.layout != torch.strided:
-        plain = plain.to_dense()
-    return plain.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -1,0 +1,114 @@
+"""The corpora: one line of registration for each, and what is derived from their specs.
+
+Tasks, their language-bias tasks, names in BEIR programs, sources of training pairs, the overlap check, the columns of
+the leaderboard and `beir-hybrid data list` go through the specs in the order of registration.
+"""
+
+from __future__ import annotations
+
+from beir_hybrid.corpora import atlas, miracl, mlqa_r, ntrex, xquad_r
+from beir_hybrid.corpora.spec import CorpusSpec, PairSource
+from beir_hybrid.errors import DataError
+
+_SPECS: dict[str, CorpusSpec] = {}
+
+
+def register(spec: CorpusSpec) -> None:
+    """Make a corpus known by its name, its task's name and those of its sources of training pairs.
+
+    Raises:
+        DataError: There is another corpus, task or source of that name.
+    """
+    for known in _SPECS.values():
+        shared = _names(known) & _names(spec)
+        if shared:
+            raise DataError(f"{spec.name}: {min(shared)!r} is a name of {known.name} already; choose another")
+    _SPECS[spec.name] = spec
+
+
+def unregister(name: str) -> None:
+    """Forget a corpus."""
+    _SPECS.pop(name, None)
+
+
+def _names(spec: CorpusSpec) -> set[str]:
+    tasks = set() if spec.task is None else {spec.task.name, spec.task.bias_name}
+    return {spec.name, *spec.pairs, *tasks}
+
+
+def specs() -> tuple[CorpusSpec, ...]:
+    """Return the specs of all corpora, in the order of registration."""
+    return tuple(_SPECS.values())
+
+
+def retrieval_specs() -> tuple[CorpusSpec, ...]:
+    """Return the specs of all corpora that ``load`` reads."""
+    return tuple(spec for spec in specs() if spec.read is not None)
+
+
+def find(name: str) -> CorpusSpec | None:
+    """Return the spec of a corpus, None if there is none of that name."""
+    return _SPECS.get(name)
+
+
+def spec_of(name: str) -> CorpusSpec:
+    """Return the spec of a corpus.
+
+    Raises:
+        DataError: There is none of that name.
+    """
+    if name not in _SPECS:
+        known = ", ".join(spec.name for spec in specs() if spec.read or spec.pairs)
+        raise DataError(f"unknown data set {name!r}; known: {known}")
+    return _SPECS[name]
+
+
+def retrieval_spec_of(name: str) -> CorpusSpec:
+    """Return the spec of a corpus that ``load`` reads.
+
+    Raises:
+        DataError: There is none of that name.
+    """
+    spec = spec_of(name)
+    if spec.read is None and spec.pairs:
+        raise DataError(
+            f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
+        )
+    if spec.read is None:
+        raise DataError(f"{name} is read by its task {spec.task.name if spec.task else ''} only, through MTEB")
+    return spec
+
+
+def spec_of_task(task: str) -> CorpusSpec:
+    """Return the spec of the corpus that a retrieval or language-bias task of ours is made of.
+
+    Raises:
+        DataError: It is no task of ours.
+    """
+    for spec in specs():
+        if spec.task is not None and task in (spec.task.name, spec.task.bias_name):
+            return spec
+    raise DataError(f"{task!r} is no task of a corpus here; known: {', '.join(s.task.name for s in specs() if s.task)}")
+
+
+def is_judged_in_own_language(task: str) -> bool:
+    """Whether a retrieval task counts right answers in the language of the question only; tasks of others do not."""
+    return any(spec.judged_in_own_language for spec in specs() if spec.task is not None and spec.task.name == task)
+
+
+def task_names() -> dict[str, str]:
+    """Return corpus -> name of its retrieval task, of all corpora that ``load`` reads and that have one."""
+    return {spec.name: spec.task.name for spec in retrieval_specs() if spec.task}
+
+
+def pair_sources() -> dict[str, tuple[CorpusSpec, PairSource]]:
+    """Return the sources of training pairs by name, each with the corpus that it is made of."""
+    return {name: (spec, source) for spec in specs() for name, source in spec.pairs.items()}
+
+
+register(xquad_r.SPEC)
+register(mlqa_r.SPEC)
+register(ntrex.SPEC)
+register(miracl.HARD_NEGATIVES)
+register(miracl.FULL)
+register(atlas.SPEC)

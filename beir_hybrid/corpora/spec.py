@@ -1,0 +1,144 @@
+"""What is known of a corpus before it is read: its spec, from which every list of corpora is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences, choose
+
+
+@dataclass(frozen=True)
+class Files:
+    """The published files of a corpus: one a language, and those that belong to all languages.
+
+    A *part* is a language or the name of a shared file: what has a file, a checksum and an address.
+
+    Attributes:
+        url: Address of a file, a template with ``{revision}`` and ``{language}``.
+        folder: Subfolder of BEIR_HYBRID_DATA, and of the cache folder, that holds the files.
+        sha256: Language -> SHA-256 of its file, in the order of the corpus.
+        shared: File name -> SHA-256 of the files that belong to all languages; needed whatever is read.
+        names: Part -> what stands for ``{language}`` in its address, where that is not the part itself.
+        suffix: End of the name of a language's file.
+        pivot: Language whose file is fetched with any other.
+    """
+
+    url: str
+    folder: str
+    sha256: Mapping[str, str]
+    shared: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ".json"
+    pivot: str = "en"
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """Part -> SHA-256: the languages, then the shared files."""
+        return {**self.sha256, **self.shared}
+
+    def path(self, root: Path, part: str) -> Path:
+        """Return the place of a part's file below ``root``."""
+        return root / self.folder / (part if part in self.shared else part + self.suffix)
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What MTEB's metadata say of the retrieval task of a corpus, in the words of mteb's ``TaskMetadata``.
+
+    Attributes:
+        name: Name of the task; that of its language-bias task follows from it.
+        path: Where the data is published, ``organization/name``.
+        license: The licence, where MTEB does not write it as the spec does.
+        benchmark: Whether the task belongs to the benchmark that a model can be expected to run through.
+        module: Module that defines the task; by default that of ``beir_hybrid.tasks`` which is named like the corpus.
+    """
+
+    name: str
+    path: str = ""
+    description: str = ""
+    reference: str = ""
+    date: tuple[str, str] = ("", "")
+    domains: tuple[str, ...] = ("Encyclopaedic", "Written")
+    annotations_creators: str = "human-annotated"
+    sample_creation: str = "human-translated"
+    license: str = ""
+    benchmark: bool = False
+    module: str = ""
+
+    @property
+    def bias_name(self) -> str:
+        """Name of the task that measures language bias on the same data."""
+        return f"{self.name}LanguageBias"
+
+
+Reader = Callable[["CorpusSpec", Sequence[str], bool], ParallelCorpus]
+"""Reads some languages of a corpus; the last argument asks for progress bars of downloads on a terminal."""
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """A source of training pairs.
+
+    Attributes:
+        read: Reads the texts, as a corpus's reader does.
+        kinds: The kinds of pairs of sentences without questions: ``translation``, ``next`` or both.
+    """
+
+    read: Callable[[CorpusSpec, Sequence[str], bool], ParallelCorpus | ParallelSentences]
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CorpusSpec:
+    """Everything that is known of a corpus before it is read.
+
+    Attributes:
+        name: Name that users type, e.g. ``xquad-r``.
+        title: Its name as it is written.
+        licence: Licence that the publisher ships with the texts, as an SPDX identifier in lower case.
+        languages: Language tags, in order; by default those of the files.
+        revision: Commit that the files are pinned to, or content hash of what is generated; "" where MTEB pins it.
+        citation: BibTeX entries.
+        files: Its files; None where it is generated, or where its task reads it through MTEB.
+        read: Reads questions and passages; None where there are none, or where only its task reads them.
+        task: Its retrieval task in MTEB; None if it has none.
+        adapted_from: MTEB's own tasks that are made of the same texts.
+        pairs: Name of a source of training pairs that is made of it -> the source.
+        metrics: Retrieval metrics that the leaderboard has columns of, if any; the first is the task's main score.
+        judged_in_own_language: Whether questions have right answers in their own language only, which leaves nothing to
+            say of language bias.
+    """
+
+    name: str
+    title: str
+    licence: str
+    languages: tuple[str, ...] = ()
+    revision: str = ""
+    citation: str = ""
+    files: Files | None = None
+    read: Reader | None = None
+    task: TaskFacts | None = None
+    adapted_from: tuple[str, ...] = ()
+    pairs: Mapping[str, PairSource] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ("map",)
+    judged_in_own_language: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.languages and self.files is not None:
+            object.__setattr__(self, "languages", tuple(self.files.sha256))
+
+    @property
+    def mteb_tasks(self) -> frozenset[str]:
+        """The MTEB tasks that a model trained on these texts is no longer zero-shot for."""
+        own = () if self.task is None else (self.task.name, self.task.bias_name)
+        return frozenset({*own, *self.adapted_from})
+
+    def choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
+        """Return the languages asked for, each once and in the order of the corpus; all of them for None.
+
+        Raises:
+            DataError: A language is not part of the corpus, or none was asked for.
+        """
+        return choose(self.name, self.languages, languages)

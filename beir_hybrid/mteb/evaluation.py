@@ -1,0 +1,381 @@
+"""The evaluation of a model on a parallel corpus: ranks, counted or found by a search, and what follows from them.
+
+It knows nothing of the order in which MTEB asks for subsets: the task classes do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from uuid import uuid4
+
+from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
+
+from beir_hybrid.errors import ModelError
+from beir_hybrid.files import shown
+from beir_hybrid.mteb.encode import Embedder
+from beir_hybrid.mteb.fingerprint import fingerprint
+from beir_hybrid.mteb.predictions import predict, write_predictions
+from beir_hybrid.mteb.run import SHARED_RUNS, CountedRun, run_encoder
+from beir_hybrid.mteb.subset_data import languages_of
+from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state, sampled_texts
+from beir_hybrid.ranks.rank_table import Pairs, default_path, store
+from beir_hybrid.ranks.rows import Columns, build, search_rows
+from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
+from beir_hybrid.ranks.search import Results, ranks_in_results, returned
+from beir_hybrid.scoring.bias import same_language_scores
+from beir_hybrid.scoring.checkpoints import Checkpoint
+from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.evaluation import own_language_scores, rank_rows, scores_by_subset
+from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
+
+if TYPE_CHECKING:
+    from mteb import TaskMetadata
+    from mteb.models import MTEBModels
+
+    from beir_hybrid.corpora import ParallelCorpus
+    from beir_hybrid.mteb.call import Call
+    from beir_hybrid.scoring.counting import CountedRanks
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+Scores = dict[str, dict[str, float]]
+"""Subset -> MTEB key -> score."""
+
+_LONGEST_LABEL = 250
+"""Letters of the name and the revision of a model that a rank table keeps."""
+
+
+def is_counted(model: MTEBModels, reranks: bool) -> TypeGuard[EncoderProtocol]:
+    """Whether ranks are counted, which needs an encoder and full rankings (no reranking of given candidates).
+
+    Raises:
+        ModelError: It is a cross-encoder, and there is nothing to rerank.
+    """
+    if isinstance(model, CrossEncoderProtocol) and not reranks:
+        raise ModelError(
+            f"{model.mteb_model_meta.name} is a cross-encoder, which ranks anew what another model has found: "
+            "evaluate that one with prediction_folder=FOLDER, and this one on task.convert_to_reranking(FOLDER)"
+        )
+    return isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol) and not reranks
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on some subsets of a parallel corpus.
+
+    Attributes:
+        call: The model, and how it is asked.
+        corpus: The questions and passages of the languages that the subsets need.
+        subsets: Subsets such as ``en-de`` and ``en-multi``.
+        all_languages: Languages of the data set.
+        corpus_of: Language -> a corpus that holds it; a KeyError where there is none.
+        metadata: Metadata of the task: from it encoders choose their prompt.
+        folder: The folder above ``ranks``; BEIR_HYBRID_HOME by default.
+        judged_in_own_language: Whether a question counts in its own language only, in the pool of all languages too.
+        chunk_size: Passages encoded between two checkpoints; None where all embeddings fit into memory.
+    """
+
+    call: Call
+    corpus: ParallelCorpus
+    subsets: Sequence[str]
+    all_languages: Sequence[str]
+    corpus_of: Callable[[str], ParallelCorpus]
+    metadata: TaskMetadata
+    folder: Path | None = None
+    judged_in_own_language: bool = False
+    chunk_size: int | None = None
+
+    # What is evaluated
+
+    @cached_property
+    def languages(self) -> tuple[list[str], list[str]]:
+        """The languages of the questions, and of the passages."""
+        return languages_of(self.subsets, self.all_languages)
+
+    @property
+    def pool_sizes(self) -> dict[str, int]:
+        """Language -> passages of the pool."""
+        return {language: len(self.corpus.languages[language].passages) for language in self.languages[1]}
+
+    @property
+    def whole_pool(self) -> bool:
+        """Whether the pool holds all languages of the data set."""
+        return set(self.languages[1]) == set(self.all_languages)
+
+    # Whose ranks they are
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model as an encoder."""
+        call = self.call
+        return Embedder(
+            cast("EncoderProtocol", call.model), self.metadata, call.split, call.encode_kwargs, call.num_proc
+        )
+
+    @cached_property
+    def label(self) -> tuple[str, str]:
+        """Name and revision of the model as rank tables can hold them; MTEB's experiment follows behind a slash."""
+        meta, precision = self.call.model.mteb_model_meta, self.call.encode_kwargs.get("precision")
+        if precision is not None:  # MTEB files such results apart, and does not tell the task
+            kwargs = {**(meta.experiment_kwargs or {}), "output_dtypes": str(precision)}
+            meta = meta.model_copy(update={"experiment_kwargs": kwargs})
+        revision = "/".join(filter(None, [meta.revision or NO_REVISION, meta.experiment_name]))
+        return shown(meta.name or NO_NAME, _LONGEST_LABEL), shown(revision, _LONGEST_LABEL)
+
+    def fingerprint(self) -> ModelState:
+        """Return the state of the model now, as far as its content tells it."""
+        return ModelState(fingerprint(self.call.model, self.call.encode_kwargs))
+
+    @property
+    def sampler(self) -> Encode | None:
+        """Embeds the texts of a sample by the model as it is now; None where it does not embed."""
+        return self.embedder.sampler(self.corpus_of) if isinstance(self.call.model, EncoderProtocol) else None
+
+    def same(self, stored: ModelState | None, now: ModelState | None) -> bool:
+        """Whether what is stored is of the model as it is now."""
+        return same_state(stored, now, self.sampler)
+
+    # Counted ranks
+
+    def evaluate(self, used_by: str, predictions: Path | None = None) -> Scores:
+        """Encode every text once, count all ranks, score the subsets, and store the rank table.
+
+        Args:
+            used_by: Name of the task that asks.
+            predictions: File for the top 1000 passages of each query; none by default.
+
+        Raises:
+            ModelError: The model's embeddings cannot be ranked by.
+            BeirHybridError: The rank table cannot be written.
+        """
+        with self.counted(used_by, alone=predictions is not None) as run:
+            with self.call.timer("Scoring", split=self.call.split):
+                scores = self.scores(run.counted)
+            self.store_counted(run)
+            if predictions is not None and run.encoded is not None:
+                encoder, (name, revision) = self.embedder.model, self.label
+                meta = {"model_name": name, "revision": revision}
+                with self.call.timer("Predictions", split=self.call.split, log_message="Writing predictions..."):
+                    found = predict(encoder, run.encoded, self.subsets)
+                    write_predictions(predictions, meta, self.call.split, found)
+        return scores
+
+    @contextmanager
+    def counted(self, used_by: str, alone: bool = False) -> Iterator[CountedRun]:
+        """Count the ranks, or take them from the pass that another task has just made.
+
+        A checkpoint is removed when the block has succeeded: then the rank table is written.
+
+        Args:
+            used_by: Name of the task that asks.
+            alone: Make a pass of its own, since a shared one keeps ranks only.
+        """
+        if self.chunk_size is None:
+            yield self._counted_at_once(used_by, alone)
+            return
+        state = self.fingerprint()
+        run = partial(self._chunked, chunk_size=self.chunk_size)
+        sampler = self.embedder.sampler(self.corpus_of)
+        checkpoint = Checkpoint.reserve(
+            self._checkpoint_key() | {"fingerprint": state.fingerprint},
+            lambda saved: state.fingerprint is not None or run(saved).is_current(sampler),
+        )
+        try:
+            chunked = run(checkpoint)
+            counted = chunked.count()
+            yield CountedRun(counted, state if state.fingerprint is not None else ModelState(sample=chunked.sample()))
+            checkpoint.remove()
+        finally:
+            checkpoint.release()
+
+    def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
+        key = (self.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs))
+        if not alone:
+            shared = SHARED_RUNS.take(self.call.model, self.corpus.name, key, used_by, self._is_current)
+            if shared is not None:
+                logger.info(f"{used_by} uses the ranks that were counted before; the corpus is not encoded again.")
+                return shared
+        encoded = run_encoder(self.embedder, self.corpus, *self.languages, self.call.timer)
+        state = self.fingerprint()
+        if state.fingerprint is None:
+            state = ModelState(sample=encoded.embeddings.sample())
+        run = CountedRun(encoded.counted, state, encoded)
+        SHARED_RUNS.put(self.call.model, self.corpus.name, key, run, used_by)
+        return run
+
+    def _is_current(self, state: ModelState) -> bool:
+        return self.same(state, self.fingerprint())
+
+    def _chunked(self, checkpoint: Checkpoint, chunk_size: int) -> ChunkedRun:
+        embedder, (questions, passages) = self.embedder, self.languages
+        return ChunkedRun(
+            name=self.metadata.name,
+            embed=partial(embedder.embed, self.corpus),
+            similarity=embedder.model.similarity,
+            corpus=self.corpus,
+            query_languages=questions,
+            passage_languages=passages,
+            chunk_size=chunk_size,
+            checkpoint=checkpoint,
+            progress=embedder.progress,
+            phase=partial(self.call.timer, split=self.call.split),
+        )
+
+    def _checkpoint_key(self) -> dict[str, Any]:
+        """Return all that the counts depend on, except for the state of the model."""
+        meta = self.call.model.mteb_model_meta
+        encode_kwargs = {name: value for name, value in self.call.encode_kwargs.items() if name != "show_progress_bar"}
+        questions, passages = self.languages
+        asked = hashlib.sha256()
+        for language in questions:
+            part = self.corpus.languages[language]
+            for query_id, text in zip(part.query_ids, part.questions, strict=True):
+                asked.update(f"{query_id}\n{text}\n".encode())
+        return {
+            "task": self.metadata.name,
+            "data_revision": self.metadata.revision,
+            "split": self.call.split,
+            "model": meta.name or NO_NAME,
+            "model_revision": meta.revision or NO_REVISION,
+            "experiment": meta.experiment_name,
+            "encode_kwargs": encode_kwargs,
+            "chunk_size": self.chunk_size,
+            "query_languages": questions,
+            "passage_languages": passages,
+            "questions": asked.hexdigest(),
+        }
+
+    def scores(self, counted: Mapping[str, CountedRanks]) -> Scores:
+        """Compute the scores of the subsets, and say the averages, since `mteb run` itself prints no score."""
+        subsets = [Subset.parse(subset) for subset in self.subsets]
+        scores: Scores = {}
+        for language, ranks in counted.items():
+            pools = [subset.pool for subset in subsets if subset.questions == language]
+            if self.judged_in_own_language and MULTI in pools:
+                scores.update(own_language_scores(ranks, self.pool_sizes))
+                pools.remove(MULTI)
+            scores.update(scores_by_subset(ranks, pools))
+        main_score = self.metadata.main_score
+        for setting in SETTINGS:
+            values = [score[main_score] for subset, score in scores.items() if setting_of(subset) == setting]
+            if values:
+                mean = sum(values) / len(values)
+                logger.info(f"{self.metadata.name} {setting}: {main_score} {mean:.4f} ({len(values)} subsets)")
+        return scores
+
+    def store_counted(self, run: CountedRun) -> list[Columns]:
+        """Enter counted ranks in the rank table, and return its rows."""
+        whole, pools = self.whole_pool, self.languages[1]
+        rows = [rank_rows(ranks, self.corpus, whole_pool=whole) for ranks in run.counted.values()]
+        evaluated = [(language, pool) for language in run.counted for pool in [*pools, *([MULTI] if whole else [])]]
+        self.store(rows, evaluated, run.state)
+        return rows
+
+    def store(self, rows: list[Columns], evaluated: Pairs, state: ModelState | None, cut: int | None = None) -> None:
+        """Enter rows in the rank table of this model and task.
+
+        Args:
+            rows: The rows.
+            evaluated: The pairs of question language and pool that were evaluated.
+            state: What tells the model from any other; None where nothing is known but its name.
+            cut: Results that a search returned for each query.
+        """
+        name, revision = self.label
+        info = TableInfo(
+            task=self.metadata.name,
+            dataset_revision=self.metadata.revision,
+            model=name,
+            model_revision=revision,
+            pool_sizes=self.pool_sizes,
+            cut=cut,
+            versions=_versions(),
+            state=state,
+        )
+        path = default_path(info.task, name, revision, self.folder)
+        path = store(path, build(info.task, rows), info, evaluated, self.same)
+        logger.info(f"Rank table: {path}")
+
+    # Searches
+
+    def search(self, before: Search | None = None) -> Search:
+        """Begin a search, or go on with one in another call of the same evaluation."""
+        if before is not None:
+            return Search(self, before.state, before.model_types)
+        meta = self.call.model.mteb_model_meta
+        # "dense" unless set: only what was set says anything.
+        model_types = (meta.model_type or ()) if "model_type" in meta.model_fields_set else ()
+        return Search(self, self._state_of_search(), model_types)
+
+    def _state_of_search(self) -> ModelState | None:
+        """Tell a model that searches from others: by its content, its embeddings, its name, or as this one run."""
+        state = self.fingerprint()
+        if state.fingerprint is not None:
+            return state
+        model = self.call.model
+        if isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol):  # it reranks
+            parts = self.corpus.languages
+            questions, passages = self.languages
+            texts = sampled_texts(
+                {language: len(parts[language].questions) for language in questions},
+                {language: len(parts[language].passages) for language in passages},
+            )
+            return ModelState(sample=Sample.of(texts, self.embedder.sampler(self.corpus_of)(texts)))
+        meta = model.mteb_model_meta
+        return None if is_named(meta.name, meta.revision) else ModelState(run=uuid4().hex)
+
+
+@dataclass
+class Search:
+    """The ranks of a model that MTEB's own search runs, subset by subset.
+
+    Attributes:
+        evaluation: What is evaluated.
+        state: What tells the model from any other.
+        model_types: What the model is, in MTEB's words; empty where it does not say it.
+        rows: The rows of the subsets so far.
+    """
+
+    evaluation: Evaluation
+    state: ModelState | None
+    model_types: Sequence[str]
+    rows: list[Columns] = field(default_factory=list)
+
+    def add(self, subset: str, results: Results, qrels: Mapping[str, Mapping[str, int]], cut: int) -> dict[str, float]:
+        """Enter the results of a subset in the rank table, and return the scores that MTEB does not compute.
+
+        A relevant passage that was not returned has no rank, and a lexical score of 0 is not a result.
+
+        Args:
+            subset: The subset.
+            results: All that the search handed over.
+            qrels: Query id -> passage id -> grade.
+            cut: Passages that were asked for.
+        """
+        evaluation = self.evaluation
+        pair = Subset.parse(subset)
+        ranks = ranks_in_results(returned(results, self.model_types), qrels)
+        rows = search_rows(ranks, evaluation.corpus, subset)
+        self.rows.append(rows)
+        evaluation.store([rows], [(pair.questions, pair.pool)], self.state, cut)
+        scores = {"map": ranks.mean_average_precision()}
+        if pair.pool == MULTI and evaluation.judged_in_own_language:
+            tops = dict(zip(rows["query_id"], rows["top_languages"], strict=True))
+            scores |= same_language_scores(list(tops.values()), pair.questions, evaluation.pool_sizes)
+        return scores
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that made a rank table; one may be installed under another name."""
+    versions = {}
+    for name in ("beir-hybrid", "mteb", "torch"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

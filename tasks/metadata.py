@@ -1,0 +1,41 @@
+"""MTEB's metadata of a corpus's tasks, made from its spec."""
+
+from __future__ import annotations
+
+from mteb.abstasks.task_metadata import TaskMetadata
+
+from beir_hybrid.corpora import CorpusSpec
+from beir_hybrid.mteb.subset_data import subset_languages
+
+QUESTION_PROMPT = {"query": "Given a question, retrieve the sentences that answer it, in whatever language they are"}
+"""What models that follow instructions are told."""
+
+
+def task_metadata(spec: CorpusSpec) -> TaskMetadata:
+    """Describe the retrieval task of a corpus."""
+    facts = spec.task
+    assert facts is not None, "a corpus without a task"
+    return TaskMetadata.model_validate(
+        {
+            "name": facts.name,
+            "dataset": {"path": facts.path, "revision": spec.revision},
+            "description": facts.description,
+            "reference": facts.reference,
+            "type": "Retrieval",
+            "category": "t2t",
+            "modalities": ["text"],
+            "eval_splits": ["test"],
+            "eval_langs": subset_languages(spec.languages),
+            "main_score": spec.metrics[0],
+            "date": facts.date,
+            "domains": list(facts.domains),
+            "task_subtypes": ["Question answering"],
+            "license": facts.license or spec.licence,
+            "annotations_creators": facts.annotations_creators,
+            "dialect": [],
+            "sample_creation": facts.sample_creation,
+            "prompt": QUESTION_PROMPT,
+            "adapted_from": list(spec.adapted_from) or None,
+            "bibtex_citation": spec.citation,
+        }
+    )
