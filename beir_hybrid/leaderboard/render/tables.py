@@ -1,10 +1,9 @@
-"""What a table of the leaderboard is, before any format."""
+"""The tables of a leaderboard: what stands in which cell. The formats (tables_*.py) write what is here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Board = Mapping[str, Any]
 """The leaderboard as board.py makes it and leaderboard.json holds it."""
@@ -16,8 +15,7 @@ NOTHING = "-"
 """What stands in a cell without a figure."""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A figure as it is shown.
 
     Attributes:
@@ -33,8 +31,7 @@ class Cell:
     marks: str = ""
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Rows under one heading.
 
     Attributes:
@@ -46,8 +43,7 @@ class Section:
     rows: Sequence[tuple[str, Sequence[Cell]]]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table.
 
     Attributes:
