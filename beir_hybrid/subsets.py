@@ -90,7 +90,7 @@ def all_subsets(languages: Sequence[str]) -> list[Subset]:
 
 
 def task_subsets(languages: Sequence[str]) -> list[Subset]:
-    """Return the subsets that MTEB writes: all of them, or with more than MOST_PAIRED languages those with ``cross``."""
+    """Return the subsets that MTEB writes; more than MOST_PAIRED languages have ``cross`` instead of pairs."""
     if len(languages) <= MOST_PAIRED:
         return all_subsets(languages)
     return [
