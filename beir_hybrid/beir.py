@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora import ParallelCorpus
-    from beir_hybrid.ranks.model_state import Encode, ModelState
+    from beir_hybrid.ranks.model_state import Encode
     from beir_hybrid.ranks.schema import TableInfo
 
 logger = logging.getLogger(__name__)
@@ -175,6 +175,7 @@ def evaluate(
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
+    from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts_of
     from beir_hybrid.ranks.search import returned
 
     if top_k is not None and top_k < 1:
@@ -194,7 +195,8 @@ def evaluate(
     info, table, mean = _ranked(corpus, str(Subset(questions, passages)), qrels, returned(results, model_types), run)
     encode = _encoder(retriever.retriever, name)
     if encode is not None:
-        info = replace(info, state=_state(encode, corpus, questions, languages_of_pool(corpus, passages)))
+        texts = sampled_texts_of(corpus, [questions], languages_of_pool(corpus, passages))
+        info = replace(info, state=ModelState(sample=Sample.of(texts, encode(texts))))
     return Evaluation(
         subset=str(Subset(questions, passages)),
         map=mean,
@@ -226,16 +228,6 @@ def _encoder(search: Any, name: str) -> Encode | None:
         return model.encode_corpus([{"title": "", "text": part.passages[row]} for row in rows], batch_size=size)
 
     return partial(by_language, embeddings_of=encode_some)
-
-
-def _state(encode: Encode, corpus: ParallelCorpus, questions: str, pool: Sequence[str]) -> ModelState:
-    """Return what tells the model, as it is now, from any other."""
-    from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts
-
-    parts = corpus.languages
-    n_passages = {language: len(parts[language].passages) for language in pool}
-    texts = sampled_texts({questions: len(parts[questions].questions)}, n_passages)
-    return ModelState(sample=Sample.of(texts, encode(texts)))
 
 
 def _read(name: str, questions: str, passages: str) -> ParallelCorpus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,7 +14,6 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
-from beir_hybrid.mteb.call import Call, Kept
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
 from beir_hybrid.subsets import Subset, setting_of
 
@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from mteb.models import MTEBModels
     from mteb.types import EncodeKwargs, HFSubset, ScoresDict
 
-    from beir_hybrid.mteb.evaluation import Evaluation
+    from beir_hybrid.mteb.encode import Call
+    from beir_hybrid.mteb.evaluation import Evaluation, Search
+
+
+@dataclass
+class _Kept:
+    """What is kept between the calls of one `mteb.evaluate`, which asks for subset after subset with the same timer.
+
+    In any other call the model may have been trained meanwhile.
+    """
+
+    call: Call
+    scores: dict[str, ScoresDict] = field(default_factory=dict)
+    search: Search | None = None
 
 
 class AbsTaskParallelRetrieval(AbsTaskRetrieval):
@@ -46,7 +59,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept: Kept | None = None
+        self._kept: _Kept | None = None
         revision = self._data_revision()
         if revision != self.metadata.revision:
             dataset = {**self.metadata.dataset, "revision": revision}
@@ -109,15 +122,6 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     def _read_corpus(self, languages: Sequence[str], num_proc: int | None) -> ParallelCorpus:
         return load(self.corpus_name, languages)
 
-    def _corpus_with(self, language: str) -> ParallelCorpus:
-        """Return a corpus that holds a language, which need not be one of the run; a KeyError where there is none."""
-        assert self.parallel_corpus is not None
-        if language in self.parallel_corpus.languages:
-            return self.parallel_corpus
-        if language not in self._all_languages():
-            raise KeyError(language)
-        return self._read_corpus([language], None)
-
     def _all_languages(self) -> list[str]:
         """The languages of the data set."""
         return list(dict.fromkeys(subset.questions for subset in map(Subset.parse, self.metadata.hf_subsets)))
@@ -147,15 +151,19 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             DataError: The data cannot be had or is malformed.
             ModelError: The model's embeddings cannot be ranked by.
         """
+        from beir_hybrid.mteb.encode import Call
+
         timer = timer if timer is not None else TimingStack()
-        call = Call(model, split, encode_kwargs, prediction_folder, num_proc, timer)
+        call = Call(model, self.metadata, split, encode_kwargs, num_proc, timer, prediction_folder)
         subsets = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")  # before everything is encoded
         self.load_data(num_proc=num_proc, timer=timer)
+        return self._evaluate(call, subsets, **kwargs)
+
+    def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
         if not self._is_counted(call, subsets):
             return self._search(call, subsets, **kwargs)
-        evaluation, predictions = self._evaluation(call), self._predictions_file(prediction_folder)
-        return self._claim(call, subsets, lambda: dict(evaluation.evaluate(self.metadata.name, predictions)))
+        return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
 
     def ranks_in_pool(self, call: Call, used_by: str) -> pd.DataFrame:
         """Rank the right answers in the pool of all languages, store the rank table, and return its rows.
@@ -195,30 +203,17 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         assert self._kept is not None and self._kept.search is not None
         return self._kept.search.add(hf_subset, results, qrels, top_k(self))
 
-    def _evaluation(self, call: Call) -> Evaluation:
+    def _evaluation(self, call: Call, **options: Any) -> Evaluation:
         from beir_hybrid.mteb.evaluation import Evaluation
 
         assert self.parallel_corpus is not None
-        return Evaluation(
-            call,
-            self.parallel_corpus,
-            self.hf_subsets,
-            self._all_languages(),
-            self._corpus_with,
-            self.metadata,
-            folder=call.prediction_folder or self.ranks_folder,
-            judged_in_own_language=self.judged_in_own_language,
-            chunk_size=self._passages_at_once(call.prediction_folder),
-        )
-
-    def _passages_at_once(self, prediction_folder: Path | None) -> int | None:
-        """The passages of a chunk; None where all are encoded at once."""
-        return None
-
-    def _predictions_file(self, prediction_folder: Path | None) -> Path | None:
-        from beir_hybrid.mteb.private import predictions_path
-
-        return None if prediction_folder is None else predictions_path(self, prediction_folder)
+        options = {
+            "folder": call.prediction_folder or self.ranks_folder,
+            "read": lambda language: self._read_corpus([language], None),
+            "judged_in_own_language": self.judged_in_own_language,
+            **options,
+        }
+        return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
 
     def _is_counted(self, call: Call, subsets: Sequence[HFSubset]) -> bool:
         from beir_hybrid.mteb.evaluation import is_counted
@@ -241,11 +236,12 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             **kwargs,
         )
 
-    def _kept_for(self, call: Call) -> Kept:
+    def _kept_for(self, call: Call) -> _Kept:
         """Return what earlier calls of the same `mteb.evaluate` have left."""
-        if self._kept is None or not self._kept.is_of(call):
-            self._kept = Kept(call)
-        return self._kept
+        kept = self._kept
+        if kept is None or kept.call.model is not call.model or kept.call.timer is not call.timer:
+            self._kept = kept = _Kept(call)
+        return kept
 
     def _claim(
         self, call: Call, subsets: Sequence[HFSubset], compute: Callable[[], dict[str, ScoresDict]]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -85,7 +87,7 @@ def count_corpus(
             embeddings.questions[query_language],
             _blocks(corpus, embeddings, targets),
             similarity,
-            relevant_embeddings=None if held else _Relevant(embeddings, targets),
+            relevant_embeddings=None if held else partial(_relevant, embeddings, targets),
         )
 
 
@@ -95,23 +97,15 @@ def _blocks(corpus: ParallelCorpus, embeddings: Embeddings, targets: Targets) ->
         yield from split_blocks(PassageBlock(number, 0, passage_ids, embeddings.passages[language]), targets.n_queries)
 
 
-@dataclass(frozen=True)
-class _Relevant:
-    """Gathers the embeddings of the relevant passages of some pairs."""
-
-    embeddings: Embeddings
-    targets: Targets
-
-    def __call__(self, numbers: NDArray[np.int64]) -> Any:
-        languages, rows = self.targets.languages[numbers], self.targets.passages[numbers]
-        matrices = [self.embeddings.passages[language] for language in self.targets.passage_languages]
-        parts = [select_rows(matrix, rows[languages == number]) for number, matrix in enumerate(matrices)]
-        order = np.argsort(np.concatenate([np.flatnonzero(languages == number) for number in range(len(parts))]))
-        if isinstance(parts[0], np.ndarray):
-            return np.concatenate(parts)[order]
-        import torch
-
-        return select_rows(torch.cat(parts), order)
+def _relevant(embeddings: Embeddings, targets: Targets, numbers: NDArray[np.int64]) -> Any:
+    """Gather the embeddings of the relevant passages of some pairs."""
+    languages, rows = targets.languages[numbers], targets.passages[numbers]
+    matrices = [embeddings.passages[language] for language in targets.passage_languages]
+    parts = [select_rows(matrix, rows[languages == number]) for number, matrix in enumerate(matrices)]
+    order = np.argsort(np.concatenate([np.flatnonzero(languages == number) for number in range(len(parts))]))
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)[order]
+    return select_rows(torch.cat(parts), order)
 
 
 def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dict[str, dict[str, float]]:
