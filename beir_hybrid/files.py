@@ -25,11 +25,7 @@ os.umask(_UMASK)
 
 
 def home() -> Path:
-    """Return the folder for caches and rank tables: BEIR_HYBRID_HOME, else the user's cache folder.
-
-    Raises:
-        BeirHybridError: It names the home of nobody, or no path at all.
-    """
+    """Return the folder for caches and rank tables: BEIR_HYBRID_HOME, else the user's cache folder."""
     configured = os.environ.get("BEIR_HYBRID_HOME")
     if configured:
         try:
@@ -71,11 +67,7 @@ def shown(name: object, most: int = 200) -> str:
 
 
 def make_folder(folder: Path, hint: str = HOME_HINT) -> Path:
-    """Create ``folder`` with its parents and return it; ``hint`` says what to do where it cannot be created.
-
-    Raises:
-        BeirHybridError: It cannot be created.
-    """
+    """Create ``folder`` with its parents and return it; ``hint`` says what to do where it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -136,15 +128,7 @@ def is_about(error: OSError, *places: Path) -> bool:
 
 @contextmanager
 def reading(path: Path, kind: type[BeirHybridError] = BeirHybridError) -> Iterator[None]:
-    """Turn what the file system says while a file is read into one line.
-
-    Args:
-        path: The file.
-        kind: The error to raise.
-
-    Raises:
-        BeirHybridError: Of that kind: the file cannot be read.
-    """
+    """Turn what the file system says while a file is read into one line, an error of the given kind."""
     try:
         yield
     except OSError as error:
@@ -157,13 +141,9 @@ _LARGEST = 1 << 30
 def check_regular(path: Path, kind: type[BeirHybridError] = BeirHybridError, largest: int | None = _LARGEST) -> None:
     """Make sure that a path is a regular file: a device or a pipe may have no end.
 
-    Args:
-        path: The file.
-        kind: The error to raise.
-        largest: Bytes from which on a file is not read into memory; None for any.
-
     Raises:
-        BeirHybridError: Of that kind: there is no such file, it is something else, or it is larger.
+        BeirHybridError: Of the given kind: there is no such file, it is something else, or it has more than ``largest``
+            bytes, from which on it is not read into memory; None for any.
     """
     try:
         with reading(path, kind):
@@ -221,11 +201,7 @@ def _parsed(path: Path, parse: Callable[[str], Any], what: str, kind: type[BeirH
 
 
 def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make the object of a JSON file, whose keys must differ: an ``object_pairs_hook`` of the module json.
-
-    Raises:
-        ValueError: A key is there twice.
-    """
+    """Make the object of a JSON file, whose keys must differ (else ValueError): an ``object_pairs_hook`` of json."""
     content = dict(pairs)
     if len(content) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -247,14 +223,8 @@ def sha256_of(path: Path) -> str:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that replaces ``target`` only if the block succeeds.
 
-    Args:
-        target: The file to write; its folder is created.
-
-    Yields:
-        The path to write to.
-
     Raises:
-        BeirHybridError: The folder is read-only or the disk is full.
+        BeirHybridError: The folder, which is created, is read-only, or the disk is full.
     """
     make_folder(target.parent)
     with writing(target):
@@ -275,12 +245,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def writing(target: Path, temporary: Path | None = None) -> Iterator[None]:
     """Turn what the file system says while a file or folder is written into one line.
 
-    Args:
-        target: What is written.
-        temporary: Where its content is written first. With it, errors about any other file pass.
-
-    Raises:
-        BeirHybridError: The target cannot be written.
+    With ``temporary``, where its content is written first, errors about any other file pass.
     """
     try:
         yield
@@ -292,11 +257,7 @@ def writing(target: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def write_json(path: Path, content: object, indent: int = 2, ensure_ascii: bool = True) -> None:
-    """Write a JSON file atomically.
-
-    Raises:
-        BeirHybridError: The folder is read-only or the disk is full.
-    """
+    """Write a JSON file atomically."""
     with atomic_path(path) as temporary:
         text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii)
         temporary.write_text(text + "\n", encoding="utf-8")

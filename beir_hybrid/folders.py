@@ -90,22 +90,14 @@ def _is_of(lock: FileLock, file: Path) -> bool | None:
 
 
 class ProcessLock:
-    """A lock that one process holds, without waiting, until it lets go or dies.
-
-    Args:
-        file: The file of the lock; its folder is created.
-    """
+    """A lock, of a file whose folder is created, that one process holds, without waiting, until it lets go or dies."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock: FileLock | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; return whether it is this process's now.
-
-        Raises:
-            BeirHybridError: The file cannot be written.
-        """
+        """Take the lock; return whether it is this process's now."""
         from filelock import Timeout
 
         make_folder(self._file.parent)
@@ -166,11 +158,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """Make a new folder beside ``target`` for `put_in_place`, and delete it after the block if it is still there.
-
-    Raises:
-        BeirHybridError: It cannot be made.
-    """
+    """Make a new folder beside ``target`` for `put_in_place`; it is deleted after the block if it is still there."""
     new = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     with writing(target):
         new.mkdir()

@@ -1,18 +1,20 @@
 """What files may say: the kinds of names and numbers in them, and one line for what is of another kind.
 
-A schema is a pydantic model; ``checked`` holds what a JSON or TOML file says against it. Only the modules that read
-such files import this one, when they are used.
+A schema is a pydantic model or a dataclass; ``checked`` holds what a JSON or TOML file says against it. Only the
+modules that read such files import this one, when they are used.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import shown
@@ -28,12 +30,15 @@ _IN_WORDS = {
     "bool_type": "true or false",
     "dict_type": "a table of keys and values",
     "model_type": "a table of keys and values",
+    "dataclass_type": "a table of keys and values",
     "list_type": "a list",
     "tuple_type": "a list",
     "frozen_set_type": "a list",
     "path_type": "a text",
     "invalid_key": "a text",
 }
+
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def _task(name: str) -> str:
@@ -82,14 +87,14 @@ class Open(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-SchemaT = TypeVar("SchemaT", bound=BaseModel)
+SchemaT = TypeVar("SchemaT")
 
 
 def checked(schema: type[SchemaT], content: object, where: str, kind: type[BeirHybridError] = DataError) -> SchemaT:
     """Hold what a file says against a schema.
 
     Args:
-        schema: The schema.
+        schema: A pydantic model, or a dataclass with a ``__pydantic_config__``, whose lists are tuples.
         content: What the file says.
         where: The file, and the place in it.
         kind: The error to raise.
@@ -98,18 +103,25 @@ def checked(schema: type[SchemaT], content: object, where: str, kind: type[BeirH
         BeirHybridError: Of that kind: something is missing, unknown or of another type; the message names it.
     """
     try:
-        return schema.model_validate(content)
+        adapter = TypeAdapter(schema)
+        if is_dataclass(schema):  # made of a table, and its tuples of lists, in the strict reading of JSON only
+            return adapter.validate_json(json.dumps(content, default=str))
+        return adapter.validate_python(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise kind(f"{where}{_in_words(first, schema)}") from None
+        problems = error.errors(include_url=False)
+        first = next((problem for problem in problems if problem["type"] in _UNKNOWN_KEY), problems[0])
+        raise kind(f"{where}{_in_words(first, _keys(schema))}") from None
 
 
-def _in_words(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
+def _keys(schema: type) -> list[str]:
+    return list(schema.model_fields if issubclass(schema, BaseModel) else getattr(schema, "__dataclass_fields__", ()))
+
+
+def _in_words(error: Mapping[str, Any], known: Sequence[str]) -> str:
     *above, field = error["loc"] or ("",)
     place = "".join(f"{shown(part, 50)}, " for part in above)
     value = shown(reprlib.repr(error["input"]), 80)
-    if error["type"] == "extra_forbidden":
-        known = list(schema.model_fields)
+    if error["type"] in _UNKNOWN_KEY:
         nearest = difflib.get_close_matches(str(field), known, 1)
         meant = f"; did you mean {nearest[0]}?" if nearest else ""
         return f": {place}unknown key {shown(repr(field), 50)}{meant or '; known are ' + ', '.join(known)}"

@@ -96,24 +96,17 @@ def train_heads(recipe: HeadsRecipe, out: Path, base: str = "offline", quiet: bo
 def check_overlap(sources: Sequence[str], report: Path, quiet: bool) -> None:
     """Write the report of `beir-hybrid overlap` on the training data, without examples: those are texts of others.
 
-    Args:
-        sources: The training data.
-        report: The file to write.
-        quiet: Whether to show no progress.
-
     Raises:
         BeirHybridError: More than the default share of a language's texts overlaps.
     """
-    import typer
+    from beir_hybrid.overlap.report import compare
 
-    from beir_hybrid.cli.overlap import overlap
-
-    try:
-        overlap(train=list(sources), evaluations=list(EVALUATIONS), examples=0, report=report, quiet=quiet)
-    except typer.Exit:
+    outcome = compare(sources, EVALUATIONS, examples=0, progress=not quiet)
+    outcome.write(report)
+    if outcome.above:
         raise BeirHybridError(
             f"{', '.join(sources)} overlap with {', '.join(EVALUATIONS)}: {report} says where; leave a source out"
-        ) from None
+        )
 
 
 def read_recipe(path: Path) -> HeadsRecipe:
@@ -136,13 +129,11 @@ def read_recipe(path: Path) -> HeadsRecipe:
 
 def _train_head(head: Head, recipe: Recipe, interpolation: float, base: str, quiet: bool) -> None:
     from beir_hybrid.finetune.train import RunOptions, train
-    from beir_hybrid.models.manifest import read_manifest
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         model = Path(folder) / head.name
-        train(base, recipe, model, options=RunOptions(quiet=quiet))
-        manifest = read_manifest(model)
-        assert manifest is not None, "train wrote it"
+        manifest = train(base, recipe, model, options=RunOptions(quiet=quiet))
+        assert manifest is not None, "this is the only process of the training"
         described = replace(manifest, settings={**manifest.settings, INTERPOLATION: interpolation})
         head.write(interpolated(_trained_matrix(model), interpolation), described)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.files import atomic_path, check_writable, shown, user_path
+from beir_hybrid.files import check_writable, shown, user_path
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -41,40 +39,21 @@ def overlap(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code is the answer.")] = False,
 ) -> None:
     """Compare training data with evaluations; exit code 1 if more than --max-share of any language overlaps."""
-    from beir_hybrid.overlap.check import find_overlap, read_evaluation, read_training
+    from beir_hybrid.overlap.report import compare
 
     if report is not None:
         report = user_path(report, "--json ")
         check_writable(report.parent, hint="name another file with --json")
-    progress = not quiet
-    training = [read_training(name, progress) for name in dict.fromkeys(train)]
-    texts = [one for name in dict.fromkeys(evaluations) for one in read_evaluation(name, progress)]
-    found = find_overlap(training, texts, near, examples, progress)
-    above = [one for one in found if one.share > max_share]
+    outcome = compare(train, evaluations, max_share, near, examples, progress=not quiet)
     if report is not None:
-        with atomic_path(report) as temporary:
-            # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
-            temporary.write_bytes(_report(training, found, near, max_share).encode("utf-8", errors="replace"))
+        outcome.write(report)
     if not quiet:
-        for evaluation in dict.fromkeys(one.evaluation for one in found):
-            _print_evaluation([one for one in found if one.evaluation == evaluation], training)
-        worst = [f"{shown(one.evaluation)} {shown(one.language)} {one.kind}s ({one.share:.2%})" for one in above]
+        for evaluation in dict.fromkeys(part.evaluation for part in outcome.overlap):
+            _print_evaluation([part for part in outcome.overlap if part.evaluation == evaluation], outcome.training)
+        worst = (f"{shown(p.evaluation)} {shown(p.language)} {p.kind}s ({p.share:.2%})" for p in outcome.above)
         print(f"Above {max_share:.2%}: {', '.join(worst) or 'none'}")
-    if above:
+    if outcome.above:
         raise typer.Exit(1)
-
-
-def _report(training: Sequence[TrainingData], found: Sequence[Overlap], near: float, max_share: float) -> str:
-    content = {
-        "training": [
-            {"name": data.name, "revision": data.revision, "texts": len(data.fingerprints.table)} for data in training
-        ],
-        "near": near,
-        "max_share": max_share,
-        "above_max_share": any(one.share > max_share for one in found),
-        "overlap": [{**asdict(one), "share": one.share} for one in found],
-    }
-    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
 def _print_evaluation(found: Sequence[Overlap], training: Sequence[TrainingData]) -> None:

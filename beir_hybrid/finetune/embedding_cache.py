@@ -28,13 +28,7 @@ Encode = Callable[[list[str]], NDArray[np.float32]]
 
 
 def cache_folder(encoder: str, prompt: str, max_length: float | None) -> Path:
-    """Return the folder for the embeddings of one encoder, below `beir_hybrid.files.home`.
-
-    Args:
-        encoder: What names the encoder's content and no other: a content hash or a commit.
-        prompt: Text put before every text.
-        max_length: Tokens after which texts are cut.
-    """
+    """Return the folder for the embeddings of one encoder (its hash or commit), prompt and maximum length."""
     key = hashlib.sha256(json.dumps([encoder, prompt, max_length]).encode()).hexdigest()
     return home() / "embeddings" / key[:32]
 
@@ -52,16 +46,13 @@ class EmbeddingCache:
         self._encode = encode
 
     def fill(self, texts: Iterable[str], progress: bool = True, share: tuple[int, int] = (0, 1)) -> int:
-        """Embed the texts that are not there yet.
+        """Embed the texts that are not there yet, and return how many those were.
 
         Args:
             texts: The texts; each is embedded once, however often it is named.
             progress: Whether to show a bar.
             share: (n, of): embed the n-th of about equal shares, 0 to of - 1. For processes that fill a cache together;
                 a text's share depends on the text alone, however much the others have done.
-
-        Returns:
-            Number of texts embedded by this call.
 
         Raises:
             BeirHybridError: The folder is read-only or the disk is full. What was embedded before stays.
@@ -90,18 +81,17 @@ class EmbeddingCache:
         rows: dict[bytes, list[int]] = {}
         for row, text in enumerate(texts):
             rows.setdefault(_digest(text), []).append(row)
-        result: NDArray[np.float32] | None = None
+        result = np.empty((len(texts), 0), np.float32)
         for part in self._parts():
-            found = [(number, digest) for number, digest in enumerate(_digests(part)) if digest in rows]
-            if not found:
-                continue
-            embeddings = _embeddings(part)
-            if result is None:
-                result = np.empty((len(texts), embeddings.shape[1]), np.float32)
-            for number, digest in found:
-                result[rows.pop(digest)] = embeddings[number]
-        if result is None or rows:
-            missing = next(texts[places[0]] for places in rows.values()) if rows else ""
+            known = [(number, digest) for number, digest in enumerate(_digests(part)) if digest in rows]
+            if known:
+                embeddings = _embeddings(part)
+                if not result.size:
+                    result = np.empty((len(texts), embeddings.shape[1]), np.float32)
+                for number, digest in known:
+                    result[rows.pop(digest)] = embeddings[number]
+        if rows:
+            missing = texts[next(iter(rows.values()))[0]]
             raise BeirHybridError(f"{self.folder} has no embedding of {missing[:60]!r}")
         return result
 

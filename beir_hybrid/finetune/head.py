@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 
 class StoredEmbeddings(InputModule):
-    """Stands where a frozen encoder stands, and looks its embeddings up instead of computing them.
-
-    Texts that it does not know are embedded and stored first.
+    """Stands where a frozen encoder stands, and looks its embeddings up; unknown texts are embedded and stored first.
 
     Args:
         caches: Prompt -> where the embeddings of texts with that prompt are kept.
@@ -45,47 +43,22 @@ class StoredEmbeddings(InputModule):
         self._embeddings = {prompt: torch.empty(0, dimensions) for prompt in self._caches}
 
     def remember(self, prompt: str, texts: Iterable[str]) -> None:
-        """Embed the texts that were never embedded, and keep all of them in memory.
-
-        Args:
-            prompt: What stands before the texts.
-            texts: The texts.
-        """
+        """Keep the embeddings of texts with a prompt in memory; those that were never embedded are embedded first."""
         rows = self._rows[prompt]
         new = sorted(set(texts).difference(rows))
         if not new:
             return
         self._caches[prompt].fill(new, progress=False)
-        found = torch.from_numpy(self._caches[prompt].read(new))
+        embeddings = torch.from_numpy(self._caches[prompt].read(new))
         rows.update((text, number) for number, text in enumerate(new, len(rows)))
-        self._embeddings[prompt] = torch.cat([self._embeddings[prompt], found])
-
-    def fill(self, prompt: str, texts: Iterable[str], progress: bool, share: tuple[int, int]) -> None:
-        """Embed the texts that were never embedded, without keeping them in memory.
-
-        Args:
-            prompt: What stands before the texts.
-            texts: The texts.
-            progress: Whether to show a bar.
-            share: As `EmbeddingCache.fill` takes it.
-        """
-        self._caches[prompt].fill(texts, progress, share)
+        self._embeddings[prompt] = torch.cat([self._embeddings[prompt], embeddings])
 
     def preprocess(  # type: ignore[override]
         self, inputs: Sequence[str], prompt: str | None = None, **_: Any
     ) -> dict[str, Tensor]:
-        """Look texts up.
-
-        Args:
-            inputs: The texts.
-            prompt: What stands before them.
-
-        Returns:
-            ``sentence_embedding``, shape (texts, dimensions).
-        """
+        """Look texts with a prompt up: ``sentence_embedding``, shape (texts, dimensions)."""
+        self.remember(prompt or "", inputs)
         rows = self._rows[prompt or ""]
-        if not all(text in rows for text in inputs):
-            self.remember(prompt or "", inputs)
         return {"sentence_embedding": self._embeddings[prompt or ""][[rows[text] for text in inputs]]}
 
     def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
@@ -116,42 +89,41 @@ def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransform
             "the base has different encoders for questions and answers (Router), and a head stands behind one: "
             "train it with --tune full"
         )
-    dimensions = _dimensions(encoder)
+    dimensions = encoder.get_embedding_dimension()
+    if dimensions is None:
+        raise ModelError("the base does not say how many dimensions its embeddings have")
     caches = {
         prompt: EmbeddingCache(cache_folder(revision, prompt, text_limit(encoder)), _encode_with(encoder, prompt))
         for prompt in {"", *_prompts(encoder).values()}
     }
-    return _model_like(encoder, [StoredEmbeddings(caches, dimensions), _identity(dimensions), Normalize()])
+    options: dict[str, Any] = {
+        "bias": False,
+        "activation_function": nn.Identity(),
+        "init_weight": torch.eye(dimensions),
+    }
+    dense = Dense(dimensions, dimensions, **options)
+    return _model_like(encoder, [StoredEmbeddings(caches, dimensions), dense, Normalize()])
 
 
 def fill_embeddings(model: SentenceTransformer, prompt: str, texts: Iterable[str], progress: bool = True) -> None:
-    """Embed many texts, together with the other processes of a distributed run, and keep them in memory.
+    """Embed texts with a prompt, together with the other processes of a distributed run, and keep them in memory.
 
-    Args:
-        model: What `head_model` returned.
-        prompt: What stands before the texts.
-        texts: The texts, the same in every process.
-        progress: Whether to show a bar.
+    ``model`` is what `head_model` returned; the texts are the same in every process.
     """
     from accelerate import PartialState  # type: ignore[import-untyped]
 
     stored = cast(StoredEmbeddings, model[0])
     state, distinct = PartialState(), sorted(set(texts))
     share = (state.process_index, state.num_processes)
-    stored.fill(prompt, distinct, progress and state.is_main_process, share)
+    stored._caches[prompt].fill(distinct, progress and state.is_main_process, share)
     state.wait_for_everyone()
     stored.remember(prompt, distinct)
 
 
 def with_head(encoder: SentenceTransformer, trained: SentenceTransformer) -> SentenceTransformer:
-    """Put a trained head behind its encoder.
+    """Return an ordinary model, with the encoder's prompts: the encoder, and behind it what `head_model` trained.
 
-    Args:
-        encoder: The frozen encoder. What it ends with, a normalisation too, stays: the head was trained on its output.
-        trained: What `head_model` returned, after training.
-
-    Returns:
-        An ordinary model of Sentence Transformers' own modules, with the encoder's prompts.
+    What the encoder ends with, a normalisation too, stays: the head was trained on its output.
     """
     _, dense, normalize = trained
     return _model_like(encoder, [*encoder, dense, normalize], trained.model_card_data)
@@ -172,18 +144,6 @@ def _model_like(
 
 def _prompts(encoder: SentenceTransformer) -> dict[str, str]:
     return {name: prompt or "" for name, prompt in encoder.prompts.items()}
-
-
-def _identity(dimensions: int) -> Dense:
-    matrix = torch.eye(dimensions)
-    return Dense(dimensions, dimensions, bias=False, activation_function=nn.Identity(), init_weight=matrix)
-
-
-def _dimensions(encoder: SentenceTransformer) -> int:
-    dimensions = encoder.get_embedding_dimension()
-    if dimensions is None:
-        raise ModelError("the base does not say how many dimensions its embeddings have")
-    return dimensions
 
 
 def _encode_with(encoder: SentenceTransformer, prompt: str) -> Encode:

@@ -44,13 +44,7 @@ class HybridModelCardData(SentenceTransformerModelCardData):
 
 
 def prepare_card(model: SentenceTransformer, base: Base, languages: list[str]) -> None:
-    """Give a model that is about to be trained its model card data.
-
-    Args:
-        model: The model.
-        base: What it started from.
-        languages: ISO 639-1 codes of the training data.
-    """
+    """Give a model that is about to be trained from a base, on texts in some languages, its model card data."""
     card = HybridModelCardData(language=languages, local_files_only=True, generate_widget_examples=False)
     card.ir_model = True
     if base.checkpoint is None:
@@ -62,12 +56,7 @@ def prepare_card(model: SentenceTransformer, base: Base, languages: list[str]) -
 
 
 def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) -> None:
-    """Give the model card the whole log of a run, which Sentence Transformers forgets when a run is resumed.
-
-    Args:
-        model: The model that is about to be saved.
-        trainer: The trainer, after training.
-    """
+    """Give a model's card the whole log of a run, which Sentence Transformers forgets when a run is resumed."""
     metric = str(getattr(trainer.evaluator, "primary_metric", None))
     shown = {"loss": "Training Loss", f"eval_{metric}": metric}
     rows: dict[float, dict[str, Any]] = {}
@@ -79,12 +68,7 @@ def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) ->
 
 
 def add_section(folder: Path, manifest: TrainingManifest) -> None:
-    """Add our section to the model card that Sentence Transformers wrote.
-
-    Args:
-        folder: The folder of the model.
-        manifest: What the model was made of.
-    """
+    """Add our section, on what a model was made of, to the card that Sentence Transformers wrote into its folder."""
     card = folder / "README.md"
     before, heading, after = card.read_text(encoding="utf-8").partition(_BEFORE)
     card.write_text(before + _section(manifest) + heading + after, encoding="utf-8")

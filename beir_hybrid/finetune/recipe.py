@@ -1,16 +1,18 @@
-"""All that the weights of a training run follow from, besides the base and the texts."""
+"""All that the weights of a training run follow from, besides the base and the texts: each setting is declared once.
+
+The command line has an option for each field of `Recipe`, and a study takes the settings from here.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.finetune.presets import PRESETS, settings
-from beir_hybrid.training.pairs import Batching
+from beir_hybrid.training.batching import Batching
 
 Tune = Literal["full", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -20,68 +22,67 @@ class TrainingError(BeirHybridError):
     """A training run cannot start, go on or be saved."""
 
 
+def _setting(
+    text: str, kind: type | None = None, *, choices: Any = None, above_0: bool = False, most: float = -1
+) -> dict[str, Any]:
+    """Describe a setting: its help, its type where the default does not show it, and what it may be.
+
+    ``choices`` is a Literal; numbers are ``above_0``, or from 0 to ``most``.
+    """
+    return {"help": text, "kind": kind, "choices": choices and get_args(choices), "above_0": above_0, "most": most}
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training run.
+    """The settings of a training run, which are those of `beir-hybrid train`.
 
     Attributes:
         data: Sources of pairs, as `beir_hybrid.training.pairs.read_source` takes them.
-        languages: ISO 639-1 codes; None for all languages of the sources.
-        batching: Which pairs batches are made of: x-x and x-y, only x-x, only x-y.
-        alpha: Share of monolingual batches; 1 or 0 where batches are of one kind.
-        tau: Language pairs are drawn in proportion to their size to this power.
-        tune: All weights, or a linear head on the frozen base.
-        steps: Number of optimiser steps; None if ``epochs`` is given.
-        epochs: Number of passes over the data; None if ``steps`` is given.
-        batch_size: Pairs in a batch, on each device.
-        learning_rate: Peak learning rate of AdamW; it rises during warm-up and falls linearly to zero.
-        temperature: What similarities are divided by in the loss.
-        warmup: Number of warm-up steps, or below 1 their share of all steps.
-        seed: Seed of all random choices.
-        precision: Number format of the forward pass.
-        mini_batch_size: Pairs embedded at once, with gradient caching; None for no gradient caching.
-        gather: Whether the other devices' answers count as wrong answers, too.
-        max_length: Tokens after which texts are cut; None for the base's own limit.
+        languages: Languages of the pairs; None for all languages of the sources.
+
+    The others are described where they stand. One that is None is not set; of ``steps`` and ``epochs`` one is.
 
     Raises:
-        TrainingError: A setting is unknown, out of range or in the way of another.
+        TrainingError: A setting is out of range or in the way of another.
     """
 
     data: tuple[str, ...]
-    languages: tuple[str, ...] | None
-    batching: Batching
-    alpha: float
-    tau: float
-    tune: Tune
-    steps: int | None
-    epochs: float | None
-    batch_size: int
-    learning_rate: float
-    temperature: float
-    warmup: float
-    seed: int
-    precision: Precision
-    mini_batch_size: int | None
-    gather: bool
-    max_length: int | None
+    languages: tuple[str, ...] | None = None
+    batching: Batching = field(
+        default="hybrid", metadata=_setting("hybrid, monolingual or cross-lingual.", choices=Batching)
+    )
+    alpha: float = field(default=0.5, metadata=_setting("Share of monolingual batches, with hybrid.", most=1))
+    tau: float = field(default=1.0, metadata=_setting("Draw language pairs by size to this power.", most=math.inf))
+    tune: Tune = field(
+        default="full", metadata=_setting("full, or head: a linear head on the frozen base.", choices=Tune)
+    )
+    steps: int | None = field(default=None, metadata=_setting("Length of the training in steps.", int, above_0=True))
+    epochs: float | None = field(
+        default=None, metadata=_setting("Length of the training in passes over the data.", float, above_0=True)
+    )
+    batch_size: int = field(default=32, metadata=_setting("Pairs in a batch, on each device.", above_0=True))
+    learning_rate: float = field(default=2e-5, metadata=_setting("Peak learning rate.", above_0=True))
+    temperature: float = field(default=0.05, metadata=_setting("Temperature of the contrastive loss.", above_0=True))
+    warmup: float = field(default=0.1, metadata=_setting("Warm-up steps; below 1 their share.", most=math.inf))
+    seed: int = field(default=0, metadata=_setting("Seed of all random choices.", most=2**32 - 1))
+    precision: Precision = field(default="fp32", metadata=_setting("fp32, bf16 or fp16.", choices=Precision))
+    mini_batch_size: int | None = field(
+        default=None, metadata=_setting("Pairs at once, with --gradient-cache.", int, above_0=True)
+    )
+    gather: bool = field(default=False, metadata=_setting("Wrong answers from all devices."))
+    max_length: int | None = field(
+        default=None, metadata=_setting("Tokens after which texts are cut.", int, above_0=True)
+    )
 
     def __post_init__(self) -> None:
-        for name, kind in (("batching", Batching), ("tune", Tune), ("precision", Precision)):
-            if getattr(self, name) not in get_args(kind):
-                raise TrainingError(f"--{name} {getattr(self, name)}: choose from {', '.join(get_args(kind))}")
         if not self.data:
             raise TrainingError("--data is missing: name at least one source, e.g. --data mlqa-r")
+        for setting in fields(self):
+            problem = _problem(getattr(self, setting.name), setting.metadata)
+            if problem is not None:
+                raise TrainingError(f"--{setting.name.replace('_', '-')} {getattr(self, setting.name)}: {problem}")
         if (self.steps is None) == (self.epochs is None):
             raise TrainingError("give --steps or --epochs, not both")
-        for name in ("steps", "epochs", "batch_size", "learning_rate", "temperature", "mini_batch_size", "max_length"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise TrainingError(f"{_option(name)} {value}: it must be greater than 0")
-        for name, most in (("alpha", 1.0), ("tau", math.inf), ("warmup", math.inf), ("seed", 2**32 - 1)):
-            value = getattr(self, name)
-            if not 0 <= value <= most:
-                range_ = f"from 0 to {most:g}" if most < math.inf else "0 or greater"
-                raise TrainingError(f"{_option(name)} {value}: it must be {range_}")
         if self.tune == "head" and self.mini_batch_size is not None:
             raise TrainingError("--gradient-cache is for --tune full: a head needs no memory for large batches")
 
@@ -90,11 +91,51 @@ class Recipe:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
+def _problem(value: Any, rule: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a setting, if anything."""
+    if value is None or not rule:
+        return None
+    if rule["choices"]:
+        return None if value in rule["choices"] else f"choose from {', '.join(rule['choices'])}"
+    if rule["above_0"]:
+        return None if 0 < value < math.inf else "it must be greater than 0"
+    if rule["most"] < 0 or 0 <= value <= rule["most"]:
+        return None
+    return "it must be " + (f"from 0 to {rule['most']:g}" if rule["most"] < math.inf else "0 or greater")
+
+
+OF_TUNE: Mapping[str, Mapping[str, Any]] = {
+    "full": {"steps": 1000},
+    "head": {"learning_rate": 2e-4, "batch_size": 64, "steps": 1500},
+}
+"""Way of tuning -> its defaults, where they are not those of `Recipe`."""
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # arXiv 2408.10536 fine-tunes XLM-R and LaBSE contrastively on batches of which half are monolingual. The other
+    # numbers are choices of this project, see docs/training.md.
+    "paper": {
+        "tune": "full",
+        "batching": "hybrid",
+        "alpha": 0.5,
+        "batch_size": 64,
+        "epochs": 3.0,
+        "learning_rate": 2e-5,
+        "max_length": 256,
+    },
+    # A small encoder on two cores, in minutes rather than hours.
+    "laptop": {"tune": "full", "batch_size": 16, "steps": 300, "learning_rate": 2e-5, "max_length": 128},
+    "laptop-head": {"tune": "head", "batch_size": 64, "steps": 1500},
+}
+"""What ``--preset`` chooses from."""
+
+_FIXED_ALPHA = {"monolingual": 1.0, "cross-lingual": 0.0}
+
+
 def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
-    """Make a recipe of a preset and of explicit settings, which win.
+    """Make a recipe: what is given explicitly, else what the preset says, else the default of the way of tuning.
 
     Args:
-        preset: ``paper``, ``laptop``, ``laptop-head``, or None.
+        preset: A key of `PRESETS`, or None.
         **explicit: Attributes of `Recipe`; None where nothing is said.
 
     Raises:
@@ -102,29 +143,26 @@ def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
     """
     if preset is not None and preset not in PRESETS:
         raise TrainingError(f"--preset {preset}: choose from {', '.join(PRESETS)}")
-    names = [field.name for field in fields(Recipe)]
+    names = [setting.name for setting in fields(Recipe)]
     for name in explicit:
         if name not in names:
             raise TrainingError(f"unknown setting {name!r}: {_nearest(name, names)}")
-    chosen = _with_alpha(settings(preset, explicit), explicit)
-    attributes: dict[str, Any] = {name: chosen.get(name) for name in names}
-    return Recipe(**attributes)
+    given = {name: value for name, value in explicit.items() if value is not None}
+    of_preset = PRESETS[preset] if preset else {}
+    tune = {"tune": "full", **of_preset, **given}["tune"]
+    settings: dict[str, Any] = {"data": ()}
+    for layer in (OF_TUNE.get(tune, {}), of_preset, given):
+        if {"steps", "epochs"} & layer.keys():  # two names of one setting, the length: the later word counts
+            settings |= {"steps": None, "epochs": None}
+        settings |= layer
+    fixed = _FIXED_ALPHA.get(settings.get("batching", ""))
+    if fixed is not None:
+        if given.get("alpha", fixed) != fixed:
+            raise TrainingError(f"--alpha {given['alpha']} is for --batching hybrid; {settings['batching']} has no mix")
+        settings["alpha"] = fixed
+    return Recipe(**settings)
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
     nearest = get_close_matches(name, names, n=1)
     return f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(names)}"
-
-
-def _with_alpha(chosen: dict[str, Any], explicit: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with the alpha that the batching asks for."""
-    fixed = {"monolingual": 1.0, "cross-lingual": 0.0}.get(chosen["batching"])
-    if fixed is None:
-        return chosen
-    if explicit.get("alpha") not in (None, fixed):
-        raise TrainingError(f"--alpha {explicit['alpha']} is for --batching hybrid; {chosen['batching']} has no mix")
-    return {**chosen, "alpha": fixed}
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

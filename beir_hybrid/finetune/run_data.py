@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.finetune.recipe import Recipe, TrainingError
-from beir_hybrid.models.manifest import public_name
 from beir_hybrid.training.pairs import ParallelPairs, pair_datasets, read_source
 from beir_hybrid.training.sampler import pair_languages
 
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training data of a run.
-
-    Attributes:
-        parts: The sources.
-        pairs: Language pair, question language first, -> its rows.
-    """
+    """The training data of a run: its sources, and language pair, question language first, -> its rows."""
 
     parts: Sequence[ParallelPairs]
     pairs: DatasetDict
@@ -47,18 +42,21 @@ class TrainingData:
 
 
 def read_data(recipe: Recipe, processes: int, progress: bool = True) -> TrainingData:
-    """Read the sources of a recipe.
-
-    Args:
-        recipe: The recipe.
-        processes: Number of processes, each with a batch of its own.
-        progress: Show progress bars for downloads.
+    """Read the sources of a recipe for a number of processes, each with a batch of its own.
 
     Raises:
         DataError: A source is missing or malformed.
+        TrainingError: As for `data_of`.
+    """
+    return data_of([read_source(source, recipe.languages, progress) for source in recipe.data], recipe, processes)
+
+
+def data_of(parts: Sequence[ParallelPairs], recipe: Recipe, processes: int = 1) -> TrainingData:
+    """Make training data of sources that were read.
+
+    Raises:
         TrainingError: There are no pairs of a kind that batches are to be made of, or too few to fill a batch.
     """
-    parts = [read_source(source, recipe.languages, progress) for source in recipe.data]
     pairs = pair_datasets(parts, recipe.batching)
     monolingual = {question == answer for question, answer in map(pair_languages, pairs)}
     for setting, kind, share in (("monolingual", True, recipe.alpha), ("cross-lingual", False, 1 - recipe.alpha)):
@@ -74,3 +72,9 @@ def read_data(recipe: Recipe, processes: int, progress: bool = True) -> Training
             "or choose other --languages"
         )
     return TrainingData(parts, pairs)
+
+
+def public_name(name: str) -> str:
+    """Return a source's name without the folders in front of it."""
+    path = Path(name).expanduser()
+    return path.name if path.exists() else name

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import first_line
-from beir_hybrid.files import check_writable, is_about, shown, user_path
+from beir_hybrid.files import check_writable, shown, user_path
 from beir_hybrid.finetune.recipe import TrainingError
 from beir_hybrid.folders import locked, put_in_place, recover_folder, temporary_folder
 
@@ -29,21 +29,19 @@ _LOGS = ("runs", "eval")
 
 
 class RunFolder:
-    """An output folder.
-
-    Args:
-        root: The folder.
-    """
+    """An output folder; a link is followed, and not replaced."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(os.path.realpath(user_path(root)))  # a link is followed, and not replaced
+        self.root = Path(os.path.realpath(user_path(root)))
+
+    @classmethod
+    def of_checkpoints(cls, folder: str | None) -> RunFolder:
+        """Return the run whose checkpoints a trainer writes to a folder."""
+        return cls(Path(folder or "").parent)
 
     @contextmanager
     def reserved(self, mine: bool = True) -> Iterator[None]:
-        """Keep other runs off the folder during the block.
-
-        Args:
-            mine: Whether this process is the one of a distributed run that writes; the others only look.
+        """Keep other runs off the folder during the block. Of a distributed run, only one process calls it ``mine``.
 
         Raises:
             BeirHybridError: Another run is at work there, or nothing can be written.
@@ -72,11 +70,7 @@ class RunFolder:
         return (self.root / "modules.json").is_file()
 
     def check_unused(self) -> None:
-        """Refuse a folder that holds any file but those of a run without a whole checkpoint.
-
-        Raises:
-            TrainingError: It does, or it is a file.
-        """
+        """Refuse a file, and a folder that holds any file but those of a run without a whole checkpoint."""
         if self.root.exists() and not self.root.is_dir():
             raise TrainingError(f"--output {shown(self.root)} is a file")
         if self.begun and self.last_checkpoint() is None and not self._foreign():
@@ -86,14 +80,7 @@ class RunFolder:
             raise TrainingError(f"--output {shown(self.root)} is not empty: {hint}choose another folder")
 
     def start(self, facts: Mapping[str, Any]) -> None:
-        """Begin a run in the place of whatever the folder holds.
-
-        Args:
-            facts: What the run is, for `check_same`.
-
-        Raises:
-            OSError: The folder cannot be written to; what it held is there.
-        """
+        """Begin a run, which the facts describe, in the place of whatever the folder holds."""
         with temporary_folder(self.root) as new:
             (new / CHECKPOINTS).mkdir()
             (new / RUN_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -101,52 +88,36 @@ class RunFolder:
 
     def resumable(self, facts: Mapping[str, Any]) -> bool:
         """Whether a run of the same base, data and settings was started here and has a whole checkpoint."""
-        return self.begun and self.last_checkpoint() is not None and not self._differences(facts)
+        return self.begun and self.last_checkpoint() is not None and self._difference(facts) is None
 
     def check_resumable(self) -> Path:
-        """Return the newest whole checkpoint.
-
-        Raises:
-            TrainingError: There is none.
-        """
-        if not self.begun:
+        """Return the newest whole checkpoint; an error where there is none."""
+        newest = self.last_checkpoint() if self.begun else None
+        if newest is not None:
+            return newest
+        if self.begun:
+            why = "the run ended before its first checkpoint; start it again without --resume"
+        else:
             why = "it is complete" if self.done else "no run was started there"
-            raise TrainingError(f"nothing to resume in {shown(self.root)}: {why}")
-        newest = self.last_checkpoint()
-        if newest is None:
-            raise TrainingError(
-                f"nothing to resume in {shown(self.root)}: the run ended before its first checkpoint; "
-                "start it again without --resume"
-            )
-        return newest
+        raise TrainingError(f"nothing to resume in {shown(self.root)}: {why}")
 
     def check_same(self, facts: Mapping[str, Any]) -> None:
-        """Refuse to resume with another base, other data or other settings.
+        """Refuse to resume with another base, other data or other settings: the first difference is named."""
+        difference = self._difference(facts)
+        if difference is not None:
+            raise TrainingError(f"--resume: {shown(self.root)} was started with {difference}")
 
-        Args:
-            facts: What the run is now.
-
-        Raises:
-            TrainingError: Something differs; the first difference is named.
-        """
-        differences = self._differences(facts)
-        if differences:
-            name, old, new = differences[0]
-            raise TrainingError(f"--resume: {shown(self.root)} was started with {name} {old}, not {new}")
-
-    def _differences(self, facts: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-        """Return what differs from the run that was started here: its name, its value then and now.
-
-        Raises:
-            TrainingError: The file that says what the run is cannot be read.
-        """
+    def _difference(self, facts: Mapping[str, Any]) -> str | None:
+        """Return what differs first from the run that was started here."""
         path = self.root / RUN_FILE
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            return list(_differences(before, json.loads(json.dumps(facts))))
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            reason = first_line(error)
-            raise TrainingError(f"{path} is damaged ({reason}); delete {self.root} and start again") from error
+            before, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(facts))
+            names = [name for name in dict.fromkeys([*now, *before]) if before.get(name) != now.get(name)]
+        except (OSError, ValueError, AttributeError, RecursionError, TypeError) as error:
+            raise TrainingError(
+                f"{path} is damaged ({first_line(error)}); delete {self.root} and start again"
+            ) from error
+        return f"{names[0].replace('_', ' ')} {before.get(names[0])}, not {now.get(names[0])}" if names else None
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest whole checkpoint, None if there is none. A killed run may leave one that is not whole."""
@@ -159,17 +130,11 @@ class RunFolder:
             if not (folder / COMPLETE).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def publish(self, write: Callable[[Path], None]) -> None:
-        """Put the complete model in the place of the run.
-
-        Args:
-            write: Writes all files of the model into a folder.
-
-        Raises:
-            OSError: Something could not be written; the checkpoints are where they were.
-        """
+    @contextmanager
+    def publishing(self) -> Iterator[Path]:
+        """Give a folder for all files of the complete model, which takes the place of the run after the block."""
         with temporary_folder(self.root) as complete:
-            write(complete)
+            yield complete
             for name in _LOGS:
                 if (self.checkpoints / name).is_dir():
                     shutil.copytree(self.checkpoints / name, complete / name)
@@ -184,16 +149,3 @@ class RunFolder:
     def _foreign(self) -> list[Path]:
         """Return what somebody else has put into the folder of a run."""
         return [path for path in self.root.iterdir() if path.name not in (CHECKPOINTS, RUN_FILE)]
-
-    def is_about(self, error: OSError) -> bool:
-        """Whether an error of the file system is about what the run writes, or a full disk."""
-        unfinished = str(self.root.with_name(f".{self.root.name}."))
-        copying = isinstance(error, shutil.Error)  # of copytree, which names no file
-        return copying or is_about(error, self.root) or str(error.filename).startswith(unfinished)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what differs: its name, its value before and now."""
-    for name in dict.fromkeys([*now, *before]):
-        if before.get(name) != now.get(name):
-            yield name.replace("_", " "), before.get(name), now.get(name)

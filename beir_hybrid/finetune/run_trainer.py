@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,14 @@ from transformers.integrations import get_available_reporting_integrations
 
 from beir_hybrid.corpora import choose_languages
 from beir_hybrid.errors import BeirHybridError, one_line
-from beir_hybrid.finetune.head import fill_embeddings, head_model
 from beir_hybrid.finetune.model_card import prepare_card
 from beir_hybrid.finetune.recipe import Recipe, TrainingError
 from beir_hybrid.finetune.run_data import TrainingData
-from beir_hybrid.finetune.safeguards import Safeguards
+from beir_hybrid.finetune.run_folder import RunFolder
+from beir_hybrid.finetune.safeguards import Safeguards, saving_to
 from beir_hybrid.models.base import Base, training_prompts
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
-from beir_hybrid.training.parallel_pairs import texts_by_column
 from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.trainer import HybridTrainer
 
@@ -45,7 +44,7 @@ class RunOptions:
     """What does not change the weights.
 
     Attributes:
-        save_steps: Steps between checkpoints; below 1 their share of all steps.
+        save_steps: Steps between checkpoints; below 1 their share of all steps. None for no checkpoints.
         evaluate: Name of the parallel corpus to evaluate on, or None.
         eval_steps: Steps between evaluations; below 1 their share of all steps.
         eval_questions: Number of questions to evaluate with; None for all.
@@ -53,7 +52,7 @@ class RunOptions:
         quiet: Whether to show no progress and no log.
     """
 
-    save_steps: float = 0.1
+    save_steps: float | None = 0.1
     evaluate: str | None = None
     eval_steps: float = 0.2
     eval_questions: int | None = None
@@ -62,7 +61,7 @@ class RunOptions:
 
 
 class _Trainer(HybridTrainer):
-    """Evaluates without taking random numbers that training would have taken: evaluating changes no weights."""
+    """Says in one line what a run can fail from, and evaluates without the random numbers of training."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """Take a step; a base whose modules cannot be trained shows in the first one."""
@@ -81,14 +80,13 @@ class _Trainer(HybridTrainer):
         with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
             return super().evaluate(*args, **kwargs)
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with saving_to(RunFolder.of_checkpoints(self.args.output_dir)):
+            super()._save_checkpoint(*args, **kwargs)
+
 
 def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> SentenceTransformerTrainingArguments:
     """Return the trainer's arguments, without the prompts: those are the base's, which is not loaded yet.
-
-    Args:
-        output: Folder of the checkpoints.
-        recipe: The settings.
-        options: What does not change the weights.
 
     Raises:
         TrainingError: The hardware lacks the precision, or a tracker is not installed.
@@ -105,7 +103,8 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
             **settings_of_recipe(recipe),
             eval_strategy="steps" if options.evaluate else "no",
             eval_steps=_interval(options.eval_steps, recipe.steps),
-            save_steps=_interval(options.save_steps, recipe.steps),
+            save_strategy="no" if options.save_steps is None else "steps",
+            save_steps=_interval(options.save_steps or 1, recipe.steps),
             save_total_limit=_CHECKPOINTS_KEPT,
             report_to=list(options.report_to) or "none",
             disable_tqdm=options.quiet or not sys.stderr.isatty(),
@@ -116,6 +115,7 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
 
 def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return the trainer's arguments that follow from a recipe: all that the weights depend on, and the log's."""
+    accelerated = getattr(torch, "accelerator", torch.cuda).is_available()
     return {
         "max_steps": recipe.steps or -1,
         "num_train_epochs": recipe.epochs or 1.0,
@@ -128,15 +128,11 @@ def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
         "multi_dataset_batch_sampler": HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
         # Batches of one size: the same number of wrong answers for every question.
         "dataloader_drop_last": True,
-        "dataloader_pin_memory": _has_accelerator(),
+        "dataloader_pin_memory": accelerated,
         "logging_steps": _interval(_LOG_SHARE, recipe.steps),
         "logging_nan_inf_filter": False,
-        "use_cpu": not _has_accelerator(),
+        "use_cpu": not accelerated,
     }
-
-
-def _has_accelerator() -> bool:
-    return getattr(torch, "accelerator", torch.cuda).is_available()
 
 
 def _interval(number: float, steps: int | None) -> float:
@@ -146,45 +142,41 @@ def _interval(number: float, steps: int | None) -> float:
     return number if steps is None else math.ceil(number * steps)
 
 
+def open_evaluator(options: RunOptions) -> MultilingualRetrievalEvaluator | None:
+    """Return what evaluates during a run. Its corpus is read now: what is wrong with it is said before the training."""
+    if not options.evaluate:
+        return None
+    evaluator = MultilingualRetrievalEvaluator(options.evaluate, max_questions=options.eval_questions)
+    _ = evaluator.corpus
+    return evaluator
+
+
 def build_trainer(
-    encoder: SentenceTransformer,
+    model: SentenceTransformer,
     start: Base,
-    recipe: Recipe,
     data: TrainingData,
+    recipe: Recipe,
     arguments: SentenceTransformerTrainingArguments,
-    options: RunOptions,
+    evaluator: MultilingualRetrievalEvaluator | None = None,
+    quiet: bool = False,
 ) -> HybridTrainer:
-    """Return the trainer of a run, whose model is the base itself or, for a head, what stands in for it.
+    """Return the trainer of a run.
 
     Args:
-        encoder: The base, loaded.
+        model: What is trained: the base itself or, for a head, what stands in for it.
         start: Where it came from.
-        recipe: The settings.
         data: The training data.
-        arguments: What `build_arguments` returned; gets the prompts of the base.
-        options: What does not change the weights.
+        recipe: The settings.
+        arguments: What `build_arguments` returned; gets the prompts and routes of the model.
+        evaluator: Evaluates during the run.
+        quiet: Whether to show no log.
 
     Raises:
-        BeirHybridError: The base cannot be trained like this, or the corpus to evaluate on cannot be read.
+        TrainingError: The model cannot be trained like this.
     """
-    _check_trainable(encoder, start, recipe)
-    prompts = training_prompts(encoder)
-    evaluator = (
-        MultilingualRetrievalEvaluator(options.evaluate, max_questions=options.eval_questions)
-        if options.evaluate
-        else None
-    )
-    if evaluator is not None:
-        _ = evaluator.corpus  # what is wrong with it is to be said now, and not a fifth into the training
-    model = encoder
-    if recipe.tune == "head":
-        model = head_model(encoder, start.revision)
-        texts = texts_by_column(data.parts)
-        for column, prompt in prompts.items():
-            asked = [*texts[column], *_evaluation_texts(evaluator, column)]
-            fill_embeddings(model, prompt, asked, progress=not options.quiet)
+    _check_trainable(model, start, recipe)
     prepare_card(model, start, data.languages)
-    arguments.prompts = prompts
+    arguments.prompts = training_prompts(model)
     arguments.router_mapping = _ROUTES if _has_routes(model) else {}
     trainer = _Trainer(
         model=model,
@@ -194,42 +186,41 @@ def build_trainer(
         evaluator=evaluator,
         callbacks=[Safeguards()],
     )
-    if options.quiet:
+    if quiet:
         trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def last_losses(trainer: HybridTrainer) -> dict[str, float]:
+    """Return each loss as it was last logged; a kind of batches that did not occur has none."""
+    logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
+    return {name: logged[name] for name in ("loss", "monolingual_loss", "cross_lingual_loss") if name in logged}
 
 
 def _has_routes(model: SentenceTransformer) -> bool:
     return any(isinstance(module, Router) for module in model.modules())
 
 
-def _check_trainable(encoder: SentenceTransformer, start: Base, recipe: Recipe) -> None:
+def _check_trainable(model: SentenceTransformer, start: Base, recipe: Recipe) -> None:
     """Refuse what the trainer would only find out in its first step."""
-    if recipe.tune == "full" and not any(weights.requires_grad for weights in encoder.parameters()):
+    if not any(weights.requires_grad for weights in model.parameters()):
         raise TrainingError(
             f"--base {start.name} has no weights that can be trained (those of an adapter's folder are frozen): "
             "merge the adapter into its base, or train a head, --tune head"
         )
-    if recipe.mini_batch_size is not None and any(isinstance(module, StaticEmbedding) for module in encoder.modules()):
+    if recipe.mini_batch_size is not None and any(isinstance(module, StaticEmbedding) for module in model.modules()):
         raise TrainingError(
             f"--gradient-cache: {start.name} is a static model, which needs no memory for large batches"
         )
     try:
-        for task in _ROUTES.values() if _has_routes(encoder) else ():
-            encoder.preprocess(["text"], task=task)
+        for task in _ROUTES.values() if _has_routes(model) else ():
+            model.preprocess(["text"], task=task)
     except ValueError as error:
         raise TrainingError(f"--base {start.name} has no route for questions and answers: {one_line(error)}") from error
 
 
 def _loss(model: SentenceTransformer, recipe: Recipe) -> HybridContrastiveLoss | CachedHybridContrastiveLoss:
-    scale, gather = 1 / recipe.temperature, recipe.gather
-    if recipe.mini_batch_size is None:
+    scale, gather, cached = 1 / recipe.temperature, recipe.gather, recipe.mini_batch_size
+    if cached is None:
         return HybridContrastiveLoss(model, scale=scale, gather_across_devices=gather)
-    return CachedHybridContrastiveLoss(
-        model, scale=scale, mini_batch_size=recipe.mini_batch_size, gather_across_devices=gather
-    )
-
-
-def _evaluation_texts(evaluator: MultilingualRetrievalEvaluator | None, column: str) -> Iterator[str]:
-    for part in evaluator.corpus.languages.values() if evaluator else ():
-        yield from part.questions if column == "question" else part.passages
+    return CachedHybridContrastiveLoss(model, scale=scale, mini_batch_size=cached, gather_across_devices=gather)

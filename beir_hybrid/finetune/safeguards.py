@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from beir_hybrid.files import reason
 from beir_hybrid.finetune.recipe import TrainingError
 from beir_hybrid.finetune.run_folder import COMPLETE, RunFolder
 
-# What torch.save, safetensors and numpy say when they cannot write; none of them raises an OSError with a number.
-_CANNOT_WRITE = ("PytorchStreamWriter", "unexpected pos", "iostream error", "No space left", "I/O error", "0 written")
+_WAY_OUT = "lower --learning-rate, raise --temperature or train with --precision fp32"
 
 
 class Safeguards(TrainerCallback):
@@ -35,8 +35,8 @@ class Safeguards(TrainerCallback):
         loss = (logs or {}).get("loss")
         if isinstance(loss, float) and not math.isfinite(loss):
             raise TrainingError(
-                f"the loss is {loss} at step {state.global_step}: lower --learning-rate, raise --temperature or train "
-                "with --precision fp32; nothing was saved since the last checkpoint"
+                f"the loss is {loss} at step {state.global_step}: {_WAY_OUT}; nothing was saved since the last "
+                "checkpoint"
             )
 
     def on_step_end(
@@ -57,51 +57,30 @@ class Safeguards(TrainerCallback):
         if args.distributed_state is not None:
             args.distributed_state.wait_for_everyone()
         if state.is_world_process_zero and args.output_dir is not None:
-            Path(args.output_dir, f"checkpoint-{state.global_step}", COMPLETE).touch()
+            with saving_to(RunFolder.of_checkpoints(args.output_dir)):
+                Path(args.output_dir, f"checkpoint-{state.global_step}", COMPLETE).touch()
 
 
 def check_finite(model: nn.Module, step: int) -> None:
-    """Refuse weights that are not finite.
-
-    Args:
-        model: The model.
-        step: Steps done, for the message.
-
-    Raises:
-        TrainingError: A weight is NaN or infinite.
-    """
+    """Refuse weights that are NaN or infinite after a number of steps."""
     for name, weights in model.named_parameters():
         if not torch.isfinite(weights).all():
             raise TrainingError(
-                f"the weights {name} are no longer finite at step {step}: lower --learning-rate, raise --temperature "
-                "or train with --precision fp32; they were not saved"
+                f"the weights {name} are no longer finite at step {step}: {_WAY_OUT}; they were not saved"
             )
 
 
 @contextmanager
-def disk_errors(run: RunFolder) -> Iterator[None]:
-    """Turn the errors of a full or read-only disk into one line that names the last whole checkpoint.
-
-    Any other error, such as that of a tracker which has no network, passes, and nothing is deleted.
-
-    Args:
-        run: Where the block writes to.
-
-    Raises:
-        TrainingError: The block could not write.
-    """
+def saving_to(run: RunFolder) -> Iterator[None]:
+    """Turn the errors of a full or read-only disk, in a block that only saves a run, into one line with the way on."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        ours = isinstance(error, OSError) and run.is_about(error)
-        if not ours and not any(words in str(error) for words in _CANNOT_WRITE):
-            raise
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises a RuntimeError
         run.drop_incomplete()
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         checkpoint = run.last_checkpoint()
         way_on = (
             f"the last good checkpoint is {checkpoint}; make room and go on with --resume"
             if checkpoint
             else "there is no checkpoint yet"
         )
-        raise TrainingError(f"cannot save to {run.root}: {reason}; {way_on}") from error
+        raise TrainingError(f"cannot save to {run.root}: {reason(error)}; {way_on}") from error

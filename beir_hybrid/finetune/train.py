@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,26 @@ import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers import TrainerState, set_seed
 
-from beir_hybrid.finetune.head import with_head
+from beir_hybrid.files import sha256_of
+from beir_hybrid.finetune.head import fill_embeddings, head_model, with_head
 from beir_hybrid.finetune.model_card import add_section, set_logs
 from beir_hybrid.finetune.recipe import Recipe, TrainingError
-from beir_hybrid.finetune.run_data import TrainingData, read_data
+from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
-from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer
-from beir_hybrid.finetune.safeguards import check_finite, disk_errors
-from beir_hybrid.models.base import Base, find_base
-from beir_hybrid.models.manifest import TrainingManifest, file_sha256, package_versions, public_name, read_manifest
+from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer, last_losses, open_evaluator
+from beir_hybrid.finetune.safeguards import check_finite, saving_to
+from beir_hybrid.models.base import Base, find_base, training_prompts
+from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
 from beir_hybrid.overlap import fingerprints
 from beir_hybrid.quiet import silenced
+from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+from beir_hybrid.training.parallel_pairs import texts_by_column
 from beir_hybrid.training.trainer import HybridTrainer
-
-_LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
 
 
 def train(
     base: str, recipe: Recipe, output: Path, resume: bool | None = False, options: RunOptions | None = None
-) -> None:
+) -> TrainingManifest | None:
     """Train a model and save it.
 
     In a distributed run every process calls this with the same arguments, and the first one writes.
@@ -42,16 +43,19 @@ def train(
             same base, data and settings is gone on with, or left as it is if it is complete; anything else is replaced.
         options: What does not change the weights.
 
+    Returns:
+        The manifest of the model; None in the processes that do not write.
+
     Raises:
         BeirHybridError: The base, the data, the settings or the output folder cannot be used, the loss is not finite,
             or a disk or the device's memory is full. Whole checkpoints stay, and no half model is left.
     """
+    run, options = RunFolder(output), options or RunOptions()
     try:
         with silenced("transformers"):
-            run, options = RunFolder(output), options or RunOptions()
             arguments = build_arguments(run.checkpoints, recipe, options)
             with run.reserved(mine=arguments.process_index == 0):
-                _train(base, recipe, run, resume, options, arguments)
+                return _train(base, recipe, run, resume, options, arguments)
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "the memory of the device is full: lower --batch-size or --max-length, or add --gradient-cache"
@@ -65,33 +69,43 @@ def _train(
     resume: bool | None,
     options: RunOptions,
     arguments: SentenceTransformerTrainingArguments,
-) -> None:
+) -> TrainingManifest | None:
     first_process = arguments.process_index == 0
     if resume:
         run.check_resumable()
     elif resume is False and first_process:
         run.check_unused()
     start, data = find_base(base), read_data(recipe, arguments.world_size, progress=not options.quiet)
-    facts = _run_facts(start, recipe, data, arguments.world_size)
+    facts = {
+        "base": start.name,
+        "base_revision": start.revision,
+        **_settings(recipe),
+        "data_revisions": [part.revision for part in data.parts],
+        "processes": arguments.world_size,
+    }
     if resume:
         run.check_same(facts)
     elif resume is None:
-        if run.done and _facts_of(read_manifest(run.root)) == facts:
-            return
+        complete = read_manifest(run.root) if run.done else None
+        if complete is not None and _facts_of(complete) == facts:
+            return complete if first_process else None
         resume = run.resumable(facts)
     checkpoint = run.check_resumable() if resume else None
     set_seed(recipe.seed)
-    encoder = start.load(str(arguments.device), recipe.max_length)
-    trainer = build_trainer(encoder, start, recipe, data, arguments, options)
-    with disk_errors(run):
-        if first_process:
+    encoder, evaluator = start.load(str(arguments.device), recipe.max_length), open_evaluator(options)
+    model = encoder if recipe.tune == "full" else _stand_in(encoder, start, data, evaluator, options)
+    trainer = build_trainer(model, start, data, recipe, arguments, evaluator, options.quiet)
+    if first_process:
+        with saving_to(run):
             run.drop_incomplete() if resume else run.start(facts)
-        _run_steps(trainer, checkpoint)
-        _evaluate_end(trainer)
-        check_finite(trainer.model, trainer.state.global_step)
-        if first_process:
-            model = trainer.model if recipe.tune == "full" else with_head(encoder, trainer.model)
-            run.publish(lambda folder: _write(folder, model, start, recipe, data, trainer))
+    _run_steps(trainer, checkpoint)
+    _evaluate_end(trainer)
+    check_finite(trainer.model, trainer.state.global_step)
+    if not first_process:
+        return None
+    trained = trainer.model if recipe.tune == "full" else with_head(encoder, trainer.model)
+    with saving_to(run), run.publishing() as folder:
+        return _write(folder, trained, start, recipe, data, trainer)
 
 
 def train_seeds(
@@ -101,46 +115,49 @@ def train_seeds(
     output: Path,
     resume: bool = False,
     options: RunOptions | None = None,
-) -> None:
-    """Train one model for each of several seeds, into the folders ``seed-<n>`` of ``output``.
+) -> dict[Path, TrainingManifest | None]:
+    """Train one model for each of several seeds, into the folders ``seed-<n>`` of ``output``; all else as for `train`.
 
-    Args:
-        base: As for `train`.
-        recipe: As for `train`; its seed is replaced.
-        seeds: The seeds.
-        output: The folder of the folders.
-        resume: Whether to go on: seeds that are done are left out, one that ended early is resumed.
-        options: As for `train`.
+    With ``resume``, seeds that are done are left out, and one that ended early is resumed.
+
+    Returns:
+        Folder of a seed -> what `train` returned, now or earlier.
 
     Raises:
         BeirHybridError: As for `train`; a folder that cannot be used is found before the first seed is trained.
     """
-    runs = {seed: RunFolder(output / f"seed-{seed}") for seed in seeds}
+    folders = {seed: output / f"seed-{seed}" for seed in seeds}
+    runs = {seed: RunFolder(folder) for seed, folder in folders.items()}
     begun = {seed for seed, run in runs.items() if resume and run.begun}
-    todo = [seed for seed, run in runs.items() if not (resume and run.done)]
-    if not todo:
+    done = {seed: read_manifest(run.root) for seed, run in runs.items() if resume and run.done}
+    if len(done) == len(runs):
         raise TrainingError(f"nothing to resume in {output}: all seeds are done")
+    todo = [seed for seed in seeds if seed not in done]
     for seed in todo:
         runs[seed].check_resumable() if seed in begun else runs[seed].check_unused()
-    for seed in todo:
-        train(base, replace(recipe, seed=seed), runs[seed].root, seed in begun, options)
+    trained = {seed: train(base, replace(recipe, seed=seed), folders[seed], seed in begun, options) for seed in todo}
+    return {folders[seed]: manifest for seed, manifest in sorted({**done, **trained}.items())}
 
 
-def _run_facts(start: Base, recipe: Recipe, data: TrainingData, processes: int) -> dict[str, Any]:
-    """Return what must be the same when a run is resumed."""
-    return {
-        "base": start.name,
-        "base_revision": start.revision,
-        **_settings(recipe),
-        "data_revisions": [part.revision for part in data.parts],
-        "processes": processes,
-    }
+def _stand_in(
+    encoder: SentenceTransformer,
+    start: Base,
+    data: TrainingData,
+    evaluator: MultilingualRetrievalEvaluator | None,
+    options: RunOptions,
+) -> SentenceTransformer:
+    """Return what stands in for a base while its head is trained, with all texts that it will be asked for."""
+    model, texts = head_model(encoder, start.revision), texts_by_column(data.parts)
+    for part in evaluator.corpus.languages.values() if evaluator else ():
+        texts["question"] += part.questions
+        texts["answer"] += part.passages
+    for column, prompt in training_prompts(encoder).items():
+        fill_embeddings(model, prompt, texts[column], progress=not options.quiet)
+    return model
 
 
-def _facts_of(manifest: TrainingManifest | None) -> dict[str, Any] | None:
-    """Return what `_run_facts` returned for a run that is complete; None for a model that was not trained here."""
-    if manifest is None:
-        return None
+def _facts_of(manifest: TrainingManifest) -> dict[str, Any]:
+    """Return the facts that a run which is complete was started with."""
     return {
         "base": manifest.base["name"],
         "base_revision": manifest.base["revision"],
@@ -150,7 +167,7 @@ def _facts_of(manifest: TrainingManifest | None) -> dict[str, Any] | None:
     }
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def _settings(recipe: Recipe) -> Mapping[str, Any]:
     return {**recipe.facts(), "data": [public_name(source) for source in recipe.data]}
 
 
@@ -177,7 +194,7 @@ def _evaluate_end(trainer: HybridTrainer) -> None:
 
 def _write(
     folder: Path, model: SentenceTransformer, start: Base, recipe: Recipe, data: TrainingData, trainer: HybridTrainer
-) -> None:
+) -> TrainingManifest:
     """Write the model, its card, the manifest and the fingerprints of the training texts."""
     set_logs(model, trainer)
     _forget_last_call(model)
@@ -197,12 +214,13 @@ def _write(
         settings=_settings(recipe),
         processes=trainer.args.world_size,
         steps_done=trainer.state.global_step,
-        losses=_last_losses(trainer),
-        fingerprints={"file": prints.name, "sha256": file_sha256(prints)},
+        losses=last_losses(trainer),
+        fingerprints={"file": prints.name, "sha256": sha256_of(prints)},
         versions=package_versions(),
     )
     manifest.write(folder)
     add_section(folder, manifest)
+    return manifest
 
 
 def _forget_last_call(model: SentenceTransformer) -> None:
@@ -212,9 +230,3 @@ def _forget_last_call(model: SentenceTransformer) -> None:
         if backend is not None:
             backend.no_truncation()
             backend.no_padding()
-
-
-def _last_losses(trainer: HybridTrainer) -> dict[str, float]:
-    """Return each loss as it was last logged; a kind of batches that did not occur has none."""
-    logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
-    return {name: logged[name] for name in _LOSSES if name in logged}

@@ -6,9 +6,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from beir_hybrid.errors import ModelError
+from beir_hybrid.errors import ModelError, first_line
 from beir_hybrid.models import e5_q4
 from beir_hybrid.models.checkpoints import Checkpoint, locate
+from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.models.model_files import DENSE, check
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ class Base:
     @property
     def training_datasets(self) -> frozenset[str] | None:
         """Names of the MTEB tasks that it has seen in training; None if that is not known."""
-        from beir_hybrid.models.manifest import read_manifest
-
         if self.checkpoint is not None and self.checkpoint.folder is not None:
             manifest = read_manifest(self.checkpoint.folder)
             return None if manifest is None else manifest.known_training_datasets
@@ -68,10 +67,7 @@ class Base:
 
 
 def find_base(name: str) -> Base:
-    """Find the model that a user names.
-
-    Args:
-        name: A folder, a hub id, or the offline encoder: "offline" or its full name.
+    """Find the model that a user names: a folder, a hub id, or the offline encoder, "offline" or its full name.
 
     Raises:
         ModelError: There is none, or the hub cannot be asked.
@@ -79,9 +75,8 @@ def find_base(name: str) -> Base:
     if name in (OFFLINE, e5_q4.NAME):
         return Base(e5_q4.NAME, e5_q4.REVISION, None)
     checkpoint = locate(name, "--base ")
-    if checkpoint.folder is None:
-        return Base(checkpoint.source, checkpoint.revision(), checkpoint)
-    return Base(checkpoint.folder.resolve().name, checkpoint.revision(), checkpoint)
+    public = checkpoint.source if checkpoint.folder is None else checkpoint.folder.resolve().name
+    return Base(public, checkpoint.revision(), checkpoint)
 
 
 def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:
@@ -135,5 +130,5 @@ def _load_files(checkpoint: Checkpoint, device: str | None) -> SentenceTransform
         )
     except Exception as error:  # each module, and each version of transformers, has its own errors
         logger.debug("Loading %s failed", folder, exc_info=True)
-        first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-        raise ModelError(f"cannot load {checkpoint.source}: {type(error).__name__}: {first_line}") from None
+        reason = f"{type(error).__name__}: {first_line(error)[:200]}"
+        raise ModelError(f"cannot load {checkpoint.source}: {reason}") from None

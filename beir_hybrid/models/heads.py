@@ -45,12 +45,7 @@ _RELEASED = "2026-11-23"
 
 @dataclass(frozen=True)
 class Head:
-    """A head.
-
-    Attributes:
-        name: A key of `BATCHINGS`.
-        folder: Where its files are.
-    """
+    """A head that comes with the package: a key of `BATCHINGS`, and where its files are."""
 
     name: str
     folder: Path
@@ -75,11 +70,7 @@ class Head:
         return hashlib.sha256(self.file.read_bytes() + str(base_meta().revision).encode()).hexdigest()[:40]
 
     def matrix(self) -> NDArray[np.float32]:
-        """Return the matrix that embeddings of the base are multiplied with, shape (dimensions, dimensions).
-
-        Raises:
-            ModelError: The file is damaged.
-        """
+        """Return the matrix that embeddings of the base are multiplied with, shape (dimensions, dimensions)."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -89,11 +80,7 @@ class Head:
             raise ModelError(f"{self.file} is damaged ({one_line(error)}); install beir-hybrid again") from error
 
     def manifest(self) -> TrainingManifest:
-        """Return what it was made of.
-
-        Raises:
-            BeirHybridError: The manifest is missing or damaged.
-        """
+        """Return what it was made of; an error where the manifest is missing or damaged."""
         from beir_hybrid.models.manifest import FILE_NAME, read_manifest
 
         manifest = read_manifest(self.folder)
@@ -102,15 +89,7 @@ class Head:
         return manifest
 
     def write(self, matrix: NDArray[np.floating[Any]], manifest: TrainingManifest) -> None:
-        """Write both files.
-
-        Args:
-            matrix: Shape (dimensions, dimensions); stored as float16.
-            manifest: What the head was made of.
-
-        Raises:
-            BeirHybridError: They cannot be written.
-        """
+        """Write the matrix, shape (dimensions, dimensions), as float16, and what the head was made of."""
         from safetensors.numpy import save_file
 
         with atomic_path(self.file) as path:
@@ -118,13 +97,10 @@ class Head:
         manifest.write(self.folder)
 
     def load(self, device: str | None = None) -> SentenceTransformer:
-        """Load the base with the head behind it.
+        """Load the base with the head behind it: an ordinary SentenceTransformer, which can be trained and saved.
 
         Args:
             device: Where to put it, as torch names it. Default: the GPU where there is one.
-
-        Returns:
-            An ordinary SentenceTransformer, which can be trained and saved.
 
         Raises:
             ModelError: There is no base, or a file is damaged.
@@ -164,11 +140,7 @@ def _offline_base_is_installed() -> bool:
 
 
 def load_base(wanted_by: str, device: str | None = None) -> SentenceTransformer:
-    """Load the base that a head gets here.
-
-    Args:
-        wanted_by: Name of the model that needs it, for messages.
-        device: Where to put it, as torch names it.
+    """Load the base that a head gets here; ``wanted_by`` is the model that needs it, for messages.
 
     Raises:
         ModelError: It is neither installed nor to be had from the hub.
@@ -197,12 +169,6 @@ def head_encoder(
     model_name: str, revision: str | None = None, device: str | None = None, embed_dim: int | None = None
 ) -> SentenceTransformerEncoderWrapper:
     """Load a head with its base for mteb, which calls this with the name and revision of `model_meta`.
-
-    Args:
-        model_name: ``beir-hybrid/`` and the name of a head.
-        revision: That of the head and its base when mteb was imported.
-        device: Where to put the model.
-        embed_dim: That of the base or None; mteb refuses anything else.
 
     Raises:
         ModelError: There is no base, or the head or its base changed since mteb was imported.

@@ -5,8 +5,6 @@ It holds no time and no path: equal runs write equal manifests.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BeirHybridError, first_line
-from beir_hybrid.files import atomic_path, read_json, shown
+from beir_hybrid.files import read_json, shown, write_json
 from beir_hybrid.schemas import Name, Open, checked
 
 FILE_NAME = "training_manifest.json"
@@ -80,15 +78,11 @@ class TrainingManifest:
         Raises:
             BeirHybridError: It cannot be written.
         """
-        with atomic_path(folder / FILE_NAME) as path:
-            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / FILE_NAME, asdict(self))
 
 
 def read_manifest(folder: Path) -> TrainingManifest | None:
-    """Return the manifest of a model; None for a model without one.
-
-    Args:
-        folder: The folder of the model.
+    """Return the manifest of the model in a folder; None for a model without one.
 
     Raises:
         BeirHybridError: The file is damaged or of another version.
@@ -96,36 +90,24 @@ def read_manifest(folder: Path) -> TrainingManifest | None:
     path = folder / FILE_NAME
     if not path.exists():
         return None
-    content = read_json(path)
+    content, damaged = read_json(path), f"{shown(path)} is not a whole training manifest"
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version != SCHEMA_VERSION:
         raise BeirHybridError(f"{shown(path)} has schema version {version}; this version reads {SCHEMA_VERSION}")
-    checked(Origins, content, f"{shown(path)} is not a whole training manifest", BeirHybridError)
+    checked(Origins, content, damaged, BeirHybridError)
     try:
         return TrainingManifest(**content)
     except TypeError as error:  # a field is missing or unknown
-        raise BeirHybridError(f"{shown(path)} is not a whole training manifest ({shown(first_line(error))})") from error
+        raise BeirHybridError(f"{damaged} ({shown(first_line(error))})") from error
 
 
 @cache
 def package_versions() -> dict[str, str]:
     """Return package -> version of what a run's numbers depend on."""
-    found = {}
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:  # run from a source tree
             continue
-    return found
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def public_name(name: str) -> str:
-    """Return a source's name without the folders in front of it."""
-    path = Path(name).expanduser()
-    return path.name if path.exists() else name
+    return versions

@@ -20,8 +20,9 @@ from tqdm import tqdm
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, load
 from beir_hybrid.corpora.registry import pair_sources, retrieval_specs
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import sha256_of
 from beir_hybrid.models.manifest import FILE_NAME as MANIFEST
-from beir_hybrid.models.manifest import TrainingManifest, file_sha256, read_manifest
+from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.overlap import fingerprints
 from beir_hybrid.overlap.fingerprints import TEXT_COLUMNS, Fingerprints, fingerprint, shingle_length
 from beir_hybrid.training.pair_files import is_own
@@ -167,7 +168,7 @@ def _read_checkpoint(name: str, folder: Path, manifest: TrainingManifest) -> Tra
             f"{folder / MANIFEST}: the field 'fingerprints' does not name a file and its SHA-256"
         ) from error
     result = Fingerprints.read(file)
-    found = file_sha256(file)
+    found = sha256_of(file)
     if found != expected:
         raise BeirHybridError(f"{file}: its SHA-256 is {found}, {MANIFEST} says {expected}; restore the file")
     return TrainingData(name, found, result)

@@ -28,12 +28,7 @@ METRICS = (MAP.name, RANK_DISTANCE.name)
 
 @dataclass(frozen=True)
 class ModelName:
-    """What results and rank tables of a model are filed under.
-
-    Attributes:
-        name: Its name, with a namespace.
-        revision: What names its weights and no others.
-    """
+    """What results and rank tables of a model are filed under: its name, and what names its weights and no others."""
 
     name: str
     revision: str
@@ -46,10 +41,7 @@ class ModelName:
 def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[str] | None = None) -> MTEBModels:
     """Return a Sentence Transformers model as MTEB evaluates it, with its own prompts.
 
-    Args:
-        model: The model.
-        name: What it is filed under.
-        training_datasets: Names of the MTEB tasks that it has seen; None if that is not known.
+    ``training_datasets`` are the MTEB tasks that it has seen; None if that is not known.
     """
     from mteb.models import ModelMeta
     from mteb.models.model_meta import ScoringFunction
@@ -71,11 +63,7 @@ def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[
 
 
 def bm25() -> tuple[MTEBModels, ModelName]:
-    """Return MTEB's lexical baseline.
-
-    Raises:
-        ModelError: Its packages are not installed.
-    """
+    """Return MTEB's lexical baseline; an error where its packages are not installed."""
     import mteb
 
     try:
@@ -105,9 +93,6 @@ def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_siz
 
     Returns:
         Key of a column of the leaderboard -> figure.
-
-    Raises:
-        BeirHybridError: The data cannot be had, or the model's embeddings cannot be ranked by.
     """
     import mteb
     from mteb.cache import ResultCache
@@ -133,14 +118,11 @@ def figures(path: Path) -> dict[str, float]:
     """Compute the figures that a study reports from a rank table: mAP of each setting, and the rank distance.
 
     A figure that too few queries have is left out.
-
-    Raises:
-        RankTableError: The table is damaged.
     """
     table, info = rank_table.read(path)
     columns = [column for column in board_columns() if column.task == info.task and column.metric in METRICS]
-    found = column_scores(table, info, columns)
-    return {key: scores.average for key, scores in found.items() if is_covered(scores.coverage)}
+    of_columns = column_scores(table, info, columns)
+    return {key: scores.average for key, scores in of_columns.items() if is_covered(scores.coverage)}
 
 
 def dataset_revision(task: str) -> str:

@@ -13,23 +13,18 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.modules import Dense
-from transformers import PrinterCallback, set_seed
+from transformers import set_seed
 
 from beir_hybrid.finetune.head import fill_embeddings, head_model
-from beir_hybrid.finetune.model_card import prepare_card
 from beir_hybrid.finetune.recipe import Recipe
-from beir_hybrid.finetune.run_trainer import settings_of_recipe
-from beir_hybrid.finetune.safeguards import Safeguards, check_finite
+from beir_hybrid.finetune.run_data import data_of
+from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer, last_losses
+from beir_hybrid.finetune.safeguards import check_finite
 from beir_hybrid.models.base import Base, training_prompts
-from beir_hybrid.study.definition import StudyError
-from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.pairs import pair_datasets
 from beir_hybrid.training.parallel_pairs import ParallelPairs
-from beir_hybrid.training.trainer import HybridTrainer
 
-_LOSSES = ("loss", "monolingual_loss", "cross_lingual_loss")
+_OPTIONS = RunOptions(save_steps=None, quiet=True)
 
 
 class HeadBench:
@@ -45,19 +40,12 @@ class HeadBench:
 
     def __init__(self, base: Base, max_length: int | None) -> None:
         self._base = base
-        encoder = base.load(max_length=max_length)
-        self._prompts = training_prompts(encoder)
-        self.model = head_model(encoder, base.revision)
+        self.model = head_model(base.load(max_length=max_length), base.revision)
 
     def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
-        """Embed texts that were never embedded, and keep all of them in memory.
-
-        Args:
-            texts: ``question`` and ``answer`` -> texts.
-            progress: Whether to show a bar.
-        """
-        for column, of_column in texts.items():
-            fill_embeddings(self.model, self._prompts[column], of_column, progress=progress)
+        """Embed texts (``question`` and ``answer`` -> texts) that never were, and keep all of them in memory."""
+        for column, prompt in training_prompts(self.model).items():
+            fill_embeddings(self.model, prompt, texts[column], progress=progress)
 
     def reset(self) -> None:
         """Make the head the identity, so that the model is the encoder itself."""
@@ -69,20 +57,12 @@ class HeadBench:
         return copy
 
     def set_matrix(self, matrix: NDArray[np.float32]) -> None:
-        """Make a matrix the head's.
-
-        Args:
-            matrix: Shape (dimensions, dimensions).
-        """
+        """Make a matrix, shape (dimensions, dimensions), the head's."""
         with torch.no_grad():
             self._matrix.copy_(torch.from_numpy(matrix))
 
     def train(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> dict[str, float]:
-        """Train the head from the identity.
-
-        Args:
-            parts: The sources of the pairs; those that the recipe names are not read.
-            recipe: All other settings.
+        """Train the head from the identity on sources of pairs; those that the recipe names are not read.
 
         Returns:
             Each loss as it was last logged.
@@ -90,36 +70,15 @@ class HeadBench:
         Raises:
             BeirHybridError: There are too few pairs for a batch, or the loss is not finite.
         """
-        pairs = pair_datasets(parts, recipe.batching)
-        smallest = min(pairs, key=lambda name: len(pairs[name]))
-        if len(pairs[smallest]) < recipe.batch_size:
-            raise StudyError(
-                f"{smallest} has {len(pairs[smallest])} pairs, fewer than a batch of {recipe.batch_size}: lower "
-                "batch_size, or choose other languages"
-            )
+        data = data_of(parts, recipe)
         set_seed(recipe.seed)
         self.reset()
-        prepare_card(self.model, self._base, [language for part in parts for language in part.languages])
         with tempfile.TemporaryDirectory() as folder:
-            trainer = HybridTrainer(
-                model=self.model,
-                args=SentenceTransformerTrainingArguments(
-                    output_dir=folder,
-                    **settings_of_recipe(recipe),
-                    prompts=dict(self._prompts),
-                    save_strategy="no",
-                    report_to="none",
-                    disable_tqdm=True,
-                ),
-                train_dataset=pairs,
-                loss=HybridContrastiveLoss(self.model, scale=1 / recipe.temperature),
-                callbacks=[Safeguards()],
-            )
-            trainer.remove_callback(PrinterCallback)
+            arguments = build_arguments(Path(folder), recipe, _OPTIONS)
+            trainer = build_trainer(self.model, self._base, data, recipe, arguments, quiet=True)
             trainer.train()
         check_finite(self.model, trainer.state.global_step)
-        logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
-        return {name: logged[name] for name in _LOSSES if name in logged}
+        return last_losses(trainer)
 
     def save(self, folder: Path) -> None:
         """Save the head, without the encoder, into a folder."""

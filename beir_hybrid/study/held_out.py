@@ -40,12 +40,7 @@ def held_out_rows(pairs: ParallelPairs, share: float, seed: int) -> NDArray[np.b
 
 
 def with_rows(pairs: ParallelPairs, rows: NDArray[np.bool_]) -> ParallelPairs:
-    """Return the pairs with some of their rows.
-
-    Args:
-        pairs: The pairs, R rows.
-        rows: (R,): whether to keep a row.
-    """
+    """Return pairs, R rows, with those of ``rows``, shape (R,)."""
     kept = np.flatnonzero(rows)
     return replace(
         pairs,
@@ -57,14 +52,10 @@ def with_rows(pairs: ParallelPairs, rows: NDArray[np.bool_]) -> ParallelPairs:
 
 
 def held_out_corpus(pairs: ParallelPairs, held_out: NDArray[np.bool_]) -> ParallelCorpus:
-    """Make a retrieval corpus of the held-out questions; its pool is all answers of the source.
+    """Make a retrieval corpus of held-out questions; its pool is all answers of the source.
 
-    Args:
-        pairs: All pairs of the source, R rows.
-        held_out: (R,): whether a row is held out.
-
-    Returns:
-        The corpus; a passage answers a question if their labels are equal.
+    A passage answers a question if their labels are equal. ``held_out`` says of each of the R rows whether it is held
+    out.
     """
     languages = {language: _language(pairs, held_out, language) for language in pairs.languages}
     return ParallelCorpus(f"{pairs.source}-held-out", pairs.revision, languages)
@@ -77,33 +68,23 @@ def _language(pairs: ParallelPairs, held_out: NDArray[np.bool_], language: str) 
     for label, text in zip(pairs.labels.tolist(), answers, strict=True):
         if text is not None:
             rows_of.setdefault(label, {})[passages[text]] = 1
-    asked = [row for row in np.flatnonzero(held_out).tolist() if questions[row] is not None]
+    rows = np.flatnonzero(held_out).tolist()
+    asked = [row for row in rows if questions[row] is not None]
+    labels = {row: int(pairs.labels[row]) for row in rows}
     return LanguageCorpus(
         language=language,
         question_ids=tuple(f"q{row}" for row in asked),
         questions=tuple(questions[row] for row in asked),
-        articles=tuple(str(pairs.labels[row]) for row in asked),
+        articles=tuple(str(labels[row]) for row in asked),
         passage_ids=tuple(f"{language}:{number}" for number in range(len(passages))),
         passages=tuple(passages),
         # Questions of other languages count here, too.
-        relevance={
-            f"q{row}": rows_of[int(pairs.labels[row])]
-            for row in np.flatnonzero(held_out).tolist()
-            if int(pairs.labels[row]) in rows_of
-        },
+        relevance={f"q{row}": rows_of[label] for row, label in labels.items() if label in rows_of},
     )
 
 
 def split(parts: Sequence[ParallelPairs], share: float, seed: int) -> tuple[list[ParallelPairs], list[ParallelCorpus]]:
-    """Split every source into what is trained on and a corpus of what is held out.
-
-    Args:
-        parts: The sources.
-        share: Share of the rows to hold out.
-        seed: Of the draw.
-
-    Returns:
-        The pairs to train on, and the corpora to choose settings on.
+    """Split every source into the pairs to train on and a corpus, of a share of its rows, to choose settings on.
 
     Raises:
         StudyError: A source is too small.

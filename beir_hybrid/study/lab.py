@@ -42,15 +42,7 @@ _BATCH_SIZE = {"head": 1024, "full": 64}
 
 
 class Lab:
-    """Does the items of a study.
-
-    What is expensive to load is loaded when an item first needs it, and kept.
-
-    Args:
-        study: The study.
-        out: Its folder.
-        progress: Whether to show bars while texts are embedded.
-    """
+    """Does the items of a study, in its folder ``out``; what is expensive to load is kept."""
 
     def __init__(self, study: Study, out: Path, progress: bool) -> None:
         self.study = study
@@ -80,11 +72,7 @@ class Lab:
         return {}
 
     def select(self, system: System, settings: Settings) -> dict[str, Any]:
-        """Train on a part of the training data and evaluate on the rest.
-
-        Returns:
-            ``map``: multilingual mAP on the held-out questions, the mean over the sources.
-        """
+        """Train on a part of the training data: ``map``, the multilingual mAP on the rest, is a mean over sources."""
         recipe = system.recipe(settings, system.base.seeds[0])
         rest, corpora = held_out.split(self.pairs(system.experiment), self.study.held_out, self.study.split_seed)
         if system.base.tune == "head":
@@ -93,17 +81,16 @@ class Lab:
             model = bench.model
         else:
             model = self._tune_on_rest(system, recipe, rest)
-        return {"map": fmean(self._score(model, corpus, system.base) for corpus in corpora)}
+        return {"map": fmean(_score(model, corpus, _BATCH_SIZE[system.base.tune]) for corpus in corpora)}
 
     def train(self, system: System, recipe: Recipe) -> dict[str, Any]:
-        """Train a model on all training data and save it.
-
-        Returns:
-            ``revision`` of the weights, and ``losses``.
-        """
+        """Train a model on all training data and save it: ``revision`` of the weights, and ``losses``."""
         folder = self.model_folder(system, recipe.seed)
         if system.base.tune == "head":
-            losses = self._train_head(system, recipe, folder)
+            bench = self._bench_with_pairs(system.experiment, system.base)
+            losses = bench.train(self.pairs(system.experiment), recipe)
+            with replaced_folder(folder) as new:
+                bench.save(new)
         else:
             losses = _train_whole(system.base.model, recipe, folder)
         weights = content_hash(folder)
@@ -111,31 +98,23 @@ class Lab:
         return {"revision": revision, "losses": losses}
 
     def evaluate(self, system: System, seed: int, name: ModelName, task: str) -> dict[str, Any]:
-        """Evaluate a trained model.
-
-        Returns:
-            ``figures``: key of a column of the leaderboard -> figure.
-        """
-        folder, seen = self.model_folder(system, seed), self._training_datasets(system)
+        """Evaluate a trained model: ``figures``, key of a column of the leaderboard -> figure."""
+        folder = self.model_folder(system, seed)
         if system.base.tune == "head":
             bench = self._bench_with_task(task, system.base)
             bench.load(folder)
             model = bench.model
         else:
             model = _load_whole(folder)
-        encoder = evaluation.wrapped(model, name, seen)
-        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[system.base.tune])}
+        return self._evaluate(model, name, task, system.base, self._training_datasets(system))
 
     def evaluate_untuned(self, base: StudyBase, name: ModelName, task: str) -> dict[str, Any]:
         """Evaluate a base as it is; the result is that of `evaluate`."""
         if base.tune == "head":
             bench = self._bench_with_task(task, base)
             bench.reset()
-            model = bench.model
-        else:
-            model = self.base(base).load()
-        encoder = evaluation.wrapped(model, name)
-        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
+            return self._evaluate(bench.model, name, task, base)
+        return self._evaluate(self.base(base).load(), name, task, base)
 
     def evaluate_bm25(self, task: str) -> dict[str, Any]:
         """Evaluate MTEB's lexical baseline; the result is that of `evaluate`."""
@@ -159,12 +138,6 @@ class Lab:
 
     # How
 
-    def _bench(self, base: StudyBase) -> HeadBench:
-        key = f"{base.model} {base.max_length}"
-        if key not in self._benches:
-            self._benches[key] = HeadBench(self.base(base), base.max_length)
-        return self._benches[key]
-
     def _bench_with_pairs(self, experiment: Experiment, base: StudyBase) -> HeadBench:
         return self._bench_with(base, f"pairs of {experiment.name}", lambda: texts_by_column(self.pairs(experiment)))
 
@@ -173,18 +146,14 @@ class Lab:
 
     def _bench_with(self, base: StudyBase, what: str, texts: Callable[[], Texts]) -> HeadBench:
         """Return the bench of a base, after it has looked up texts of which it will be asked one by one."""
-        bench = self._bench(base)
+        key = f"{base.model} {base.max_length}"
+        if key not in self._benches:
+            self._benches[key] = HeadBench(self.base(base), base.max_length)
+        bench = self._benches[key]
         if (bench, what) not in self._embedded:
             bench.embed(texts(), self._progress)
             self._embedded.add((bench, what))
         return bench
-
-    def _train_head(self, system: System, recipe: Recipe, folder: Path) -> dict[str, float]:
-        bench = self._bench_with_pairs(system.experiment, system.base)
-        losses = bench.train(self.pairs(system.experiment), recipe)
-        with replaced_folder(folder) as new:
-            bench.save(new)
-        return losses
 
     def _tune_on_rest(self, system: System, recipe: Recipe, rest: Iterable[ParallelPairs]) -> SentenceTransformer:
         work = make_folder(self.out / "selection")
@@ -199,9 +168,11 @@ class Lab:
             file.unlink(missing_ok=True)
         return model
 
-    def _score(self, model: SentenceTransformer, corpus: ParallelCorpus, base: StudyBase) -> float:
-        evaluator = MultilingualRetrievalEvaluator(corpus, name="", batch_size=_BATCH_SIZE[base.tune], write_csv=False)
-        return evaluator(model)[evaluator.primary_metric]
+    def _evaluate(
+        self, model: SentenceTransformer, name: ModelName, task: str, base: StudyBase, seen: set[str] | None = None
+    ) -> dict[str, Any]:
+        encoder = evaluation.wrapped(model, name, seen)
+        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
 
     def _training_datasets(self, system: System) -> set[str] | None:
         """Return the MTEB tasks that a trained model has seen; None if nobody knows what its base has seen."""
@@ -225,6 +196,11 @@ def _corpus(task: str) -> ParallelCorpus:
     return load(spec_of_task(task).name, progress=False)
 
 
+def _score(model: SentenceTransformer, corpus: ParallelCorpus, batch_size: int) -> float:
+    evaluator = MultilingualRetrievalEvaluator(corpus, name="", batch_size=batch_size, write_csv=False)
+    return evaluator(model)[evaluator.primary_metric]
+
+
 def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
     parts = corpus.languages.values()
     return {
@@ -236,11 +212,9 @@ def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
 def _train_whole(base: str, recipe: Recipe, folder: Path) -> dict[str, float]:
     """Tune all weights as `beir-hybrid train` does, going on from the checkpoint that a run which ended early left."""
     from beir_hybrid.finetune.train import RunOptions, train
-    from beir_hybrid.models.manifest import read_manifest
 
-    train(base, recipe, folder, resume=None, options=RunOptions(quiet=True, save_steps=_SAVE_STEPS))
-    manifest = read_manifest(folder)
-    assert manifest is not None, "train wrote it"
+    manifest = train(base, recipe, folder, resume=None, options=RunOptions(quiet=True, save_steps=_SAVE_STEPS))
+    assert manifest is not None, "this is the only process of the training"
     return dict(manifest.losses)
 
 

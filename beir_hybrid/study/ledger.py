@@ -9,21 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.files import as_folder, atomic_path
+from beir_hybrid.files import as_folder, write_json
 from beir_hybrid.folders import ProcessLock
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An item that is done.
-
-    Attributes:
-        id: The item, ``<kind>/<name>``.
-        facts: All that its result follows from.
-        result: What it found.
-        seconds: Time it took.
-        cpu_seconds: Processor time it took.
-    """
+    """An item that is done: ``<kind>/<name>``, all that its result follows from, the result, and the time it took."""
 
     id: str
     facts: Mapping[str, Any]
@@ -33,48 +25,33 @@ class Entry:
 
 
 class Ledger:
-    """The items of a study that are done.
+    """The items of a study, in its folder ``root``, that are done.
 
     An item counts as done if the same facts are recorded: one whose recipe or data changed is done again.
-
-    Args:
-        root: The folder of the study.
     """
 
     def __init__(self, root: Path) -> None:
         self._items = root / "items"
         self._locks = root / "locks"
-        self._known: dict[str, Entry] = {}
 
     def find(self, name: str, facts: Mapping[str, Any]) -> Entry | None:
         """Return the entry of an item with these facts; None if it is not done."""
-        entry = self._known.get(name) or _read(self._file(name))
-        if entry is None or entry.facts != _plain(facts):
+        try:
+            entry = Entry(**json.loads(self._file(name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # not there, or damaged: to be done again
             return None
-        self._known[name] = entry
-        return entry
+        return entry if entry.facts == _plain(facts) else None
 
     def record(
         self, name: str, facts: Mapping[str, Any], result: Mapping[str, Any], seconds: float, cpu_seconds: float
     ) -> None:
-        """Write down that an item is done.
-
-        Raises:
-            BeirHybridError: It cannot be written.
-        """
-        self._known.pop(name, None)
-        entry = Entry(name, _plain(facts), _plain(result), round(seconds, 3), round(cpu_seconds, 3))
-        with atomic_path(self._file(name)) as path:
-            path.write_text(json.dumps(asdict(entry), indent=1) + "\n", encoding="utf-8")
+        """Write down that an item is done."""
+        entry = Entry(name, facts, result, round(seconds, 3), round(cpu_seconds, 3))
+        write_json(self._file(name), asdict(entry), indent=1)
 
     @contextmanager
     def reserve(self, name: str) -> Iterator[bool]:
-        """Keep other processes off an item during the block.
-
-        Yields:
-            Whether the item is this process's; it is not while another one works on it. What a killed process worked
-            on is free again.
-        """
+        """Keep other processes off an item; yields whether it is this process's, and not another's that works on it."""
         lock = ProcessLock(self._locks / f"{as_folder(name)}.lock")
         try:
             yield lock.acquire()
@@ -83,13 +60,6 @@ class Ledger:
 
     def _file(self, name: str) -> Path:
         return self._items / f"{name}.json"
-
-
-def _read(path: Path) -> Entry | None:
-    try:
-        return Entry(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not there, or damaged: to be done again
-        return None
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

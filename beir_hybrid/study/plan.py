@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,31 @@ from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Entry, Ledger
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Item:
     """A piece of work.
 
     Attributes:
         id: ``<kind>/<name>``.
-        facts: All that its result follows from.
+        work_out_facts: Works out the facts, when everything that the item needs is done.
         run: Does it and returns the result.
+        needs: The items whose results its facts or its work follow from.
     """
 
     id: str
-    facts: Mapping[str, Any]
+    work_out_facts: Callable[[], Mapping[str, Any]]
     run: Callable[[], dict[str, Any]]
+    needs: Sequence[Item] = ()
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """All that its result follows from."""
+        return self.work_out_facts()
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A model whose evaluation is done.
-
-    Attributes:
-        name: What its rank table is filed under.
-        task: The task.
-        entry: The item.
-    """
+    """A model whose evaluation is done: what its rank table is filed under, the task, and the item."""
 
     name: ModelName
     task: str
@@ -46,190 +47,166 @@ class Evaluated:
 
 
 class Plan:
-    """Says which items of a study are open, and finds the results of those that are done.
-
-    Args:
-        study: The study.
-        lab: Does the items.
-        ledger: Knows which are done.
-    """
+    """All items of a study: which of them are open, and the results of those that are done."""
 
     def __init__(self, study: Study, lab: Lab, ledger: Ledger) -> None:
         self.study = study
         self._lab = lab
         self._ledger = ledger
+        self._items: dict[str, Item] = {}
+        self._done: dict[str, Entry] = {}
+        embedded: list[Item] = []
+        for experiment, base in study.pairings():
+            embedded += self._add_pairing(experiment, base)
+        self._add_anchors(embedded)
 
     def open_items(self) -> list[Item]:
-        """Return the items that are not done and wait for nothing but, perhaps, another process.
-
-        It is empty when the study is done.
-        """
-        return list(self._open())
+        """Return the items that are not done and wait for nothing but, perhaps, another process."""
+        return [item for item in self._items.values() if self._is_ready(item) and self._find(item) is None]
 
     def size(self) -> int:
         """Return the number of items of the study."""
-        return sum(1 for _ in self._names())
+        return len(self._items)
 
     def done(self) -> int:
         """Return the number of items that are done."""
         return len(self.entries())
 
+    def entries(self) -> list[Entry]:
+        """Return all items that are done."""
+        entries = map(self._find, self._items.values())
+        return [entry for entry in entries if entry is not None]
+
+    def _find(self, item: Item) -> Entry | None:
+        """Return the entry of an item; None if it is not done."""
+        if item.id not in self._done and self._is_ready(item):
+            entry = self._ledger.find(item.id, item.facts)
+            if entry is not None:
+                self._done[item.id] = entry
+        return self._done.get(item.id)
+
+    def _is_ready(self, item: Item) -> bool:
+        return all(self._find(needed) is not None for needed in item.needs)
+
     # Results
 
     def settings(self, system: System) -> Settings | None:
         """Return the settings of a system: the best on held-out data, the first of equal ones; None if not known."""
-        if len(system.base.grid) == 1:
-            return system.base.grid[0]
+        grid = system.base.grid
+        if len(grid) == 1:
+            return grid[0]
         scores = {settings: entry.result["map"] for settings, entry in self.selection(system)}
-        if len(scores) < len(system.base.grid):
-            return None
-        return max(scores, key=lambda settings: scores[settings])
+        return max(scores, key=lambda settings: scores[settings]) if len(scores) == len(grid) else None
 
     def selection(self, system: System) -> list[tuple[Settings, Entry]]:
         """Return the settings that were tried for a system, with the items that tried them."""
-        items = self._selection_items(system)
-        found = [(settings, self._ledger.find(item.id, item.facts)) for settings, item in items]
-        return [(settings, entry) for settings, entry in found if entry is not None]
+        tried = ((settings, self._find(self._items[_select_id(system, settings)])) for settings in _choices(system))
+        return [(settings, entry) for settings, entry in tried if entry is not None]
 
     def trained(self, system: System, seed: int) -> Entry | None:
         """Return the item that trained a model; None if it is not done."""
-        item = self._train_item(system, seed)
-        return None if item is None else self._ledger.find(item.id, item.facts)
+        return self._find(self._items[_train_id(system, seed)])
 
     def evaluated(self, system: System, seed: int, task: str) -> Evaluated | None:
         """Return the evaluation of a trained model; None if it is not done."""
-        item = self._evaluate_item(system, seed, task)
-        return None if item is None else self._found(item, self._name(system, seed), task)
+        entry = self._find(self._items[f"evaluate/{system.key}_seed-{seed}_{task}"])
+        return None if entry is None else Evaluated(self._name(system, seed), task, entry)
 
     def evaluated_untuned(self, base: StudyBase, task: str) -> Evaluated | None:
         """Return the evaluation of a base as it is; None if it is not done."""
-        return self._found(self._untuned_item(base, task), self._lab.untuned_name(base), task)
+        return self._evaluated(self._untuned_id(base, task), self._lab.untuned_name(base), task)
 
     def evaluated_bm25(self, task: str) -> Evaluated | None:
         """Return the evaluation of MTEB's lexical baseline; None if it is not done."""
-        return self._found(self._bm25_item(task), evaluation.bm25_name(), task)
+        return self._evaluated(f"evaluate/bm25_{task}", evaluation.bm25_name(), task)
+
+    def _evaluated(self, item: str, name: ModelName, task: str) -> Evaluated | None:
+        entry = self._find(self._items[item]) if item in self._items else None
+        return None if entry is None else Evaluated(name, task, entry)
 
     def rank_table(self, evaluated: Evaluated) -> Path:
         """Return the rank table of an evaluation."""
         return evaluated.name.rank_table(evaluated.task, self._lab.out)
 
-    def entries(self) -> list[Entry]:
-        """Return all items that are done."""
-        found = (self._ledger.find(item.id, item.facts) for item in self._reachable())
-        return [entry for entry in found if entry is not None]
-
-    def _found(self, item: Item, name: ModelName | None, task: str) -> Evaluated | None:
-        entry = self._ledger.find(item.id, item.facts)
-        return None if entry is None or name is None else Evaluated(name, task, entry)
-
     # Items in order
 
-    def _open(self) -> Iterator[Item]:
-        for item in self._reachable():
-            if self._ledger.find(item.id, item.facts) is None:
-                yield item
+    def _add(
+        self,
+        name: str,
+        facts: Callable[[], Mapping[str, Any]],
+        run: Callable[[], dict[str, Any]],
+        needs: Sequence[Item] = (),
+    ) -> Item:
+        return self._items.setdefault(name, Item(name, facts, run, needs))
 
-    def _reachable(self) -> Iterator[Item]:
-        """Yield the items whose facts are known: those that they follow from are done."""
-        all_embedded = True
-        for experiment, base in self.study.pairings():
-            embeddings = list(self._embed_items(experiment, base))
-            yield from embeddings
-            embedded = all(self._ledger.find(item.id, item.facts) for item in embeddings)
-            if embedded:
-                yield from self._of_pairing(experiment, base)
-            all_embedded &= embedded
-        if all_embedded:
-            yield from self._anchor_items()
-
-    def _of_pairing(self, experiment: Experiment, base: StudyBase) -> Iterator[Item]:
+    def _add_pairing(self, experiment: Experiment, base: StudyBase) -> list[Item]:
+        """Add all items of an experiment with a base, and return those that embed."""
+        lab, embedded = self._lab, []
+        if base.tune == "head":
+            name = f"embed/{experiment.name}_{base.name}"
+            facts = partial(self._embedding_facts, experiment, base)
+            embedded.append(self._add(name, facts, partial(lab.embed_pairs, experiment, base)))
+            for task in experiment.tasks:
+                facts = partial(self._embedding_facts, experiment, base, task)
+                embedded.append(self._add(f"{name}_{task}", facts, partial(lab.embed_task, task, base)))
         for system in selecting(self.study, experiment, base):
-            yield from (item for _, item in self._selection_items(system))
+            for settings in _choices(system):
+                facts, run = partial(self._selection_facts, system, settings), partial(lab.select, system, settings)
+                self._add(_select_id(system, settings), facts, run, embedded)
         for system in self.study.systems(experiment, base):
+            tried = [self._items[_select_id(system, settings)] for settings in _choices(system)]
             for seed in base.seeds:
-                training = self._train_item(system, seed)
-                if training is None:
-                    continue
-                yield training
-                evaluations = (self._evaluate_item(system, seed, task) for task in experiment.tasks)
-                yield from (item for item in evaluations if item is not None)
+                facts, run = partial(self._training_facts, system, seed), partial(self._train, system, seed)
+                training = self._add(_train_id(system, seed), facts, run, [*embedded, *tried])
+                for task in experiment.tasks:
+                    facts = partial(_evaluation_facts, partial(self._name, system, seed), task)
+                    run = partial(self._evaluate, system, seed, task)
+                    self._add(f"evaluate/{system.key}_seed-{seed}_{task}", facts, run, [training])
+        return embedded
 
-    def _names(self) -> Iterator[None]:
-        """Yield once for every item, those whose facts are not known yet too."""
-        for experiment, base in self.study.pairings():
-            yield from (None for _ in self._embed_items(experiment, base))
-            if len(base.grid) > 1:
-                yield from (None for _ in selecting(self.study, experiment, base) for _ in base.grid)
-            for _ in self.study.systems(experiment, base):
-                for _ in base.seeds:
-                    yield None
-                    yield from (None for _ in experiment.tasks)
-        yield from (None for _ in self._anchor_items())
+    def _add_anchors(self, embedded: Sequence[Item]) -> None:
+        lab = self._lab
+        for base, task in untuned(self.study) if "untuned" in self.study.anchors else ():
+            facts = partial(_evaluation_facts, partial(lab.untuned_name, base), task)
+            run = partial(lab.evaluate_untuned, base, lab.untuned_name(base), task)
+            self._add(self._untuned_id(base, task), facts, run, embedded)
+        for task in self.study.tasks if "bm25" in self.study.anchors else ():
+            facts = partial(_evaluation_facts, evaluation.bm25_name, task)
+            self._add(f"evaluate/bm25_{task}", facts, partial(lab.evaluate_bm25, task), embedded)
 
-    def _embed_items(self, experiment: Experiment, base: StudyBase) -> Iterator[Item]:
-        if base.tune != "head":
-            return
-        model = {"base": self._lab.base(base).revision, "max_length": base.max_length}
-        data = self._revisions(experiment)
-        run = partial(self._lab.embed_pairs, experiment, base)
-        yield Item(f"embed/{experiment.name}_{base.name}", {**model, **data}, run)
-        for task in experiment.tasks:
-            facts = {**model, "task": task, "dataset_revision": _dataset_revision(task)}
-            yield Item(f"embed/{experiment.name}_{base.name}_{task}", facts, partial(self._lab.embed_task, task, base))
+    def _untuned_id(self, base: StudyBase, task: str) -> str:
+        return f"evaluate/{self._lab.untuned_name(base).name.rpartition('/')[2]}_{task}"
 
-    def _selection_items(self, system: System) -> list[tuple[Settings, Item]]:
-        chosen_for = selection_system(system)
-        base = chosen_for.base
-        if len(base.grid) == 1:
-            return []
-        items = []
-        for settings in base.grid:
-            facts = {
-                **self._training_facts(chosen_for, settings, base.seeds[0]),
-                "held_out": self.study.held_out,
-                "split_seed": self.study.split_seed,
-            }
-            name = f"select/{chosen_for.key}_{settings.learning_rate:g}_{settings.temperature:g}"
-            items.append((settings, Item(name, facts, partial(self._lab.select, chosen_for, settings))))
-        return items
+    def _train(self, system: System, seed: int) -> dict[str, Any]:
+        return self._lab.train(system, system.recipe(self._chosen(system), seed))
 
-    def _train_item(self, system: System, seed: int) -> Item | None:
+    def _evaluate(self, system: System, seed: int, task: str) -> dict[str, Any]:
+        return self._lab.evaluate(system, seed, self._name(system, seed), task)
+
+    def _chosen(self, system: System) -> Settings:
         settings = self.settings(system)
-        if settings is None:
-            return None
-        facts = self._training_facts(system, settings, seed)
-        run = partial(self._lab.train, system, system.recipe(settings, seed))
-        return Item(f"train/{system.key}_seed-{seed}", facts, run)
+        assert settings is not None, "what a training needs is done"
+        return settings
 
-    def _evaluate_item(self, system: System, seed: int, task: str) -> Item | None:
-        name = self._name(system, seed)
-        if name is None:
-            return None
-        run = partial(self._lab.evaluate, system, seed, name, task)
-        return Item(f"evaluate/{system.key}_seed-{seed}_{task}", _evaluation_facts(name, task), run)
-
-    def _name(self, system: System, seed: int) -> ModelName | None:
+    def _name(self, system: System, seed: int) -> ModelName:
         training = self.trained(system, seed)
-        return None if training is None else self._lab.model_name(system, seed, training.result["revision"])
+        assert training is not None, "what an evaluation needs is done"
+        return self._lab.model_name(system, seed, training.result["revision"])
 
-    def _anchor_items(self) -> Iterator[Item]:
-        if "untuned" in self.study.anchors:
-            for base, task in untuned(self.study):
-                yield self._untuned_item(base, task)
-        if "bm25" in self.study.anchors:
-            yield from map(self._bm25_item, self.study.tasks)
+    # Facts
 
-    def _untuned_item(self, base: StudyBase, task: str) -> Item:
-        name = self._lab.untuned_name(base)
-        run = partial(self._lab.evaluate_untuned, base, name, task)
-        return Item(f"evaluate/{name.name.rpartition('/')[2]}_{task}", _evaluation_facts(name, task), run)
+    def _embedding_facts(self, experiment: Experiment, base: StudyBase, task: str | None = None) -> dict[str, Any]:
+        model = {"base": self._lab.base(base).revision, "max_length": base.max_length}
+        if task is None:
+            return {**model, **self._revisions(experiment)}
+        return {**model, "task": task, "dataset_revision": _dataset_revision(task)}
 
-    def _bm25_item(self, task: str) -> Item:
-        run = partial(self._lab.evaluate_bm25, task)
-        return Item(f"evaluate/bm25_{task}", _evaluation_facts(evaluation.bm25_name(), task), run)
+    def _selection_facts(self, system: System, settings: Settings) -> dict[str, Any]:
+        split = {"held_out": self.study.held_out, "split_seed": self.study.split_seed}
+        return {**self._training_facts(system, system.base.seeds[0], settings), **split}
 
-    def _training_facts(self, system: System, settings: Settings, seed: int) -> dict[str, Any]:
-        recipe = system.recipe(settings, seed).facts()
+    def _training_facts(self, system: System, seed: int, settings: Settings | None = None) -> dict[str, Any]:
+        recipe = system.recipe(settings or self._chosen(system), seed).facts()
         return {"base": self._lab.base(system.base).revision, **self._revisions(system.experiment), "recipe": recipe}
 
     def _revisions(self, experiment: Experiment) -> dict[str, Any]:
@@ -239,21 +216,34 @@ class Plan:
 
 def untuned(study: Study) -> list[tuple[StudyBase, str]]:
     """Return the bases to evaluate as they are, each model once, with the tasks of their experiments."""
-    found: dict[tuple[str, str], tuple[StudyBase, str]] = {}
+    bases: dict[tuple[str, str], tuple[StudyBase, str]] = {}
     # Those whose embeddings are kept come first.
     for experiment, base in sorted(study.pairings(), key=lambda pairing: pairing[1].tune != "head"):
         for task in experiment.tasks:
-            found.setdefault((base.model, task), (base, task))
-    return list(found.values())
+            bases.setdefault((base.model, task), (base, task))
+    return list(bases.values())
 
 
 def selecting(study: Study, experiment: Experiment, base: StudyBase) -> list[System]:
     """Return the systems that settings are chosen with, one for each way to make batches."""
-    systems = (selection_system(system) for system in study.systems(experiment, base))
-    return list(dict.fromkeys(systems))
+    return list(dict.fromkeys(map(selection_system, study.systems(experiment, base))))
 
 
-def _evaluation_facts(name: ModelName, task: str) -> dict[str, Any]:
+def _choices(system: System) -> list[Settings]:
+    """Return the settings to try for a system; none where there is nothing to choose."""
+    return system.base.grid if len(system.base.grid) > 1 else []
+
+
+def _select_id(system: System, settings: Settings) -> str:
+    return f"select/{selection_system(system).key}_{settings.learning_rate:g}_{settings.temperature:g}"
+
+
+def _train_id(system: System, seed: int) -> str:
+    return f"train/{system.key}_seed-{seed}"
+
+
+def _evaluation_facts(name_of: Callable[[], ModelName], task: str) -> dict[str, Any]:
+    name = name_of()
     return {"model": name.name, "revision": name.revision, "task": task, "dataset_revision": _dataset_revision(task)}
 
 

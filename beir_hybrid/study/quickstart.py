@@ -52,13 +52,7 @@ _MADE = (LEADERBOARD, "models", "ranks", "results")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a quickstart found.
-
-    Attributes:
-        board: The leaderboard, as `beir_hybrid.leaderboard.board.build_board` makes it.
-        page: The leaderboard's page.
-        seconds: Step -> seconds it took.
-    """
+    """What a quickstart found: the leaderboard (see `build_board`), its page, and step -> seconds it took."""
 
     board: Mapping[str, Any]
     page: Path
@@ -66,15 +60,7 @@ class Outcome:
 
 
 class Steps:
-    """Says what is being done, and remembers how long it took.
-
-    Args:
-        number: Number of steps.
-        quiet: Whether to say nothing.
-
-    Attributes:
-        seconds: Step -> seconds.
-    """
+    """Says what is being done, unless ``quiet``, and remembers the ``seconds`` of each step."""
 
     def __init__(self, number: int, quiet: bool) -> None:
         self._number = number
@@ -83,12 +69,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, what: str) -> Iterator[None]:
-        """Time a block.
-
-        Args:
-            name: Name of the step.
-            what: What it does, for the user.
-        """
+        """Time a block; ``what`` says for the user what it does."""
         if not self._quiet:
             print(f"[{len(self.seconds) + 1}/{self._number}] {what}", file=sys.stderr, flush=True)
         started = time.perf_counter()
@@ -138,21 +119,18 @@ def _run(study: Study, folder: Path, steps: Steps, quiet: bool) -> dict[str, Any
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier quickstart.
-
-    Raises:
-        BeirHybridError: It does, or it is a file.
-    """
+    """Refuse a file, and a folder that holds anything but an earlier quickstart."""
     if out.exists() and not out.is_dir():
         raise BeirHybridError(f"--out {shown(out)} is a file; name a folder")
     names = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    if names and not (out / MARKER).is_file():
-        raise BeirHybridError(f"--out {shown(out)} is not empty, and holds no earlier quickstart; name another folder")
     foreign = [name for name in names if name not in (MARKER, *_MADE)]
-    if foreign:
-        raise BeirHybridError(
-            f"--out {shown(out)} holds {shown(foreign[0])}, which is not part of a quickstart; name another folder"
-        )
+    if names and MARKER not in names:
+        problem = "is not empty, and holds no earlier quickstart"
+    elif foreign:
+        problem = f"holds {shown(foreign[0])}, which is not part of a quickstart"
+    else:
+        return
+    raise BeirHybridError(f"--out {shown(out)} {problem}; name another folder")
 
 
 def _set_threads(number: int | None) -> None:

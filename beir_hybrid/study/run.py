@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable
@@ -17,11 +18,14 @@ from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
 from beir_hybrid.study.plan import Item, Plan
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 _WAIT_SECONDS = 2.0
 
 
 def run_study(study: Study, out: Path, jobs: int = 1, quiet: bool = False) -> None:
-    """Do all items of a study that are not done.
+    """Do all items of a study, in the folder ``out``, that are not done.
 
     Several processes may run the same study in the same folder. A killed one loses the item it was at.
 
@@ -49,12 +53,9 @@ def make_plan(study: Study, out: Path) -> Plan:
 
 
 def _work(study: Study, out: Path, quiet: bool) -> None:
-    from tqdm.auto import tqdm
-
     ledger = Ledger(out)
     plan = Plan(study, Lab(study, out, progress=not quiet), ledger)
-    bar = tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None)
-    with bar, silenced("transformers"):
+    with _bar(plan, quiet) as bar, silenced("transformers"):
         while items := plan.open_items():
             found_work = False
             for item in items:
@@ -62,6 +63,12 @@ def _work(study: Study, out: Path, quiet: bool) -> None:
                 bar.update(plan.done() - bar.n)
             if not found_work:
                 time.sleep(_WAIT_SECONDS)  # other processes are at the rest
+
+
+def _bar(plan: Plan, quiet: bool) -> tqdm[Any]:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None)
 
 
 def _do(item: Item, ledger: Ledger) -> bool:
@@ -77,8 +84,6 @@ def _do(item: Item, ledger: Ledger) -> bool:
 
 
 def _work_together(study: Study, out: Path, jobs: int, quiet: bool) -> None:
-    from tqdm.auto import tqdm
-
     threads, os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS"), "1"
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     workers = [context.Process(target=_worker, args=(study, out)) for _ in range(jobs)]
@@ -86,7 +91,7 @@ def _work_together(study: Study, out: Path, jobs: int, quiet: bool) -> None:
         for worker in workers:
             worker.start()
         plan = make_plan(study, out)
-        with tqdm(total=plan.size(), initial=plan.done(), desc="Study", unit="item", disable=quiet or None) as bar:
+        with _bar(plan, quiet) as bar:
             while alive := [worker for worker in workers if worker.is_alive()]:
                 alive[0].join(_WAIT_SECONDS)  # one that has ended would not be waited for
                 bar.update(plan.done() - bar.n)

@@ -164,8 +164,8 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
         """
         values = self._measure(model)
         when = f" in epoch {epoch} after {steps} steps" if epoch != -1 else ""
-        found = ", ".join(f"{metric} {value:.4f}" for metric, value in values.items())
-        logger.info(f"Multilingual retrieval on the {self.name} dataset{when}: {found}")
+        shown = ", ".join(f"{metric} {value:.4f}" for metric, value in values.items())
+        logger.info(f"Multilingual retrieval on the {self.name} dataset{when}: {shown}")
         if output_path is not None and self.write_csv:
             self._append_csv(Path(output_path), [epoch, steps, *values.values()])
         metrics = self.prefix_name_to_metrics(values, self.name)
@@ -216,18 +216,9 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
     def _encode(
         self, encode: Callable[..., Tensor], texts: Mapping[str, tuple[Sequence[str], Sequence[str]]], kind: str
     ) -> dict[str, Tensor]:
-        """Encode texts of all languages.
-
-        Args:
-            encode: ``encode_query`` or ``encode_document`` of the model.
-            texts: Language -> ids and texts.
-            kind: What the texts are, for messages.
-
-        Returns:
-            Language -> embeddings, in float32 at least.
-        """
+        """Encode the ids and texts of each language; the embeddings are in float32 at least."""
         embeddings = encode(
-            [text for _, some in texts.values() for text in some],
+            [text for _, of_language in texts.values() for text in of_language],
             batch_size=self.batch_size,
             show_progress_bar=self.show_progress_bar,
             convert_to_tensor=True,

@@ -135,40 +135,16 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
     """:class:`HybridContrastiveLoss` with gradient caching: large batches in the memory of a small one.
 
     Embeds each mini-batch twice, first without gradients and then with those of the whole batch's loss (GradCache,
-    `arXiv 2101.06983 <https://arxiv.org/abs/2101.06983>`_).
+    `arXiv 2101.06983 <https://arxiv.org/abs/2101.06983>`_). Inputs, labels and errors are those of
+    :class:`HybridContrastiveLoss`, and so are the arguments but for
 
     Args:
-        model: SentenceTransformer model.
-        scale: What similarities are multiplied by, the inverse of the temperature.
-        similarity_fct: Similarity of two matrices of embeddings, cosine by default.
         mini_batch_size: Rows that are embedded, and rows of scores that are computed, at once.
         mini_batch_num_tokens: Embed by this many tokens at once instead.
-        gather_across_devices: Take the other devices' rows as negatives, too. All devices need equally many rows.
-        directions: As in :class:`HybridContrastiveLoss`.
-        partition_mode: As in :class:`HybridContrastiveLoss`.
         show_progress_bar: Show a progress bar for the mini-batches.
-        hardness_mode: As in :class:`HybridContrastiveLoss`.
-        hardness_strength: As in :class:`HybridContrastiveLoss`.
 
-    Requirements:
-        1. (anchor, positive) pairs, (anchor, positive, negative) triplets, or (anchor, positive, negative_1, ...,
-           negative_n) n-tuples
-        2. Optionally an integer column ``label``, equal for rows with the same answer.
-        3. A large `per_device_train_batch_size`, and a `mini_batch_size` that the memory holds.
-
-    Inputs:
-        +-------------------------------------------------+---------------------------------+
-        | Inputs                                          | Labels                          |
-        +=================================================+=================================+
-        | (anchor, positive) pairs                        | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-        | (anchor, positive, negative) triplets           | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-        | (anchor, positive, negative_1, ..., negative_n) | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-
-    Raises:
-        DataError: When called with labels that are not one integer a row.
+    Recommendations:
+        - A large `per_device_train_batch_size`, and a `mini_batch_size` that the memory holds.
 
     Relations:
         - Equal to :class:`HybridContrastiveLoss`, slower, for larger batches.
@@ -177,21 +153,7 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
     Example:
         ::
 
-            from datasets import Dataset
-            from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-
-            from beir_hybrid.training import CachedHybridContrastiveLoss
-
-            model = SentenceTransformer("intfloat/multilingual-e5-small")
-            train_dataset = Dataset.from_dict({
-                "question": ["Where does the river rise?", "Wo entspringt der Fluss?", "How long is it?"],
-                "answer": ["It rises in the hills.", "Er entspringt in den Bergen.", "Ninety miles."],
-                "label": [0, 0, 1],
-            })
-            loss = CachedHybridContrastiveLoss(model, mini_batch_size=64)
-
-            trainer = SentenceTransformerTrainer(model=model, train_dataset=train_dataset, loss=loss)
-            trainer.train()
+            loss = CachedHybridContrastiveLoss(model, mini_batch_size=64)  # all else as with HybridContrastiveLoss
     """
 
     def calculate_loss(
@@ -223,15 +185,10 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
 def _same_labels_left_out(
     loss: MultipleNegativesRankingLoss, embeddings: Sequence[Tensor], labels: Tensor
 ) -> Iterator[list[Tensor]]:
-    """Let a loss leave rows with equal labels out of each other's negatives.
+    """Let a loss leave rows with equal labels out of each other's negatives; yield the embeddings to compute it of.
 
-    Args:
-        loss: The loss whose similarity function is replaced for the time being.
-        embeddings: Of the anchors, the positives, and any hard negatives: a matrix a column, shape (B, D).
-        labels: Number of each row's answer, shape (B,).
-
-    Yields:
-        The embeddings with their numbers, to compute the loss of.
+    The similarity function of the loss is replaced for the time being; ``embeddings`` and ``labels`` are those of
+    ``compute_loss_from_embeddings``.
     """
     n_rows = len(embeddings[0])
     _check(labels, n_rows)
@@ -266,9 +223,7 @@ def _check(labels: Tensor, n_rows: int) -> None:
 class _LabelledSimilarity:
     """A similarity function of numbered embeddings; different rows with equal labels have minus infinity.
 
-    Args:
-        similarity_fct: Similarity of two matrices of embeddings.
-        labels: Labels of the rows 1, 2, ..., over all devices.
+    ``labels`` are those of the rows 1, 2, ..., over all devices.
     """
 
     def __init__(self, similarity_fct: Callable[[Tensor, Tensor], Tensor], labels: Tensor) -> None:

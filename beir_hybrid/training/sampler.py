@@ -193,11 +193,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
                 yield [row + offset for row in batch]
 
     def _number_of_steps(self, processes: int) -> int:
-        """Return the number of steps in an epoch.
-
-        Raises:
-            DataError: A pair cannot fill a step, or the epoch is shorter than one.
-        """
+        """Return the number of steps in an epoch; an error where a pair cannot fill one, or the epoch is shorter."""
         rows = processes * self.batch_size if processes > 1 or self.drop_last else 1
         for index in np.flatnonzero((self.probabilities > 0) & (self.sizes < rows)).tolist():
             raise self._too_small(index, processes)
@@ -210,15 +206,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
         return steps
 
     def _draw_pairs(self, steps: int, random: np.random.Generator) -> list[int]:
-        """Draw the pair of each step of this epoch.
-
-        Args:
-            steps: Number of steps in the epoch.
-            random: Makes the choices.
-
-        Returns:
-            Indices of the datasets, one for each step.
-        """
+        """Draw the pair of each step of this epoch: indices of the datasets."""
         if self.draw == "chance":
             return random.choice(len(self.pairs), size=steps, p=self.probabilities).tolist()
         counts = np.zeros(len(self.pairs), dtype=np.int64)
@@ -229,18 +217,9 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
         return random.permutation(np.repeat(np.arange(len(counts)), counts)).tolist()
 
     def _steps_of(self, index: int, processes: int, seed: int) -> Iterator[tuple[list[int], ...]]:
-        """Yield the steps of one dataset without end, pass after pass.
+        """Yield the steps of one dataset without end, pass after pass, the first with a seed below SEEDS.
 
-        Args:
-            index: Index of the dataset.
-            processes: Number of batches in a step.
-            seed: Seed of the first pass, less than SEEDS.
-
-        Yields:
-            As many batches as there are processes, lists of rows of this dataset.
-
-        Raises:
-            DataError: A pass yields no step.
+        A step is as many batches as there are processes, lists of rows of this dataset.
         """
         for number in itertools.count():
             step = None
@@ -265,11 +244,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             sampler.set_epoch(seed)
 
     def _probabilities(self, tau: float) -> NDArray[np.float64]:
-        """Return the probability of each dataset, (D,).
-
-        Raises:
-            DataError: There is nothing of a kind that alpha asks for.
-        """
+        """Return the probability of each dataset, (D,); an error where there is nothing of a kind alpha asks for."""
         probabilities = np.zeros(len(self.pairs))
         kinds = (("monolingual", "en-en", self.alpha, 0), ("cross-lingual", "en-de", 1 - self.alpha, 1))
         for (name, example, share, without), members in zip(kinds, (self.monolingual, ~self.monolingual), strict=True):
@@ -326,11 +301,11 @@ def largest_remainder(shares: NDArray[np.float64], total: int, random: np.random
 
     Args:
         shares: Non-negative weights with a positive sum, (D,).
-        total: The number to apportion.
+        total: What the counts add up to.
         random: Breaks ties between equal remainders.
 
     Returns:
-        Counts that add up to ``total``, (D,); each is its quota, rounded down or up.
+        Counts, (D,); each is its quota, rounded down or up.
     """
     quotas = shares / shares.sum() * total
     counts = np.floor(quotas).astype(np.int64)
@@ -400,11 +375,7 @@ def _until_repeated(batches: BatchSampler) -> Iterator[list[int]]:
 
 
 def _pair_names(dataset: ConcatDataset, pairs: Sequence[str] | None) -> list[str]:
-    """Return the name of each dataset: those given, or what the datasets are called themselves.
-
-    Raises:
-        DataError: A dataset has no name, or the number of names is not that of the datasets.
-    """
+    """Return the name of each dataset: those given, or what the datasets are called themselves."""
     if pairs is None:
         pairs = [getattr(getattr(part, "info", None), "config_name", None) or "" for part in dataset.datasets]
         if not all(pairs):

@@ -23,7 +23,7 @@ def test_it_is_25_lines() -> None:
 
 
 def test_the_documentation_shows_it_as_it_is() -> None:
-    assert SCRIPT.read_text() in (SCRIPT.parent / "training.md").read_text()
+    assert SCRIPT.read_text() in (SCRIPT.parents[1] / "docs" / "training.md").read_text()
 
 
 def test_the_lines_in_the_readme_train_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

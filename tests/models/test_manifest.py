@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.finetune.presets import PRESETS
-from beir_hybrid.finetune.recipe import Recipe, TrainingError, make_recipe
+from beir_hybrid.files import sha256_of
+from beir_hybrid.finetune.recipe import PRESETS, Recipe, TrainingError, make_recipe
+from beir_hybrid.finetune.run_data import public_name
 from beir_hybrid.models import ours
-from beir_hybrid.models.manifest import FILE_NAME, TrainingManifest, file_sha256, public_name, read_manifest
+from beir_hybrid.models.manifest import FILE_NAME, TrainingManifest, read_manifest
 from beir_hybrid.models.model_files import content_hash
 
 MANIFEST = TrainingManifest(
@@ -103,7 +104,7 @@ def test_a_path_is_named_without_its_folders(tmp_path: Path) -> None:
     assert public_name(str(tmp_path / "pairs.jsonl")) == "pairs.jsonl"
     assert public_name("mlqa-r") == "mlqa-r"
     assert public_name("team/data:train") == "team/data:train"
-    assert file_sha256(tmp_path / "pairs.jsonl").startswith("e3b0c44298fc1c14")
+    assert sha256_of(tmp_path / "pairs.jsonl").startswith("e3b0c44298fc1c14")
 
 
 # Recipes

@@ -41,13 +41,7 @@ CLAIMS = {
 class Contrast:
     """A comparison that a claim asks for: hybrid batches with a baseline, in one column.
 
-    Attributes:
-        claim: Key of `CLAIMS`.
-        experiment: What was trained on.
-        base: The base and how it was tuned.
-        baseline: ``X-X``, ``X-Y`` or ``untuned``.
-        column: The figure.
-        language: Language of the questions; None for all.
+    The baseline is ``X-X``, ``X-Y`` or ``untuned``; the questions are in one ``language``, None for all.
     """
 
     claim: str
@@ -86,10 +80,7 @@ class Part:
 
 
 def verdict(parts: Sequence[Part]) -> str:
-    """Judge a claim.
-
-    Args:
-        parts: Its comparisons.
+    """Judge a claim by its comparisons.
 
     Returns:
         ``supported`` if every difference is significant and as claimed; ``not supported`` if one is significant the
@@ -101,11 +92,7 @@ def verdict(parts: Sequence[Part]) -> str:
 
 
 def compare_all(study: Study, plan: Plan) -> list[Part]:
-    """Make the comparisons of all claims, as far as the evaluations are done, corrected together.
-
-    Raises:
-        RankTableError: A rank table is missing or damaged.
-    """
+    """Make the comparisons of all claims, as far as the evaluations are done, corrected together."""
     scores = _Scores(plan)
     # Two claims may ask for the same comparison, which is one test.
     of_name: dict[str, list[pd.Series]] = {}

@@ -38,9 +38,6 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         plot: Path of the plot of the alpha sweep, relative to the page; None for none.
         command: What reproduces the study.
         path: The Markdown file.
-
-    Raises:
-        BeirHybridError: It cannot be written.
     """
     with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
         temporary.write_text(_rendered(summary, plot, command), encoding="utf-8")

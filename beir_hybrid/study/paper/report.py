@@ -15,7 +15,7 @@ FILE_NAME = "study.json"
 
 
 def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) -> Path:
-    """Write the report of what is done.
+    """Write the report of what is done, and return its page.
 
     Args:
         study: The study.
@@ -23,9 +23,6 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
         out: Its folder, which gets study.json.
         page: The Markdown file; the plot is written beside it, into ``study/``.
         command: What reproduces the study.
-
-    Returns:
-        The page.
 
     Raises:
         BeirHybridError: Nothing is done, a rank table is missing or damaged, or a file cannot be written.

@@ -28,9 +28,6 @@ def summarise(study: Study, plan: Plan) -> Summary:
         ``study`` (settings), ``items`` (done, of all), ``systems`` and ``anchors`` (figures by column: mean and
         standard deviation over seeds), ``selection`` (what was tried on held-out data), ``claims`` (verdicts, each
         with its comparisons), ``tests`` (how they were made) and ``times`` (seconds by kind of item).
-
-    Raises:
-        RankTableError: A rank table is missing or damaged.
     """
     pairings = list(study.pairings())
     return {
@@ -54,11 +51,7 @@ def summarise(study: Study, plan: Plan) -> Summary:
 
 
 def write_summary(summary: Summary, path: Path) -> None:
-    """Write study.json.
-
-    Raises:
-        BeirHybridError: It cannot be written.
-    """
+    """Write study.json."""
     with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -26,17 +26,10 @@ _MARKERS = "osD^vP"
 
 
 def write_sweep(summary: Summary, folder: Path) -> list[Path]:
-    """Draw the alpha sweep as PNG and SVG, the same bytes for the same figures.
-
-    Args:
-        summary: The figures.
-        folder: Where the files go.
+    """Draw the alpha sweep into a folder as PNG and SVG, the same bytes for the same figures.
 
     Returns:
         The files; none if no base was trained with several alphas.
-
-    Raises:
-        BeirHybridError: A file cannot be written.
     """
     lines = sweep_lines(summary)
     if not lines:
