@@ -123,7 +123,7 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
     """
     targets = counted.targets
     rank_in_language = counted.rank_in_language
-    scores = {}
+    scores: dict[str, dict[str, float]] = {}
     for pool in passage_pools:
         if pool == CROSS:
             means = _means_over_pools(counted)

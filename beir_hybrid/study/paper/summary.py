@@ -117,17 +117,17 @@ def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
     claims = []
     for claim, text in CLAIMS.items():
         for base in study.bases:
-            asked = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
-            if asked:
+            of_claim = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
+            if of_claim:
                 claims.append(
                     {
                         "claim": claim,
                         "text": text,
                         "base": base.name,
                         "seeds": len(base.seeds),
-                        "verdict": verdict(asked),
-                        "cases": _cases(asked),
-                        "parts": [_part(part) for part in asked],
+                        "verdict": verdict(of_claim),
+                        "cases": _cases(of_claim),
+                        "parts": [_part(part) for part in of_claim],
                     }
                 )
     return claims
