@@ -66,11 +66,16 @@ def shown(name: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def make_folder(folder: Path, hint: str = HOME_HINT) -> Path:
-    """Create ``folder`` with its parents and return it; ``hint`` says what to do where it cannot be created."""
+def make_folder(folder: Path) -> Path:
+    """Create ``folder`` with its parents and return it.
+
+    Raises:
+        BeirHybridError: It cannot be created; below `home`, the message says how to choose another one.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
+        hint = HOME_HINT if folder.is_relative_to(home()) else ""
         raise BeirHybridError(_with_hint(f"cannot create the folder {shown(folder)}: {reason(error)}", hint)) from error
     return folder
 

@@ -8,16 +8,47 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.quick_mteb import make_mteb_quick
+from tests.support.tools import missing
+
+LONGEST = (
+    # These fork what they attack, and come before anything that starts threads.
+    "attacks/test_kills.py",
+    "attacks/test_together.py",
+    "tasks/test_miracl.py",
+    "tests/test_packaging.py",
+    "study/test_study.py",
+    "tasks/test_real_xquad_r.py",
+    "models/test_model_folders.py",
+)
 BESIDE_THE_CHECKOUT = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_configure() -> None:
     # Before the test modules import anything: the hub's client reads this once. Processes that tests start inherit it.
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Tests run side by side, one process a core, and fork, which threads do not survive.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # A busy machine must not fail a test: nothing here measures time. In CI the examples are the same in every run, so
     # that a change is judged by what it changed; elsewhere they are new ones each time.
     settings.register_profile("beir-hybrid", deadline=None, derandomize=os.environ.get("CI") == "true")
     settings.load_profile("beir-hybrid")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest come first, so that all processes end at about the same time."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(f"{item.path.parent.name}/{item.path.name}", len(LONGEST)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if line := missing():
+        terminalreporter.write_line(f"Some tests were skipped: {line}", yellow=True)
+
+
+def pytest_collection_finish() -> None:
+    make_mteb_quick()  # the test modules have imported MTEB, or have no need of it
 
 
 def real_data() -> Path | None:

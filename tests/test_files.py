@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from beir_hybrid import files, folders
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, is_about, user_path
 from beir_hybrid.folders import locked, put_in_place, replaced_folder
+from tests.support.processes import die_at, run
 
 STEPS = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "open", "shutil.rmtree")
 
@@ -32,23 +32,11 @@ def fill(target: Path, text: str, number: int = 3) -> None:
             (folder / str(name)).write_text(text)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from beir_hybrid import folders
-from tests.test_files import STEPS, fill
-step, target = int(sys.argv[1]), Path(sys.argv[2])
-if sys.argv[3] == "two renames":
-    folders.exchange = lambda one, other: False
-def count(event, arguments):
-    global step
-    if event in STEPS and str(target.parent) in str(arguments[0]):
-        step -= 1
-        if step == 0:
-            os._exit(9)
-sys.addaudithook(count)
-fill(target, "new", 2)
-"""
+def fill_and_die(target: Path, step: int, how: str) -> None:
+    if how == "two renames":
+        folders.exchange = lambda one, other: False
+    die_at(step, target.parent, *STEPS)
+    fill(target, "new", 2)
 
 
 @pytest.mark.parametrize("how", ["one step", "two renames"])
@@ -57,13 +45,13 @@ def test_a_process_killed_at_any_step_leaves_the_old_folder_or_the_new_one(how: 
     fill(target, "old")
     old, new = {"0": "old", "1": "old", "2": "old"}, {"0": "new", "1": "new"}
     for step in range(1, 100):
-        done = subprocess.run([sys.executable, "-c", KILLED, str(step), str(target), how], check=False)
-        assert done.returncode in (0, 9)
+        ended = run(partial(fill_and_die, target, step, how), tmp_path)
+        assert ended.status in (0, 9), ended.output
         if how == "two renames":
             with locked(target):  # as whoever writes next does
                 pass
         assert contents(target) in (old, new)
-        if done.returncode == 0:
+        if ended.status == 0:
             break
         fill(target, "old")
         assert [path.name for path in target.parent.iterdir()] == ["tables"]
@@ -250,3 +238,16 @@ def test_looking_whether_a_folder_can_be_written_to_leaves_nothing(
 )
 def test_whose_error_it_is(error: Callable[[Path], OSError], expected: bool, tmp_path: Path) -> None:
     assert is_about(error(tmp_path), tmp_path) is expected
+
+
+@pytest.mark.parametrize(("folder", "hint"), [("home/file/ranks", True), ("out/file/ranks", False)])
+def test_another_home_is_advised_for_folders_in_it_only(
+    folder: str, hint: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    path = tmp_path / folder
+    path.parents[1].mkdir()
+    path.parent.touch()
+    with pytest.raises(BeirHybridError, match=r"^cannot create the folder") as error, files.atomic_path(path / "file"):
+        pass
+    assert ("set BEIR_HYBRID_HOME" in str(error.value)) is hint

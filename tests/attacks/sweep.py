@@ -6,12 +6,19 @@ import argparse
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
-from tests.attacks.processes import pool
 from tests.attacks.scenarios import SCENARIOS
-from tests.attacks.trials import trial, undisturbed
+from tests.attacks.trials import Place, Undisturbed
+from tests.support.processes import import_all
+
+JOBS = 2
+
+
+def trial(name: str, folder: Path, kill_at: int, whole: Undisturbed) -> list[str]:
+    return Place(name, folder).trial(kill_at, whole)
 
 
 def main() -> int:
@@ -23,15 +30,16 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for the folders of the trials; those that failed stay")
     options = parser.parse_args()
     failures: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as temporary, pool() as workers:
+    import_all()
+    with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(JOBS, get_context("fork")) as workers:
         folder = options.keep or Path(temporary)
         for name in options.scenario:
             started = time.monotonic()
-            whole = workers.submit(undisturbed, name, folder).result()
+            whole = Place(name, folder).undisturbed()
             number = len(whole.operations)
             print(f"{name}: {number} operations, {time.monotonic() - started:.1f} s", flush=True)
             if options.show:
-                print(*(f"{place:5} {what}" for place, what in enumerate(whole.operations, 1)), sep="\n")
+                print(*(f"{number:5} {what}" for number, what in enumerate(whole.operations, 1)), sep="\n")
                 continue
             kills = range(options.first, number + 1, options.every)
             trials = {workers.submit(trial, name, folder, kill_at, whole): kill_at for kill_at in kills}

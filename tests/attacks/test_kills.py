@@ -6,36 +6,36 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.attacks.scenarios import SCENARIOS
-from tests.attacks.trials import trial, undisturbed
+from tests.attacks.trials import Place
+from tests.support.processes import import_all
 
 KILLS = {name: 4 if name.startswith("study") else 7 for name in SCENARIOS}
 """Scenario -> kills; a study takes longer than the others."""
 
 SEED = 12
-SECONDS = 600
 
 
-def shares() -> dict[str, list[float]]:
+def drawn_shares() -> dict[str, list[float]]:
     """Draw where to kill: 0 is the first operation of a command, 1 the end."""
     chance = random.Random(SEED)
     return {name: [chance.random() for _ in range(kills)] for name, kills in KILLS.items()}
 
 
-@pytest.mark.parametrize(("name", "places"), shares().items(), ids=list(SCENARIOS))
+@pytest.mark.parametrize(("name", "shares"), drawn_shares().items(), ids=list(SCENARIOS))
 def test_a_killed_command_loses_nothing_and_ends_the_same_when_run_again(
-    name: str, places: list[float], tmp_path: Path, workers: ProcessPoolExecutor
+    name: str, shares: list[float], tmp_path: Path
 ) -> None:
-    whole = workers.submit(undisturbed, name, tmp_path).result(SECONDS)
+    import_all()
+    place = Place(name, tmp_path)
+    whole = place.undisturbed()
     operations = len(whole.operations)
-    kills = sorted({1 + int(place * operations) for place in places})
-    trials = [(kill_at, workers.submit(trial, name, tmp_path, kill_at, whole)) for kill_at in kills]
-    wrong = {f"{kill_at}: {whole.operations[kill_at - 1]}": done.result(SECONDS) for kill_at, done in trials}
+    kills = sorted({1 + int(share * operations) for share in shares})
+    wrong = {f"{kill_at}: {whole.operations[kill_at - 1]}": place.trial(kill_at, whole) for kill_at in kills}
     assert not {operation: what for operation, what in wrong.items() if what}
 
 

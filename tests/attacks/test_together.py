@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,23 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.attacks.processes import Act, Ended, run, run_together
 from tests.attacks.scenarios import SCENARIOS, beir_hybrid, bytes_below, files, leaderboard, miracl, use_folder
 from tests.attacks.trials import LEFTOVERS
-
-SECONDS = 600
+from tests.support.processes import Act, Ended, import_all, run, run_together
 
 
 @pytest.fixture
-def attack(workers: ProcessPoolExecutor, tmp_path: Path) -> Callable[..., Any]:
-    """Run a function of this module in a process that may fork, with a folder as its first argument."""
+def attack(tmp_path: Path) -> Callable[..., Any]:
+    """Call a function of this module with a folder as its first argument."""
+    import_all()
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return partial(_call, folder)
 
-    def call(function: Callable[..., Any], *arguments: Any) -> Any:
-        folder = tmp_path / "here"
-        folder.mkdir()
-        return workers.submit(function, folder, *arguments).result(SECONDS)
 
-    return call
+def _call(folder: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(folder, *arguments)
 
 
 def together(acts: Sequence[Act], folder: Path) -> None:

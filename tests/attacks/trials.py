@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tests.attacks.processes import Ended, run
 from tests.attacks.scenarios import SCENARIOS, Files, Scenario, bytes_below, use_folder
+from tests.support.processes import Ended, run
 
 MOST_SHOWN = 5
 """Differences from an undisturbed run, at most."""
@@ -124,13 +124,3 @@ def _act(act: object) -> None:
 def _succeed(ended: Ended, what: str) -> None:
     if ended.status:
         raise RuntimeError(f"{what} ({ended.status}): {ended.output[-4000:]}")
-
-
-def undisturbed(name: str, folder: Path) -> Undisturbed:
-    """Run a scenario without a kill; for a process of the pool."""
-    return Place(name, folder).undisturbed()
-
-
-def trial(name: str, folder: Path, kill_at: int, whole: Undisturbed) -> list[str]:
-    """Run a trial; for a process of the pool."""
-    return Place(name, folder).trial(kill_at, whole)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mteb
 import numpy as np
 import pytest
+from mteb.cache import ResultCache
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 from beir_hybrid import cli
 from beir_hybrid.corpora import spec_of
 from tests.support.mteb_models import CountingEncoder, meta_of
+from tests.support.processes import run as run_forked
 from tests.support.specs import publish
 from tests.tasks.test_xquad_r import use_small_data
 
@@ -112,39 +115,22 @@ def test_a_model_that_cannot_be_ranked_by(spoil: Callable[..., Any], message: st
     assert re.search(message, run(model=CountingEncoder(spoil=spoil)))
 
 
-KILLED_WHILE_ENCODING = """
-import os, signal, sys
-import mteb
-from mteb.cache import ResultCache
-from beir_hybrid.tasks import XQuADR
-from tests.support.mteb_models import CountingEncoder
+def evaluate_and_die(die: bool) -> None:
+    def kill(embeddings: Any, hf_subset: str, **_: Any) -> Any:
+        if die and hf_subset == "hi-hi":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return embeddings
 
-def die(embeddings, hf_subset, **_):
-    if hf_subset == "hi-hi" and sys.argv[1] == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return embeddings
-
-task = mteb.get_task("XQuADR", languages=["eng", "hin"])
-model = CountingEncoder(spoil=die)
-mteb.evaluate(model, task, cache=ResultCache("results"), co2_tracker=False, show_progress_bar=False)
-print("texts", len(model.texts))
-"""
+    task = mteb.get_task("XQuADR", languages=["eng", "hin"])
+    model = CountingEncoder(spoil=kill)
+    mteb.evaluate(model, task, cache=ResultCache("results"), co2_tracker=False, show_progress_bar=False)
+    print("texts", len(model.texts))
 
 
 def test_killed_while_encoding_then_the_same_command_again(tmp_path: Path) -> None:
-    def run_script(word: str) -> subprocess.CompletedProcess[str]:
-        root = str(Path(__file__).parents[2])
-        return subprocess.run(
-            [sys.executable, "-c", KILLED_WHILE_ENCODING, word],
-            env={**os.environ, "PYTHONPATH": root},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert run_script("die").returncode == -signal.SIGKILL
+    assert run_forked(partial(evaluate_and_die, True), tmp_path).status == -signal.SIGKILL
     assert not list(tmp_path.rglob("*.parquet")) and not list(tmp_path.rglob("XQuADR.json"))
-    again = run_script("live")
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.endswith(f"texts {2 * 4 + 5 + 6}\n")
+    again = run_forked(partial(evaluate_and_die, False), tmp_path)
+    assert again.status == 0, again.output
+    assert f"texts {2 * 4 + 5 + 6}\n" in again.output
     assert len(list(tmp_path.rglob("*.parquet"))) == len(list(tmp_path.rglob("XQuADR.json"))) == 1

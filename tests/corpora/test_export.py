@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from tests.cli.test_cli import Cli, cli
 from tests.support import small_xquad
 from tests.support.beir_models import WordsForBeir, WordsForMteb
 from tests.support.helpers import corpus_of
+from tests.support.processes import die_at, run
 
 __all__ = ["cli"]  # a fixture
 
@@ -202,21 +202,10 @@ def test_a_file_in_the_way_is_one_line(small: ParallelCorpus, tmp_path: Path, pa
     assert (tmp_path / path).read_text() == "theirs"
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from beir_hybrid.corpora import export, load
-step, out, force = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "force"
-def count(event, arguments):
-    global step
-    if event in ("open", "os.rename", "os.mkdir", "os.link") and str(out) in str(arguments[0]):
-        step -= 1
-        if step == 0:
-            os._exit(9)
-corpus = load("xquad-r", ["en", "de"])
-sys.addaudithook(count)
-export.export_beir(corpus, out, force)
-"""
+def export_and_die(small: ParallelCorpus, step: int, out: Path, force: bool) -> None:
+    corpus = small.restricted(["en", "de"])
+    die_at(step, out, "open", "os.rename", "os.mkdir", "os.link")
+    export_beir(corpus, out, force)
 
 
 @pytest.mark.parametrize("there", ["nothing", "theirs", "one language"])
@@ -234,18 +223,17 @@ def test_a_killed_export_leaves_nothing_that_looks_whole(small: ParallelCorpus, 
     whole = files_below(export_beir(small.restricted(["en", "de"]), tmp_path / "whole"))
     step, finished = 1, False
     while not finished:
-        arguments = [str(step), str(out), "force" if there == "theirs" else ""]
-        done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 9), done.stderr
+        ended = run(partial(export_and_die, small, step, out, there == "theirs"), tmp_path)
+        assert ended.status in (0, 9), ended.output
         found = files_below(target) if target.exists() else {}
         finished = MARKER in found and len(json.loads(found[MARKER])["subsets"]) == 4
-        assert finished or (done.returncode == 9 and found == before)
+        assert finished or (ended.status == 9 and found == before)
         # Early and late steps, and some between.
         step += 1 if step < 4 else 3
     assert len(subsets_in(target)) == 4
     assert found.keys() == whole.keys()
     assert all(found[name] == content for name, content in whole.items() if name != MARKER)
-    if done.returncode:  # killed after the last file was in its place: the next export clears away what was left
+    if ended.status:  # killed after the last file was in its place: the next export clears away what was left
         export_beir(small.restricted(["en", "de"]), out)
     assert list(out.iterdir()) == [target]
     assert step > 10

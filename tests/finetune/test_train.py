@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,15 @@ from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from transformers import Trainer
 
-from beir_hybrid.finetune.recipe import Recipe, make_recipe
-from beir_hybrid.finetune.run_trainer import RunOptions
+from beir_hybrid import cli
+from beir_hybrid.finetune.recipe import Recipe, RunOptions, make_recipe
 from beir_hybrid.finetune.train import train, train_seeds
 from beir_hybrid.models import ours
 from beir_hybrid.models.base import find_base, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.mteb.registration import register
+from tests.support import processes
 from tests.support.small_models import save_labse, save_xlm_r
 from tests.tasks.test_xquad_r import use_small_data
 
@@ -54,7 +55,7 @@ def recipe(**settings: Any) -> Recipe:
 
 
 def run(base: Path, output: Path, options: RunOptions = QUIET, resume: bool = False, **settings: Any) -> Path:
-    train(str(base), recipe(**settings), output, resume, options)
+    assert train(str(base), recipe(**settings), output, resume, options) == manifest_of(output)
     return output
 
 
@@ -244,7 +245,8 @@ def test_several_seeds_are_folders_of_their_own(bases: dict[str, Path], tmp_path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-3", "seed-5"]
     assert [manifest_of(tmp_path / "out" / f"seed-{n}").settings["seed"] for n in (3, 5)] == [3, 5]
     before = content(tmp_path / "out" / "seed-3")
-    train_seeds(str(bases["labse"]), recipe(), [3, 7], tmp_path / "out", resume=True, options=QUIET)
+    made = train_seeds(str(bases["labse"]), recipe(), [3, 7], tmp_path / "out", resume=True, options=QUIET)
+    assert made == {tmp_path / "out" / f"seed-{n}": manifest_of(tmp_path / "out" / f"seed-{n}") for n in (3, 7)}
     assert content(tmp_path / "out" / "seed-3") == before
     assert manifest_of(tmp_path / "out" / "seed-7").settings["seed"] == 7
 
@@ -258,20 +260,28 @@ def command(base: Path, output: Path, *more: str) -> list[str]:
     return ["train", "--base", str(base), "--output", str(output), *settings, *more]
 
 
-def start(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def train_and_die(step: int, arguments: list[str]) -> None:
+    """Train, and die in the middle of saving a checkpoint."""
+    save = Trainer._save_optimizer_and_scheduler
+
+    def die_or_save(self: Trainer, folder: str) -> None:
+        if self.state.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(self, folder)
+
+    Trainer._save_optimizer_and_scheduler = die_or_save
+    run_command(arguments)
+
+
+def run_command(arguments: list[str], rank: int = 0) -> None:
+    sys.argv = ["beir-hybrid", *arguments]
+    cli.main()
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(bases: dict[str, Path], tmp_path: Path) -> None:
     output = tmp_path / "killed"
-    killed = start("tests.support.killed_train", "12", *command(bases["labse"], output))
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = processes.run(partial(train_and_die, 12, command(bases["labse"], output)), tmp_path)
+    assert killed.killed, killed.output
     assert sorted(path.name for path in output.iterdir()) == ["checkpoints", "training_run.json"]
     # The last one is not whole.
     assert {path.name for path in (output / "checkpoints").iterdir()} == {f"checkpoint-{n}" for n in (4, 8, 12)}
@@ -282,9 +292,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(bases: dict[
 
 def test_two_processes_train_one_model(bases: dict[str, Path], tmp_path: Path) -> None:
     output = tmp_path / "out"
-    arguments = ["--standalone", "--nproc-per-node", "2", "-m", "beir_hybrid"]
-    done = start("torch.distributed.run", *arguments, *command(bases["labse"], output, "--gather"))
-    assert done.returncode == 0, done.stderr
+    processes.run_ranks(partial(run_command, command(bases["labse"], output, "--gather")), 2, tmp_path)
     manifest = manifest_of(output)
     assert (manifest.processes, manifest.steps_done) == (2, 16)
     assert SentenceTransformer(str(output)).encode("en question q0?").shape == (16,)

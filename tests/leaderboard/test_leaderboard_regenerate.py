@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,9 +18,11 @@ from typer.testing import CliRunner
 from beir_hybrid import folders
 from beir_hybrid.cli import app, main
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.leaderboard import publish
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.leaderboard.render import output, plots
 from beir_hybrid.ranks import rank_table
+from tests.support.processes import run
 from tests.support.small_ranks import write_ranks
 
 SCRIPT = Path(__file__).parents[2] / "leaderboard" / "regenerate.py"
@@ -116,30 +120,23 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script(folder, "--check") == 1
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from beir_hybrid import folders
-from beir_hybrid.cli import main
-from beir_hybrid.leaderboard import publish
-from beir_hybrid.leaderboard.render import plots
+def script_and_die(folder: Path, moment: str) -> None:
+    remove = shutil.rmtree
 
-plots.write_plots = lambda board, folder: []
-if sys.argv[1] == "writing":
-    write = publish.write_files
-    def half(board, folder):
+    def half(_: Any, folder: Path) -> None:
         (folder / "leaderboard.json").write_text("half a fi")
         os.kill(os.getpid(), signal.SIGKILL)
-    publish.write_files = half
-else:
-    remove = folders.shutil.rmtree
-    def killed(path, *rest, **options):
+
+    def killed(path: Path, *rest: Any, **options: Any) -> None:
         if Path(path, "SHA256SUMS").exists():
             os.kill(os.getpid(), signal.SIGKILL)
         remove(path, *rest, **options)
-    folders.shutil.rmtree = killed
-main(["leaderboard", *sys.argv[2:]])
-"""
+
+    if moment == "writing":
+        publish.write_files = half
+    else:
+        folders.shutil.rmtree = killed
+    sys.exit(script(folder, "--quiet"))
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -149,12 +146,8 @@ def test_a_killed_run_leaves_whole_tables(folder: Path) -> None:
     old = content(folder / "tables")
     toml = folder / "leaderboard.toml"
     toml.write_text(TOML.replace("Small", "Other"), encoding="utf-8")
-    arguments = ["--settings", toml, "--ranks", folder / "ranks", "--out", folder / "tables", "--quiet"]
     for moment in ("writing", "swapped"):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLED, moment, *map(str, arguments)], env={**os.environ}, check=False
-        )
-        assert done.returncode == -signal.SIGKILL
+        assert run(partial(script_and_die, folder, moment), folder).status == -signal.SIGKILL
         found = content(folder / "tables")
         if moment == "writing":
             assert found == old

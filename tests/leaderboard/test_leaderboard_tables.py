@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from beir_hybrid.leaderboard.render.table_contents import language_tables, main_
 from beir_hybrid.metrics import best_and_second
 from tests.support.helpers import property_test
 from tests.support.small_board import lose_figure, small_board
+from tests.support.tools import needed
 
 SCRIPT = "<script>alert(1)</script>"
 SPECIAL = "a_b & 50 % $x$"
@@ -175,12 +175,11 @@ def test_the_ten_special_letters_of_latex() -> None:
     assert tables_latex.escape("#{}~^\\") == r"\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}"
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_the_latex_document_compiles(tmp_path: Path) -> None:
     board = board_with(SCRIPT + SPECIAL)
     (tmp_path / "t.tex").write_text(tables_latex.latex(board), encoding="utf-8")
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
+        [needed("pdflatex"), "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
         cwd=tmp_path,
         capture_output=True,
         check=False,

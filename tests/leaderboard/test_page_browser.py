@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +15,8 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from beir_hybrid.leaderboard.render import board_views, page
 from tests.support.small_board import LATEX_NAME, SCRIPT_NAME, small_board
+from tests.support.tools import needed
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 OPTIONS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -76,20 +74,16 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None or DRIVER is None:
-        reason = "no Chromium: install Debian's packages chromium and chromium-driver"
-        if os.environ.get("BEIR_HYBRID_REQUIRE_CHROMIUM") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
+    chromium, driver_path = needed("chromium"), needed("chromedriver")
     folder = tmp_path_factory.mktemp("page")
     path = folder / "leaderboard & more.html"
     page.write_page(small_board(), path)
     options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
+    options.binary_location = chromium
     for argument in (*OPTIONS.split(), f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = webdriver.Chrome(options=options, service=Service(driver_path))
     driver.get("about:blank")  # leaves the page for new tabs, which loads parts of its own
     try:
         yield Browser(driver, path.as_uri())

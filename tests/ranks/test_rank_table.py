@@ -6,9 +6,8 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from beir_hybrid.errors import BeirHybridError, RankTableError
 from beir_hybrid.ranks import SCHEMA, TableInfo, build, default_path, merge, rank_table, read, schema, store, write
 from beir_hybrid.scoring.evaluation import count_corpus, rank_rows
 from tests.support.helpers import ScoreTable, property_test, score_tables
+from tests.support.processes import run
 
 INFO = TableInfo(
     task="Task",
@@ -447,33 +447,19 @@ def test_a_writer_that_fails_leaves_the_old_file(
     assert files(path.parent) == ["task.parquet"]
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-import pyarrow.parquet as pq
-from beir_hybrid.ranks import rank_table, schema
+def store_and_die(path: Path) -> None:
+    def half(table: Any, target: Path, **_: Any) -> None:
+        Path(target).write_bytes(b"PAR1 half a file")
+        os.kill(os.getpid(), signal.SIGKILL)
 
-def half(table, target, **options):
-    Path(target).write_bytes(b"PAR1 half a file")
-    print("writing", flush=True)
-    time.sleep(60)
-
-table, info = rank_table.read(Path(sys.argv[1]))
-pq.write_table = half
-rank_table.store(Path(sys.argv[1]), table.slice(0, 1), info)
-"""
+    table, info = rank_table.read(path)
+    pq.write_table = half
+    rank_table.store(path, table.slice(0, 1), info)
 
 
 def test_a_writer_that_is_killed_leaves_the_old_file(path: Path) -> None:
     write(path, TABLE, INFO)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "writing\n"
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    assert run(partial(store_and_die, path), path.parent).status == -signal.SIGKILL
     assert rows_of(read(path)[0]) == ROWS
     store(path, table_of(row("de:q", "en:1", 7)), INFO)
     assert read(path)[0].num_rows == 5

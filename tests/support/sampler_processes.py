@@ -1,16 +1,8 @@
-"""Runs the batch sampler on several processes at once, through Accelerate and through the trainer.
-
-``python -m tests.support.sampler_processes <folder> <processes>`` leaves ``<rank>.json`` in the folder: what each
-process saw. The libraries are imported once: the processes are forks of this one.
-"""
+"""The batch sampler on several processes at once, through Accelerate and through the trainer."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +64,8 @@ def through_the_trainer(folder: Path) -> dict[str, Any]:
     return seen
 
 
-def run(folder: Path, rank: int, processes: int, port: int) -> None:
-    """Be one of the processes."""
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(processes),
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        ACCELERATE_USE_CPU="true",
-    )
+def sample(folder: Path, processes: int, rank: int) -> None:
+    """Write what one of the processes saw."""
     result = {
         "shuffled": through_accelerate(False, shuffled),
         "no_duplicates": through_accelerate(True, no_duplicates),
@@ -92,30 +75,3 @@ def run(folder: Path, rank: int, processes: int, port: int) -> None:
         result["trainer"] = through_the_trainer(folder)
     (folder / f"{rank}.json").write_text(json.dumps(result), encoding="utf-8")
     torch.distributed.destroy_process_group()
-
-
-def main() -> None:
-    """Fork the processes and wait for them."""
-    folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = []
-    for rank in range(processes):
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                run(folder, rank, processes, port)
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        children.append(child)
-    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
 import torch
 
-from tests.support.distributed_loss import CASES, result_of
+from tests.support.distributed_loss import CASES, mean_results, result_of
+from tests.support.processes import run_ranks
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list]]:
     """Results of each process: case -> mean loss and mean gradient over the processes."""
-    store = tmp_path_factory.mktemp("gloo") / "store"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.support.distributed_loss", str(rank), "2", str(store)],
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    return [json.loads(output.splitlines()[-1]) for output in outputs]
+    folder = tmp_path_factory.mktemp("gloo")
+    run_ranks(partial(mean_results, folder), 2, folder)
+    return [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(2)]
 
 
 @pytest.mark.parametrize("case", CASES)

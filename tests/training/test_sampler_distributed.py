@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.sampler_processes import BATCH_SIZE, KILLED_AFTER, SAVE_STEPS, SIZES, SKIPPED, STEPS_PER_EPOCH
+from tests.support.processes import run_ranks
+from tests.support.sampler_processes import (
+    BATCH_SIZE,
+    KILLED_AFTER,
+    SAVE_STEPS,
+    SIZES,
+    SKIPPED,
+    STEPS_PER_EPOCH,
+    sample,
+)
 from tests.support.small_pairs import LABELS_PER_PAIR
 from tests.training.test_sampler import make, no_duplicates, pairs_of, shuffled
 
 Results = list[dict[str, Any]]
 
 
+def saw(folder: Path, processes: int) -> Results:
+    run_ranks(partial(sample, folder, processes), processes, folder)
+    return [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(processes)]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return saw(tmp_path_factory.mktemp("processes"), 2)
+
+
 @pytest.fixture(scope="module", params=[2, 4])
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(request: pytest.FixtureRequest, two: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Return what each process saw."""
-    folder = tmp_path_factory.mktemp("processes")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.sampler_processes", str(folder), str(request.param)],
-        cwd=Path(__file__).parents[2],
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(request.param)]
+    return two if request.param == 2 else saw(tmp_path_factory.mktemp("processes"), request.param)
 
 
 def steps_of(results: Results, name: str, epoch: int) -> list[list[list[int]]]:
@@ -78,12 +86,9 @@ def test_split_batches_share_out_each_batch(results):
     assert len(steps) == len(sampler)
 
 
-def test_killed_and_resumed_training(results):
-    if "trainer" not in results[0]:
-        pytest.skip("two processes say it all")
+def test_killed_and_resumed_training(two):
     whole, killed, resumed = (
-        list(zip(*(result["trainer"][name] for result in results), strict=True))
-        for name in ("whole", "killed", "resumed")
+        list(zip(*(result["trainer"][name] for result in two), strict=True)) for name in ("whole", "killed", "resumed")
     )
     assert len(whole) == 2 * STEPS_PER_EPOCH
     check_steps([list(step) for step in whole])

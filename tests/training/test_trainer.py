@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from beir_hybrid.training import HybridContrastiveLoss, HybridTrainer
+from tests.support.processes import run_ranks
 from tests.support.tiny_model import tiny_model
 
 KINDS = ("monolingual_loss", "cross_lingual_loss")
@@ -224,30 +222,20 @@ def test_tensorboard_gets_the_losses(tmp_path: Path) -> None:
     assert {f"train/{name}" for name in ("loss", *KINDS)} <= set(accumulator.Tags()["scalars"])
 
 
+def train_as_rank(folder: Path, rank: int) -> None:
+    model = tiny_model()
+    args = arguments(folder, max_steps=6, logging_steps=6)
+    values = [float(10**args.process_index * step) for step in range(args.max_steps)]
+    trainer = NamedTrainer(model=model, args=args, train_dataset=pairs(n_rows=400), loss=NamedLoss(model, list(values)))
+    trainer.train()
+    [log, _] = trainer.state.log_history or [{}, {}]
+    outcome = {"names": trainer.names, "values": values, "log": losses_of(log)}
+    (folder / f"{rank}.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
 def test_the_losses_of_all_processes_are_averaged(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.support.distributed_trainer", str(tmp_path)],
-            cwd=Path(__file__).parents[2],
-            env={
-                **os.environ,
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    results = [json.loads(output.splitlines()[-1]) for output in outputs]
+    run_ranks(partial(train_as_rank, tmp_path), 2, tmp_path)
+    results = [json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(2)]
     names, values = ([entry for result in results for entry in result[key]] for key in ("names", "values"))
     [expected] = expected_means(names, values, len(names))
     assert len(expected) == 2

@@ -15,7 +15,8 @@ from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
-from beir_hybrid.study.plan import Evaluated, Plan
+from beir_hybrid.study.ledger import Entry
+from beir_hybrid.study.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,7 +177,7 @@ class _Scores:
         self._plan = plan
         self._series: dict[tuple[str, str, str | None], pd.Series] = {}
 
-    def evaluated(self, contrast: Contrast, label: str) -> list[Evaluated]:
+    def evaluated(self, contrast: Contrast, label: str) -> list[Entry]:
         """Return the evaluations of a side of a comparison with all seeds; none if one is missing."""
         task = contrast.column.task
         if label == UNTUNED:
@@ -187,7 +188,7 @@ class _Scores:
         known = [evaluated for evaluated in found if evaluated is not None]
         return known if len(known) == len(found) else []
 
-    def units(self, evaluated: Evaluated, contrast: Contrast) -> pd.Series:
+    def units(self, evaluated: Entry, contrast: Contrast) -> pd.Series:
         """Return the unit scores of an evaluation in the column of a comparison."""
         path = self._plan.rank_table(evaluated)
         key = (str(path), contrast.column.key, contrast.language)
@@ -196,7 +197,7 @@ class _Scores:
             if contrast.language is not None:
                 table = table.filter(pc.equal(table["query_language"], contrast.language))
             # Bias takes longer than all the rest, and is not asked of every model.
-            columns = [one for one in _columns(info.task).values() if one.is_bias == contrast.column.is_bias]
+            columns = [c for c in _columns(info.task).values() if c.is_bias == contrast.column.is_bias]
             for column, scores in column_scores(table, info, columns).items():
                 self._series[str(path), column, contrast.language] = scores.by_unit()
         return self._series[key]

@@ -1,6 +1,6 @@
 """docs/study.md: the verdicts, every figure that they rest on, and how it was done, from study.json.
 
-The words are in page.md.jinja; the tables are made here.
+The text is the template study.md.jinja; here are its tables.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
@@ -39,73 +41,77 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         command: What reproduces the study.
         path: The Markdown file.
     """
-    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
-        temporary.write_text(_rendered(summary, plot, command), encoding="utf-8")
-
-
-def _rendered(summary: Summary, plot: str | None, command: str) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(g=lambda number: f"{number:g}", data_set=_data_set)
-    constants = {"SUPPORTED": SUPPORTED, "NOT_SUPPORTED": NOT_SUPPORTED, "CANNOT_BE_TOLD": CANNOT_BE_TOLD}
-    return environment.get_template("page.md.jinja").render(
-        **constants,
-        ALPHA=ALPHA,
-        MIN_COVERAGE=MIN_COVERAGE,
+    environment.filters["data_set"] = _data_set
+    text = environment.get_template("study.md.jinja").render(
         command=command,
         plot=plot,
         study=summary["study"],
-        items=summary["items"],
+        done=summary["items"],
         tests=summary["tests"],
         claims=summary["claims"],
-        verdicts=_verdicts(summary),
-        cases=_cases(summary),
-        evidence=lambda claim: _evidence(claim, summary["tests"]["confidence"]),
+        supported=SUPPORTED,
+        not_supported=NOT_SUPPORTED,
+        cannot_be_told=CANNOT_BE_TOLD,
+        alpha=ALPHA,
+        min_coverage=MIN_COVERAGE,
+        data_set=_data_set,
+        verdicts=_verdicts(summary["claims"]),
+        cases=_cases(summary["claims"]),
+        comparisons=lambda parts: _comparisons(parts, summary["tests"]["confidence"]),
         cuts=_cuts,
-        figure_tables=list(_figures(summary)),
-        selection=_selection(summary),
-        times=_times(summary),
-        minutes=sum(of_kind["seconds"] for of_kind in summary["times"].values()) / 60,
+        figures=list(_figures(summary)),
+        selection=_selection(summary["selection"]),
+        times=_times(summary["times"]),
+        minutes=sum(times["seconds"] for times in summary["times"].values()) / 60,
+    )
+    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
+    headings = ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "not significant")
+    return _table(
+        headings,
+        ((c["text"], c["base"], c["seeds"], f"**{c['verdict']}**", *_counts(c["parts"])) for c in claims),
     )
 
 
-def _verdicts(summary: Summary) -> str:
-    rows = []
-    for claim in summary["claims"]:
-        significant = [part for part in claim["parts"] if part["significant"]]
-        as_claimed = sum(part["favourable"] for part in significant)
-        counts = as_claimed, len(significant) - as_claimed, len(claim["parts"]) - len(significant)
-        rows.append((claim["text"], claim["base"], str(claim["seeds"]), f"**{claim['verdict']}**", *map(str, counts)))
-    return _table(("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "not significant"), rows)
+def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """Count the comparisons as claimed, the other way, and not significant."""
+    significant = [part for part in parts if part["significant"]]
+    as_claimed = sum(part["favourable"] for part in significant)
+    return as_claimed, len(significant) - as_claimed, len(parts) - len(significant)
 
 
-def _cases(summary: Summary) -> str | None:
-    """Show the verdicts for each training and test set alone; None if there is one."""
+def _cases(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Show the verdicts for each training and test set alone; nothing where there is one only."""
     verdicts = {
         (claim["text"], case["experiment"], case["task"]): case["verdict"]
-        for claim in summary["claims"]
+        for claim in claims
         for case in claim["cases"]
     }
     cases = list(dict.fromkeys((experiment, task) for _, experiment, task in verdicts))
     if len(cases) < 2:
-        return None
-    claims = dict.fromkeys(claim["text"] for claim in summary["claims"])
-    return _table(
-        ("claim", *(f"{experiment} to {_data_set(task)}" for experiment, task in cases)),
-        ((claim, *(verdicts.get((claim, *case), "not tested") for case in cases)) for claim in claims),
+        return ""
+    headings = (f"{experiment} to {_data_set(task)}" for experiment, task in cases)
+    rows = (
+        (text, *(verdicts.get((text, *case), "not tested") for case in cases))
+        for text in dict.fromkeys(claim["text"] for claim in claims)
     )
+    return _table(("claim", *headings), rows)
 
 
-def _evidence(claim: Mapping[str, Any], confidence: float) -> str:
+def _comparisons(parts: Iterable[Mapping[str, Any]], confidence: float) -> str:
     headings = ("trained on", "tested on", "figure", "baseline", "hybrid", "baseline's", "difference")
-    return _table((*headings, f"{100 * confidence:g} % interval", "corrected p"), map(_part_row, claim["parts"]))
+    return _table((*headings, f"{100 * confidence:g} % interval", "corrected p"), map(_part_row, parts))
 
 
 def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
@@ -125,46 +131,44 @@ def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _cuts(claim: Mapping[str, Any]) -> str:
-    """Say by how much rank distance is cut in each comparison of a claim."""
+def _cuts(parts: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(
         f"{100 * (1 - part['hybrid'] / part['baseline_value']):.0f} % "
         f"({part['experiment']} to {_data_set(part['task'])})"
-        for part in claim["parts"]
+        for part in parts
         if part["baseline_value"] > 0
     )
 
 
-def _figures(summary: Summary) -> Iterator[tuple[str, str]]:
-    """Yield the title and the table of the figures of each training and test set."""
+def _figures(summary: Summary) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+    """Yield the table of each experiment and task."""
     headings = ("model", "seeds", *(f"{setting} mAP" for setting in SETTINGS), "rank distance")
     for experiment in summary["study"]["experiments"]:
         systems = [row for row in summary["systems"] if row["experiment"] == experiment["name"]]
         for task in experiment["tasks"] if systems else ():
             rows = [
-                ("BM25" if row["anchor"] == "bm25" else f"{row['model']}, untuned", "", *_cells(row["figures"], task))
-                for row in summary["anchors"]
-                if any(column.startswith(f"{task}/") for column in row["figures"])
+                ("BM25" if anchor["anchor"] == "bm25" else f"{anchor['model']}, untuned", "", anchor["figures"])
+                for anchor in summary["anchors"]
+                if any(column.startswith(f"{task}/") for column in anchor["figures"])
             ]
-            rows += [
-                (f"{row['base']}, {row['system']}", str(row["seeds"]), *_cells(row["figures"], task)) for row in systems
-            ]
-            trained = ", ".join(experiment["train"])
-            title = f"{experiment['name']}: trained on {trained}, tested on {_data_set(task)}"
-            yield title, _table(headings, rows)
+            rows += [(f"{row['base']}, {row['system']}", row["seeds"], row["figures"]) for row in systems]
+            yield experiment, task, _table(headings, ((name, n, *_cells(values, task)) for name, n, values in rows))
 
 
 def _cells(figures: Mapping[str, Any], task: str) -> Iterator[str]:
-    columns = [*((setting, MAP.name) for setting in SETTINGS), ("multilingual", RANK_DISTANCE.name)]
+    columns = [(setting, MAP.name) for setting in SETTINGS] + [("multilingual", RANK_DISTANCE.name)]
     for setting, metric in columns:
         figure, digits = figures.get(f"{task}/{setting}/{metric}"), _DIGITS[metric]
-        deviation = None if figure is None else figure["deviation"]
-        spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
-        yield "" if figure is None else f"{figure['mean']:.{digits}f}{spread}"
+        if figure is None:
+            yield ""
+        else:
+            spread = "" if figure["deviation"] is None else f" ± {figure['deviation']:.{digits}f}"
+            yield f"{figure['mean']:.{digits}f}{spread}"
 
 
-def _selection(summary: Summary) -> str | None:
-    rows = [
+def _selection(tried: Sequence[Mapping[str, Any]]) -> str:
+    headings = ("trained on", "tuning", "batches", "learning rate", "temperature", "held-out multilingual mAP")
+    rows = (
         (
             row["experiment"],
             row["base"],
@@ -173,17 +177,16 @@ def _selection(summary: Summary) -> str | None:
             f"{row['temperature']:g}",
             f"**{row['map']:.4f}**, chosen" if row["chosen"] else f"{row['map']:.4f}",
         )
-        for row in summary["selection"]
-    ]
-    headings = ("trained on", "tuning", "batches", "learning rate", "temperature", "held-out multilingual mAP")
-    return _table(headings, rows) if rows else None
+        for row in tried
+    )
+    return _table(headings, rows) if tried else ""
 
 
-def _times(summary: Summary) -> str:
-    rows = [
-        (_KINDS[kind], f"{spent['items']:,}", f"{spent['seconds'] / 60:.1f}", f"{spent['cpu_seconds'] / 60:.1f}")
-        for kind, spent in summary["times"].items()
-    ]
+def _times(times: Mapping[str, Mapping[str, float]]) -> str:
+    rows = (
+        (_KINDS[kind], f"{of['items']:,}", f"{of['seconds'] / 60:.1f}", f"{of['cpu_seconds'] / 60:.1f}")
+        for kind, of in times.items()
+    )
     return _table(("work", "items", "minutes, added up", "processor minutes"), rows)
 
 
@@ -191,6 +194,7 @@ def _data_set(task: str) -> str:
     return spec_of_task(task).title
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = [" | ".join(cell.replace("|", "/") for cell in row) for row in rows]
-    return "\n".join([f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}", *(f"| {row} |" for row in cells)])
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    lines += [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
+    return "\n".join(lines)

@@ -1,29 +1,30 @@
-"""Processes that cost no import: forks of one that has imported mteb, torch and the package, and has computed nothing.
+"""Processes that cost no import: forks of this one.
 
-Threads do not survive a fork, so the process that is forked uses none, and its children one each.
+Threads do not survive a fork, so this process computes with one (tests/conftest.py), and its forks do, too. polars, by
+which MTEB reads MIRACL's judgments, always has threads: what is to use it must be forked from a process that has not.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
-import multiprocessing
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tests.attacks.shim import Shim
+from tests.support.shim import Shim
 
-JOBS = 2
 SECONDS = 300
 """After which a process counts as hanging and is killed."""
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _MODULES = (
     "beir_hybrid.cli beir_hybrid.cli.export beir_hybrid.cli.leaderboard beir_hybrid.cli.study beir_hybrid.cli.train "
     "beir_hybrid.corpora.formats.export beir_hybrid.leaderboard.render.page beir_hybrid.leaderboard.publish "
@@ -33,24 +34,9 @@ _MODULES = (
 
 
 def import_all() -> None:
-    """Import what the forks will need."""
-    for name in _ONE_THREAD:
-        os.environ[name] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    """Import what forks of the commands need, once for all of them."""
     for module in _MODULES.split():
         importlib.import_module(module)
-    import torch
-
-    torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
-
-
-def pool() -> ProcessPoolExecutor:
-    """Return a pool whose processes have imported all and compute nothing themselves: they call `run`, which forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"{__package__}.preload"])
-    return ProcessPoolExecutor(JOBS, context, initializer=import_all)
 
 
 @dataclass(frozen=True)
@@ -105,14 +91,55 @@ def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kil
     ]
 
 
+def die_at(operation: int, place: Path, *events: str) -> None:
+    """Let this process end with 9 at one of its file operations at a place, counted from 1: audit events of Python."""
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal operation
+        if event in events and str(place) in str(arguments[0]):
+            operation -= 1
+            if operation == 0:
+                os._exit(9)
+
+    sys.addaudithook(count)
+
+
+def run_ranks(act: Callable[[int], object], number: int, folder: Path) -> None:
+    """Do something in processes that torch.distributed may join, each given its rank, as torchrun starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for ended in run_together([partial(_as_rank, act, rank, number, port) for rank in range(number)], folder):
+        assert ended.status == 0, ended.output
+
+
+def _as_rank(act: Callable[[int], object], rank: int, number: int, port: int) -> None:
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(number),
+        LOCAL_WORLD_SIZE=str(number),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        ACCELERATE_USE_CPU="true",
+    )
+    for state in (AcceleratorState, GradientState, PartialState):
+        state._reset_state()  # what this process was before the fork
+    act(rank)
+
+
 def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -> None:
     """Be the fork, which never returns."""
     status = 70
     try:
         printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(printed, 1)
-        os.dup2(printed, 2)
-        signal.alarm(SECONDS)
+        for stream in (1, 2):
+            os.dup2(printed, stream)
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
+        gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
+        faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
         if shim is not None:

@@ -1,5 +1,0 @@
-"""What the process that is forked imports; importing this is the only way to tell it."""
-
-from tests.attacks.processes import import_all
-
-import_all()
