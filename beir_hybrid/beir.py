@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora import ParallelCorpus
-    from beir_hybrid.ranks.model_state import Encode, ModelState
+    from beir_hybrid.ranks.model_state import Encode
     from beir_hybrid.ranks.schema import TableInfo
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,10 @@ def evaluate(
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
-    from beir_hybrid.ranks.search import returned
+    from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts_of
+    from beir_hybrid.ranks.rows import build, search_rows
+    from beir_hybrid.ranks.schema import TableInfo
+    from beir_hybrid.ranks.search import ranks_in_results, returned
 
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
@@ -188,23 +191,31 @@ def evaluate(
     results = _checked(retriever.retrieve(documents, queries), documents, queries)
     ndcg, map_at_k, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
     cut = _cut(results, queries, len(documents), retriever.top_k)
-    run = (model_name, revision, top_k or cut)  # the same for pools of all sizes, where they are one table
     # BEIR's searches of embeddings hold their model; a 0 of another may stand for a passage that it did not find.
     model_types = ("dense",) if hasattr(retriever.retriever, "model") else ()
-    info, table, mean = _ranked(corpus, str(Subset(questions, passages)), qrels, returned(results, model_types), run)
+    ranks = ranks_in_results(returned(results, model_types), qrels)
+    subset, pool = str(Subset(questions, passages)), languages_of_pool(corpus, passages)
     encode = _encoder(retriever.retriever, name)
-    if encode is not None:
-        info = replace(info, state=_state(encode, corpus, questions, languages_of_pool(corpus, passages)))
+    texts = sampled_texts_of(corpus, [questions], pool) if encode is not None else []
+    info = TableInfo(
+        task=task_names().get(corpus.name, corpus.name),  # a run of MTEB ends in the same table
+        dataset_revision=corpus.revision,
+        model=model_name,
+        model_revision=revision,
+        pool_sizes={language: len(corpus.languages[language].passages) for language in pool},
+        cut=top_k or cut,  # the same for pools of all sizes, where they are one table
+        state=ModelState(sample=Sample.of(texts, encode(texts))) if encode is not None else None,
+    )
     return Evaluation(
-        subset=str(Subset(questions, passages)),
-        map=mean,
+        subset=subset,
+        map=ranks.mean_average_precision(),
         ndcg=ndcg,
         map_at_k=map_at_k,
         recall=recall,
         precision=precision,
         cut=cut,
         results=results,
-        table=table,
+        table=build(info.task, [search_rows(ranks, corpus, subset)]),
         info=info,
         encode=encode,
     )
@@ -226,16 +237,6 @@ def _encoder(search: Any, name: str) -> Encode | None:
         return model.encode_corpus([{"title": "", "text": part.passages[row]} for row in rows], batch_size=size)
 
     return partial(by_language, embeddings_of=encode_some)
-
-
-def _state(encode: Encode, corpus: ParallelCorpus, questions: str, pool: Sequence[str]) -> ModelState:
-    """Return what tells the model, as it is now, from any other."""
-    from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts
-
-    parts = corpus.languages
-    n_passages = {language: len(parts[language].passages) for language in pool}
-    texts = sampled_texts({questions: len(parts[questions].questions)}, n_passages)
-    return ModelState(sample=Sample.of(texts, encode(texts)))
 
 
 def _read(name: str, questions: str, passages: str) -> ParallelCorpus:
@@ -317,31 +318,3 @@ def _cut(results: Mapping[str, Mapping[str, float]], queries: Queries, pool_size
             "relevant passages that it did not return have no rank and count as not found."
         )
     return max(counts)
-
-
-def _ranked(
-    corpus: ParallelCorpus,
-    subset: str,
-    qrels: Qrels,
-    results: Mapping[str, Mapping[str, float]],
-    run: tuple[str, str, int | None],
-) -> tuple[TableInfo, pa.Table, float]:
-    """Return the rank table of some results and their mean average precision."""
-    from beir_hybrid.ranks.rows import build, search_rows
-    from beir_hybrid.ranks.schema import TableInfo
-    from beir_hybrid.ranks.search import ranks_in_results
-
-    ranks = ranks_in_results(results, qrels)
-    pool = languages_of_pool(corpus, Subset.parse(subset).pool)
-    model_name, revision, cut = run
-    info = TableInfo(
-        # So that a run of MTEB and one of BEIR end in the same tables.
-        task=task_names().get(corpus.name, corpus.name),
-        dataset_revision=corpus.revision,
-        model=model_name,
-        model_revision=revision,
-        pool_sizes={language: len(corpus.languages[language].passages) for language in pool},
-        cut=cut,
-    )
-    table = build(info.task, [search_rows(ranks, corpus, subset)])
-    return info, table, ranks.mean_average_precision()

@@ -11,12 +11,12 @@ import stat
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.errors import BeirHybridError, first_line
+from beir_hybrid.errors import BeirHybridError, DataError, first_line
 
 HOME_HINT = "set BEIR_HYBRID_HOME to a folder you can write to"
 
@@ -66,11 +66,16 @@ def shown(name: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def make_folder(folder: Path, hint: str = HOME_HINT) -> Path:
-    """Create ``folder`` with its parents and return it; ``hint`` says what to do where it cannot be created."""
+def make_folder(folder: Path) -> Path:
+    """Create ``folder`` with its parents and return it.
+
+    Raises:
+        BeirHybridError: It cannot be created; below `home`, the message says how to choose another one.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
+        hint = HOME_HINT if folder.is_relative_to(home()) else ""
         raise BeirHybridError(_with_hint(f"cannot create the folder {shown(folder)}: {reason(error)}", hint)) from error
     return folder
 
@@ -285,3 +290,39 @@ def as_folder(name: str) -> str:
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{'_' if _RESERVED.fullmatch(safe) else ''}{safe or '_'}-{digest}"
+
+
+def exists(path: Path) -> bool:
+    """Say whether there is a file or folder; no for names that none can have, and where nobody may look."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def check_exists(folder: Path) -> None:
+    """Make sure that there is a file or folder.
+
+    Raises:
+        BeirHybridError: There is not.
+    """
+    if not exists(folder):
+        raise BeirHybridError(f"there is no file or folder {shown(folder)}")
+
+
+def files_below(folder: Path, pattern: str) -> Sequence[Path]:
+    """Find files below a folder, in the order of their names on every file system; a file is taken for itself.
+
+    Raises:
+        BeirHybridError: There is no such folder, or it is a device or a pipe.
+    """
+    check_exists(folder)
+    if folder.is_dir():
+        return sorted((path for path in folder.rglob(pattern) if path.is_file()), key=Path.as_posix)
+    check_regular(folder, DataError, largest=None)
+    return [folder]
+
+
+def relative_to(folder: Path, path: Path) -> str:
+    """Name a file by its place below the folder that was searched, which is the same on every machine."""
+    return shown(path.relative_to(folder).as_posix() if path != folder else path.name)

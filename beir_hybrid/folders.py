@@ -46,7 +46,7 @@ def locked(target: Path, wait: bool = True) -> Iterator[None]:
     target = Path(os.path.realpath(target))
     if not target.name:
         raise BeirHybridError(f"{target} cannot be written as a whole; name a folder in it")
-    make_folder(target.parent, hint="")
+    make_folder(target.parent)
     file = target.with_name(f".{target.name}.lock")
     with writing(target):
         try:

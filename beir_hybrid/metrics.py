@@ -7,6 +7,7 @@ languages, those of ``scoring.bias``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -58,6 +59,22 @@ class Metric:
 def in_favour(difference: float, higher_is_better: bool) -> bool:
     """Whether a difference is an improvement; none at all is not."""
     return difference > 0 if higher_is_better else difference < 0
+
+
+def best_and_second(
+    values: Mapping[str, float | None], higher_is_better: bool, decimals: int
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Find the best and the second best of some figures, as they are shown: equal to the last decimal is equal.
+
+    Returns:
+        The keys of the best and of the second best; none where there is nothing to compare.
+    """
+    shown = {key: round(value, decimals) for key, value in values.items() if value is not None}
+    if len(shown) < 2:
+        return frozenset(), frozenset()
+    first, second = [*sorted(set(shown.values()), reverse=higher_is_better), None][:2]
+    best, next_best = (frozenset(key for key in shown if shown[key] == value) for value in (first, second))
+    return best, next_best
 
 
 _TREC = "trec_eval, https://github.com/usnistgov/trec_eval"

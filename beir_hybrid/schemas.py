@@ -33,6 +33,8 @@ _IN_WORDS = {
     "dataclass_type": "a table of keys and values",
     "list_type": "a list",
     "tuple_type": "a list",
+    "frozen_set_type": "a list",
+    "path_type": "a text",
     "invalid_key": "a text",
 }
 

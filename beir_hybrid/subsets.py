@@ -11,17 +11,24 @@ from beir_hybrid.languages import is_tag
 MULTI = "multi"
 """Name of the pool of all languages, in subsets (``en-multi``) and wherever a pool is named by its language."""
 
+CROSS = "cross"
+"""The pools of all other languages one by one, in subsets of corpora of many languages: the mean of their scores."""
+
+MOST_PAIRED = 20
+"""The languages up to which each pair is a subset. MTEB writes its whole result after every one of them."""
+
 SETTINGS = ("monolingual", "cross-lingual", "multilingual")
 
 
 class Subset(NamedTuple):
     """The questions in one language on one pool.
 
-    Written ``en-de`` and ``en-multi``; where a language tag holds a hyphen, ``_`` joins: ``zh-Hant_en``.
+    Written ``en-de``, ``en-multi`` and ``en-cross``; where a language tag holds a hyphen, ``_`` joins: ``zh-Hant_en``.
 
     Attributes:
         questions: Language of the questions, a BCP 47 tag.
-        pool: Language of the passages; ``multi`` for the pool of all languages.
+        pool: Language of the passages; ``multi`` for the pool of all languages, ``cross`` for the mean over the pools
+            of the other languages.
     """
 
     questions: str
@@ -47,10 +54,10 @@ class Subset(NamedTuple):
         """
         questions, _, pool = name.partition("_" if "_" in name else "-")
         subset = cls(questions, pool)
-        if not is_tag(questions) or not (pool == MULTI or is_tag(pool)) or str(subset) != name:
+        if not is_tag(questions) or not (pool in (MULTI, CROSS) or is_tag(pool)) or str(subset) != name:
             raise DataError(
                 f"{name!r} is not the name of a subset, <language of the questions>-<language of the passages, or "
-                f"{MULTI}>, such as en-de, en-{MULTI} or zh-Hant_en"
+                f"{MULTI} or {CROSS}>, such as en-de, en-{MULTI} or zh-Hant_en"
             )
         return subset
 
@@ -74,9 +81,18 @@ def setting_of(name: str) -> str:
 
 
 def all_subsets(languages: Sequence[str]) -> list[Subset]:
-    """Return the subsets of a corpus: monolingual, cross-lingual by question language, multilingual."""
-    return [
-        *(Subset(x, x) for x in languages),
-        *(Subset(x, y) for x in languages for y in languages if x != y),
-        *(Subset(x, MULTI) for x in languages),
-    ]
+    """Return the subsets of a corpus: monolingual, cross-lingual by question language, multilingual.
+
+    With more than MOST_PAIRED languages, a question language has one cross-lingual subset, ``en-cross``.
+    """
+    cross = [Subset(x, CROSS) for x in languages]
+    if len(languages) <= MOST_PAIRED:
+        cross = [pair for subset in cross for pair in pairs_of(subset, languages)]
+    return [*(Subset(x, x) for x in languages), *cross, *(Subset(x, MULTI) for x in languages)]
+
+
+def pairs_of(subset: Subset, languages: Sequence[str]) -> list[Subset]:
+    """Return the subsets of one pool each that a subset is the mean of: itself, if its pool is not ``cross``."""
+    if subset.pool != CROSS:
+        return [subset]
+    return [Subset(subset.questions, pool) for pool in languages if pool != subset.questions]

@@ -19,7 +19,7 @@ from mteb.models import ModelMeta
 from mteb.models.abs_encoder import AbsEncoder
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
-from beir_hybrid.mteb.encode import Embedder
+from beir_hybrid.mteb.encode import Call
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.tasks import MIRACLCLFull
@@ -82,11 +82,11 @@ def main() -> None:
     corpus = synthetic(arguments.passages // len(LANGUAGES), arguments.questions // len(LANGUAGES))
     encoder = RandomEncoder()
     options = {"batch_size": 1024, "show_progress_bar": False}
-    embedder = Embedder(encoder, MIRACLCLFull.metadata, "dev", options)  # type: ignore[arg-type]  # its meta may be None
+    call = Call(encoder, MIRACLCLFull.metadata, "dev", options)  # type: ignore[arg-type]  # its meta may be None
     with tempfile.TemporaryDirectory() as folder:
         run = ChunkedRun(
             name="synthetic",
-            embed=partial(embedder.embed, corpus),
+            embed=partial(call.embed, corpus),
             similarity=encoder.similarity,
             corpus=corpus,
             query_languages=LANGUAGES,

@@ -276,14 +276,14 @@ def resume(size: str) -> dict[str, Any]:
 
 
 def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
-    from beir_hybrid.mteb.encode import Embedder
+    from beir_hybrid.mteb.encode import Call
     from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.tasks import MIRACLCLFull
 
-    embedder = Embedder(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
+    call = Call(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
     return ChunkedRun(
         name="synthetic",
-        embed=partial(embedder.embed, corpus),
+        embed=partial(call.embed, corpus),
         similarity=model.similarity,
         corpus=corpus,
         query_languages=LANGUAGES,

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
-from beir_hybrid.files import check_writable, home
 from beir_hybrid.languages import mteb_code
-from beir_hybrid.mteb.call import Call
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
 from beir_hybrid.subsets import MULTI, Subset
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 if TYPE_CHECKING:
     import pandas as pd
-    from mteb.models import MTEBModels
-    from mteb.types import EncodeKwargs, HFSubset, ScoresDict
+    from mteb.types import HFSubset, ScoresDict
+
+    from beir_hybrid.mteb.encode import Call
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -58,29 +57,9 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         self._kept = None
         self.data_loaded = False
 
-    def evaluate(
-        self,
-        model: MTEBModels,
-        split: str = "test",
-        subsets_to_run: list[HFSubset] | None = None,
-        *,
-        encode_kwargs: EncodeKwargs,
-        prediction_folder: Path | None = None,
-        num_proc: int | None = None,
-        timer: TimingStack | None = None,
-        **kwargs: Any,
-    ) -> Mapping[HFSubset, ScoresDict]:
-        """Evaluate a model on some subsets; arguments and result are those of MTEB's tasks.
-
-        Raises:
-            DataError: The data cannot be had or is malformed.
-            ModelError: The model's embeddings cannot be ranked by.
-        """
-        timer = timer if timer is not None else TimingStack()
-        call = Call(model, split, encode_kwargs, prediction_folder, num_proc, timer)
-        subsets = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
+    def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
         self._retrieval.ranks_folder = self.ranks_folder
-        check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")
+        call = replace(call, metadata=self._retrieval.metadata)
         return self._claim(
             call, subsets, lambda: self._score_table(self._retrieval.ranks_in_pool(call, self.metadata.name))
         )

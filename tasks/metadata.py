@@ -20,7 +20,7 @@ def task_metadata(spec: CorpusSpec) -> TaskMetadata:
             "name": facts.name,
             "dataset": {"path": facts.path, "revision": spec.revision},
             "description": facts.description,
-            "reference": facts.reference,
+            "reference": facts.reference or None,
             "type": "Retrieval",
             "category": "t2t",
             "modalities": ["text"],

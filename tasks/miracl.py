@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,8 @@ from beir_hybrid.subsets import setting_of
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 if TYPE_CHECKING:
-    pass
-
-logger = logging.getLogger("mteb.beir_hybrid")
+    from beir_hybrid.mteb.encode import Call
+    from beir_hybrid.mteb.evaluation import Evaluation
 
 _CHUNK_SIZE = "BEIR_HYBRID_CHUNK_SIZE"
 
@@ -71,29 +69,11 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
             raise self._fault
         return miracl.read(self.source, self.hf_subsets, self._translations, num_proc)
 
-    def _passages_at_once(self, prediction_folder: Path | None) -> int | None:
-        if prediction_folder is not None and self.predicts:
-            return None  # predictions need all embeddings
+    def _evaluation(self, call: Call, **options: Any) -> Evaluation:
         configured = os.environ.get(_CHUNK_SIZE, "").strip() or str(self.chunk_size)
         if not configured.isdecimal() or int(configured) < 1:
             raise BeirHybridError(f"{_CHUNK_SIZE}={configured}: the passages of a chunk must be a whole number from 1")
-        return int(configured)
-
-    def _predictions_file(self, prediction_folder: Path | None) -> Path | None:
-        if prediction_folder is None or self.predicts:
-            return super()._predictions_file(prediction_folder)
-        logger.warning(
-            f"{self.metadata.name} writes no predictions, which would need all passages' embeddings in memory; "
-            "scores and the rank table are complete."
-        )
-        return None
-
-    def _corpus_with(self, language: str) -> ParallelCorpus:
-        """Return the corpus of the run, whose texts are too many to read others."""
-        assert self.parallel_corpus is not None
-        if language not in self.parallel_corpus.languages:
-            raise KeyError(language)
-        return self.parallel_corpus
+        return super()._evaluation(call, chunk_size=int(configured), predicts=self.predicts, read=None)
 
 
 def _subset_languages(languages: Sequence[str], translated: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mteb.abstasks.retrieval import AbsTaskRetrieval
@@ -13,16 +15,28 @@ from mteb.timing import TimingStack
 from beir_hybrid.corpora import ParallelCorpus, load, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
-from beir_hybrid.mteb.call import Call, Kept
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
-from beir_hybrid.subsets import Subset, setting_of
+from beir_hybrid.subsets import Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from mteb.models import MTEBModels
     from mteb.types import EncodeKwargs, HFSubset, ScoresDict
 
-    from beir_hybrid.mteb.evaluation import Evaluation
+    from beir_hybrid.mteb.encode import Call
+    from beir_hybrid.mteb.evaluation import Evaluation, Search
+
+
+@dataclass
+class _Kept:
+    """What is kept between the calls of one `mteb.evaluate`, which asks for subset after subset with the same timer.
+
+    In any other call the model may have been trained meanwhile.
+    """
+
+    call: Call
+    scores: dict[str, ScoresDict] = field(default_factory=dict)
+    search: Search | None = None
 
 
 class AbsTaskParallelRetrieval(AbsTaskRetrieval):
@@ -46,7 +60,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept: Kept | None = None
+        self._kept: _Kept | None = None
         revision = self._data_revision()
         if revision != self.metadata.revision:
             dataset = {**self.metadata.dataset, "revision": revision}
@@ -97,8 +111,9 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         with (timer or TimingStack())("Data loading", log_message=f"Loading {self.corpus_name}..."):
             questions, passages = languages_of(self.hf_subsets, self._all_languages())
             self.parallel_corpus = self._read_corpus(sorted({*questions, *passages}), num_proc)
+            pairs = [str(pair) for subset in map(Subset.parse, self.hf_subsets) for pair in pairs_of(subset, passages)]
             self.dataset = SubsetData(  # type: ignore[assignment]  # a mapping whose entries are made when looked up
-                self.parallel_corpus, self.hf_subsets, self.eval_splits[0], self.judged_in_own_language
+                self.parallel_corpus, pairs, self.eval_splits[0], self.judged_in_own_language
             )
         self.data_loaded = True
 
@@ -108,15 +123,6 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _read_corpus(self, languages: Sequence[str], num_proc: int | None) -> ParallelCorpus:
         return load(self.corpus_name, languages)
-
-    def _corpus_with(self, language: str) -> ParallelCorpus:
-        """Return a corpus that holds a language, which need not be one of the run; a KeyError where there is none."""
-        assert self.parallel_corpus is not None
-        if language in self.parallel_corpus.languages:
-            return self.parallel_corpus
-        if language not in self._all_languages():
-            raise KeyError(language)
-        return self._read_corpus([language], None)
 
     def _all_languages(self) -> list[str]:
         """The languages of the data set."""
@@ -147,15 +153,19 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             DataError: The data cannot be had or is malformed.
             ModelError: The model's embeddings cannot be ranked by.
         """
+        from beir_hybrid.mteb.encode import Call
+
         timer = timer if timer is not None else TimingStack()
-        call = Call(model, split, encode_kwargs, prediction_folder, num_proc, timer)
+        call = Call(model, self.metadata, split, encode_kwargs, num_proc, timer, prediction_folder)
         subsets = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")  # before everything is encoded
         self.load_data(num_proc=num_proc, timer=timer)
+        return self._evaluate(call, subsets, **kwargs)
+
+    def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
         if not self._is_counted(call, subsets):
             return self._search(call, subsets, **kwargs)
-        evaluation, predictions = self._evaluation(call), self._predictions_file(prediction_folder)
-        return self._claim(call, subsets, lambda: dict(evaluation.evaluate(self.metadata.name, predictions)))
+        return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
 
     def ranks_in_pool(self, call: Call, used_by: str) -> pd.DataFrame:
         """Rank the right answers in the pool of all languages, store the rank table, and return its rows.
@@ -195,30 +205,17 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         assert self._kept is not None and self._kept.search is not None
         return self._kept.search.add(hf_subset, results, qrels, top_k(self))
 
-    def _evaluation(self, call: Call) -> Evaluation:
+    def _evaluation(self, call: Call, **options: Any) -> Evaluation:
         from beir_hybrid.mteb.evaluation import Evaluation
 
         assert self.parallel_corpus is not None
-        return Evaluation(
-            call,
-            self.parallel_corpus,
-            self.hf_subsets,
-            self._all_languages(),
-            self._corpus_with,
-            self.metadata,
-            folder=call.prediction_folder or self.ranks_folder,
-            judged_in_own_language=self.judged_in_own_language,
-            chunk_size=self._passages_at_once(call.prediction_folder),
-        )
-
-    def _passages_at_once(self, prediction_folder: Path | None) -> int | None:
-        """The passages of a chunk; None where all are encoded at once."""
-        return None
-
-    def _predictions_file(self, prediction_folder: Path | None) -> Path | None:
-        from beir_hybrid.mteb.private import predictions_path
-
-        return None if prediction_folder is None else predictions_path(self, prediction_folder)
+        options = {
+            "folder": call.prediction_folder or self.ranks_folder,
+            "read": lambda language: self._read_corpus([language], None),
+            "judged_in_own_language": self.judged_in_own_language,
+            **options,
+        }
+        return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
 
     def _is_counted(self, call: Call, subsets: Sequence[HFSubset]) -> bool:
         from beir_hybrid.mteb.evaluation import is_counted
@@ -230,22 +227,31 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         """Let MTEB's own search run the model, which hands its results to ``task_specific_scores``."""
         kept = self._kept_for(call)
         kept.search = self._evaluation(call).search(kept.search)
-        return super().evaluate(
-            call.model,
-            call.split,
-            list(subsets),
-            encode_kwargs=call.encode_kwargs,
-            prediction_folder=call.prediction_folder,
-            num_proc=call.num_proc,
-            timer=call.timer,
-            **kwargs,
-        )
+        languages = languages_of(self.hf_subsets, self._all_languages())[1]
+        pairs = {subset: [*map(str, pairs_of(Subset.parse(subset), languages))] for subset in subsets}
+        of_task = self.hf_subsets
+        self.hf_subsets = [pair for pairs_of_subset in pairs.values() for pair in pairs_of_subset]
+        try:
+            scores = super().evaluate(
+                call.model,
+                call.split,
+                self.hf_subsets,
+                encode_kwargs=call.encode_kwargs,
+                prediction_folder=call.prediction_folder,
+                num_proc=call.num_proc,
+                timer=call.timer,
+                **kwargs,
+            )
+        finally:
+            self.hf_subsets = of_task
+        return {subset: _mean([scores[pair] for pair in names]) for subset, names in pairs.items()}
 
-    def _kept_for(self, call: Call) -> Kept:
+    def _kept_for(self, call: Call) -> _Kept:
         """Return what earlier calls of the same `mteb.evaluate` have left."""
-        if self._kept is None or not self._kept.is_of(call):
-            self._kept = Kept(call)
-        return self._kept
+        kept = self._kept
+        if kept is None or kept.call.model is not call.model or kept.call.timer is not call.timer:
+            self._kept = kept = _Kept(call)
+        return kept
 
     def _claim(
         self, call: Call, subsets: Sequence[HFSubset], compute: Callable[[], dict[str, ScoresDict]]
@@ -265,3 +271,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         if not kept.scores:
             self._kept = None  # and the model with it
         return claimed
+
+
+def _mean(scores: Sequence[ScoresDict]) -> ScoresDict:
+    """Return the plain means of the scores of several subsets."""
+    return scores[0] if len(scores) == 1 else {key: fmean(one[key] for one in scores) for key in scores[0]}

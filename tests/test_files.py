@@ -238,3 +238,16 @@ def test_looking_whether_a_folder_can_be_written_to_leaves_nothing(
 )
 def test_whose_error_it_is(error: Callable[[Path], OSError], expected: bool, tmp_path: Path) -> None:
     assert is_about(error(tmp_path), tmp_path) is expected
+
+
+@pytest.mark.parametrize(("folder", "hint"), [("home/file/ranks", True), ("out/file/ranks", False)])
+def test_another_home_is_advised_for_folders_in_it_only(
+    folder: str, hint: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    path = tmp_path / folder
+    path.parents[1].mkdir()
+    path.parent.touch()
+    with pytest.raises(BeirHybridError, match=r"^cannot create the folder") as error, files.atomic_path(path / "file"):
+        pass
+    assert ("set BEIR_HYBRID_HOME" in str(error.value)) is hint

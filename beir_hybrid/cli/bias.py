@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, shown, user_path
+from beir_hybrid.files import check_exists, check_writable, shown, user_path
 from beir_hybrid.metrics import LANGUAGE_FIGURES
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from beir_hybrid.leaderboard.inputs.evaluations import ResultSource
 
-_ALL_QUESTIONS = "all"
-"""Subset of a bias task that holds the questions of all languages."""
-
-
-@dataclass(frozen=True)
-class ModelBias:
+class ModelBias(NamedTuple):
     """The language bias of one model on one task.
 
     Attributes:
@@ -41,7 +34,7 @@ class ModelBias:
     task: str
     figures: Mapping[str, float]
     coverage: Mapping[str, float | None]
-    map: pd.DataFrame | None
+    map: pd.DataFrame | None = None
     keeps_top: bool = True
 
 
@@ -65,15 +58,16 @@ def bias(
     if plot is not None:
         plot = user_path(plot, "--plot ")
         check_writable(plot.parent, hint="name another file with --plot")
-    found = [one for path in paths for one in _read(path, weights)]
-    if not found:
+    models = [model for path in paths for model in _read(path, weights)]
+    if not models:
         raise BeirHybridError(f"{shown(paths[0])}: neither a rank table nor a result of a bias task is here")
-    for task in dict.fromkeys(one.task for one in found):
-        of_task = [one for one in found if one.task == task]
-        print("\n".join([_table(of_task), *_notes(of_task)]))
-        print()
+    for task in dict.fromkeys(model.task for model in models):
+        of_task = [model for model in models if model.task == task]
+        rows = [(name, *(_shown(model.figures[name]) for model in of_task)) for name in LANGUAGE_FIGURES]
+        print(text_table(rows, (task, *(model.model for model in of_task)), left=1))
+        print("".join(f"{note}\n" for model in of_task for note in _notes(model)))
     if plot is not None:
-        maps = {f"{one.model}\n{one.task}": one.map for one in found if one.map is not None}
+        maps = {f"{model.model}\n{model.task}": model.map for model in models if model.map is not None}
         if not maps:
             raise BeirHybridError(
                 "a heat map needs a rank table; results hold only means (`mteb run` says where it is)"
@@ -95,7 +89,7 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
-    from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, check_exists, find_results
+    from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, find_results
     from beir_hybrid.ranks.rank_table import rank_tables_below
 
     check_exists(path)
@@ -104,9 +98,12 @@ def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
             yield _from_rank_table(file, weights)
     if path.suffix == ".json" or path.is_dir():
         for result in find_results(path, f"*{BIAS_SUFFIX}.json"):
-            if result.task.partition(" ")[0].endswith(BIAS_SUFFIX) and _ALL_QUESTIONS in result.scores:
-                task = result.task.replace(BIAS_SUFFIX, "")
-                yield ModelBias(result.model, task, _figures(result), _coverage(result), None)
+            if result.task.partition(" ")[0].endswith(BIAS_SUFFIX) and ALL_QUESTIONS in result.scores:
+                # Results of older versions lack some figures and the coverage.
+                figures = {name: result.value(ALL_QUESTIONS, name) for name in LANGUAGE_FIGURES}
+                coverage = {name: result.value(ALL_QUESTIONS, f"{name}_coverage") for name in LANGUAGE_FIGURES}
+                known = {name: math.nan if value is None else value for name, value in figures.items()}
+                yield ModelBias(result.model, result.task.replace(BIAS_SUFFIX, ""), known, coverage)
 
 
 def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
@@ -126,43 +123,24 @@ def _from_rank_table(file: Path, weights: Mapping[int, float]) -> ModelBias:
     )
 
 
-def _figures(result: ResultSource) -> dict[str, float]:
-    """Return the means over all questions; NaN for a figure that this result lacks, as older ones do."""
-    values = {name: result.value(_ALL_QUESTIONS, name) for name in LANGUAGE_FIGURES}
-    return {name: math.nan if value is None else value for name, value in values.items()}
-
-
-def _coverage(result: ResultSource) -> dict[str, float | None]:
-    """Return the share of the queries that have each figure; None where the result does not say it."""
-    return {name: result.value(_ALL_QUESTIONS, f"{name}_coverage") for name in LANGUAGE_FIGURES}
-
-
-def _table(models: Sequence[ModelBias]) -> str:
-    rows = [(name, *(_shown(one.figures[name]) for one in models)) for name in LANGUAGE_FIGURES]
-    return text_table(rows, (models[0].task, *(one.model for one in models)), left=1)
-
-
 def _shown(figure: float) -> str:
     return "-" if math.isnan(figure) else f"{figure:.4f}"
 
 
-def _notes(models: Sequence[ModelBias]) -> Iterator[str]:
-    """Say why there is no figure, and which are not of all queries: a line a model and reason."""
-    for one in models:
-        figures: dict[tuple[str, str], list[str]] = {}
-        for name in LANGUAGE_FIGURES:
-            figures.setdefault(_reason(one, name), []).append(name)
-        yield from (f"{one.model}{what}: {', '.join(names)} {why}" for (what, why), names in figures.items() if why)
-
-
-def _reason(one: ModelBias, name: str) -> tuple[str, str]:
-    """Say what is to be known of a figure: what follows the name of the model, and that of the figure."""
+def _notes(model: ModelBias) -> Iterator[str]:
+    """Say why there is no figure, and which are not of all queries: a line a reason."""
     from beir_hybrid.scoring.bias import coverage_text, is_covered
 
-    share = one.coverage.get(name)
-    if share is None or share == 1:
-        return "", ""
-    if is_covered(share):
-        return "", f"of {coverage_text(share)}"
-    not_kept = "_at_" in name and not one.keeps_top
-    return ", no figure", f"({'the languages of the best passages are not kept' if not_kept else coverage_text(share)})"
+    figures: dict[tuple[str, str], list[str]] = {}
+    for name, metric in LANGUAGE_FIGURES.items():
+        share = model.coverage.get(name)
+        if share is None or share == 1:
+            continue
+        if is_covered(share):
+            reason = "", f"of {coverage_text(share)}"
+        elif metric.cut_off and not model.keeps_top:
+            reason = ", no figure", "(the languages of the best passages are not kept)"
+        else:
+            reason = ", no figure", f"({coverage_text(share)})"
+        figures.setdefault(reason, []).append(name)
+    yield from (f"{model.model}{what}: {', '.join(names)} {why}" for (what, why), names in figures.items())

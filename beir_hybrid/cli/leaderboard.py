@@ -49,9 +49,9 @@ def leaderboard(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Make a leaderboard: Markdown, CSV, LaTeX, JSON, plots and one HTML page, with paired significance tests."""
-    from beir_hybrid.files import home, user_path
+    from beir_hybrid.files import home, shown, user_path
     from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
-    from beir_hybrid.leaderboard.publish import Inputs, run
+    from beir_hybrid.leaderboard.publish import Inputs, outdated, regenerate
 
     ranks, results, predictions, manifests, settings = (
         None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
@@ -59,7 +59,23 @@ def leaderboard(
     everything = ranks is None and results is None and predictions is None
     if everything:
         ranks = home() / "ranks"
-    shown = read_settings(settings) if settings is not None else Settings()
-    shown = shown.with_options(baseline or (), common_questions)
+    chosen = read_settings(settings) if settings is not None else Settings()
+    chosen = chosen.with_options(baseline or (), common_questions)
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
-    raise typer.Exit(run(inputs, shown, user_path(out, "--out "), check, quiet))
+    out = user_path(out, "--out ")
+    if check:
+        names = outdated(inputs, chosen, out, progress=not quiet)
+        for name in names:
+            print(f"{out / name} is out of date")
+        if not (names or quiet):
+            print(f"{out} is up to date")
+        raise typer.Exit(1 if names else 0)
+    board = regenerate(inputs, chosen, out, progress=not quiet)
+    if not quiet:
+        measured = [row for row in board["rows"].values() if not row["published"]]
+        print(
+            f"{out}: {len(measured)} models, {len(board['columns'])} columns, {len(board['comparisons'])} comparisons; "
+            "open leaderboard.html or read leaderboard.md"
+        )
+        for note in board["notes"]:
+            print(shown(note, most=2000))

@@ -36,15 +36,15 @@ def study(
     out, page = user_path(out, "--out "), None if page is None else user_path(page, "--page ")
     path = preset_path(preset) if preset is not None else user_path(file or "")
     whole = read_study(path)
-    chosen = [name.strip() for name in only.split(",") if name.strip()]
-    asked = whole.only(chosen) if chosen else whole
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    chosen = whole.only(names) if names else whole
     from beir_hybrid.study.paper.report import write_report
     from beir_hybrid.study.run import make_plan, run_study
 
     if page is not None:
         check_writable(page.parent, hint="name another file with --page")
     if not report:
-        run_study(asked, out, jobs, quiet)
+        run_study(chosen, out, jobs, quiet)
     named = f"--preset {preset}" if preset is not None else path.name
     written = write_report(whole, make_plan(whole, out), out, page or out / "study.md", f"beir-hybrid study {named}")
     if not quiet:

@@ -12,27 +12,28 @@ import typer
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import user_path
-from beir_hybrid.finetune.recipe import Recipe, make_recipe
+from beir_hybrid.finetune.recipe import Recipe, RunOptions, make_recipe
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each setting of a recipe, after ``preset``; None where it is not given."""
+    """Give a command an option for each setting of a recipe, None where it is not given, and of a run."""
     signature = inspect.signature(command, eval_str=True)
     own = [option for option in signature.parameters.values() if option.kind is not option.VAR_KEYWORD]
-    settings = [_option(setting) for setting in fields(Recipe) if setting.metadata]
-    place = 1 + [option.name for option in own].index("preset")
-    parameters = [*own[:place], *settings, *own[place:]]
+    place = [option.name for option in own].index("gradient_cache")
+    settings = [_option(setting, None) for setting in fields(Recipe) if setting.metadata]
+    options = [_option(setting, setting.default) for setting in fields(RunOptions)]
+    parameters = [*own[:place], *settings, *own[place:], *options]
     keywords = [option.replace(kind=option.KEYWORD_ONLY) for option in parameters]
     command.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
     return command
 
 
-def _option(setting: Field[Any]) -> inspect.Parameter:
+def _option(setting: Field[Any], default: Any) -> inspect.Parameter:
     kind = setting.metadata["kind"] or type(setting.default)
-    option = typer.Option(f"--{setting.name.replace('_', '-')}", help=setting.metadata["help"])
-    default = False if kind is bool else None
-    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
-    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    names = setting.metadata["option"] or [f"--{setting.name.replace('_', '-')}"]
+    annotation = Annotated[kind | None, typer.Option(*names, help=setting.metadata["help"])]  # type: ignore[valid-type]
+    given = False if kind is bool else default
+    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=annotation)
 
 
 @_with_settings
@@ -49,19 +50,14 @@ def train(
     seeds: Annotated[
         str | None, typer.Option(help="Seeds such as 0,1,2: one model each, in OUTPUT/seed-0 and so on.")
     ] = None,
-    evaluate: Annotated[str | None, typer.Option("--eval", help="Corpus to evaluate on, e.g. xquad-r.")] = None,
-    eval_steps: Annotated[float, typer.Option(help="Steps between evaluations; below 1 their share.")] = 0.2,
-    eval_questions: Annotated[int | None, typer.Option(help="Evaluate with this many questions.")] = None,
-    save_steps: Annotated[float, typer.Option(help="Steps between checkpoints; below 1 their share.")] = 0.1,
-    report_to: Annotated[str, typer.Option(help="Trackers, e.g. tensorboard,wandb.")] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUTPUT.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no log and no summary.")] = False,
     **settings: Any,
 ) -> None:
     """Train a Sentence Transformers model on hybrid batches: full tuning, or a head on a frozen encoder.
 
     For several devices: `torchrun --nproc-per-node 2 -m beir_hybrid train ...`, or `accelerate launch -m`.
     """
+    options = RunOptions(**{option.name: settings.pop(option.name) for option in fields(RunOptions)})
     if settings["mini_batch_size"] is not None and not gradient_cache:
         raise BeirHybridError("--mini-batch-size is for --gradient-cache; add it")
     if settings["seed"] is not None and seeds is not None:
@@ -71,15 +67,14 @@ def train(
     output = user_path(output, "--output ")
     recipe = make_recipe(preset, data=tuple(data), languages=_codes(languages), **settings)
     numbers = None if seeds is None else _numbers(seeds)
-    from beir_hybrid.finetune.train import RunOptions, train, train_seeds
+    from beir_hybrid.finetune.train import train, train_seeds
 
-    options = RunOptions(save_steps, evaluate, eval_steps, eval_questions, _words(report_to), quiet)
     if numbers is None:
         manifests = {output: train(base, recipe, output, resume, options)}
     else:
         manifests = train_seeds(base, recipe, numbers, output, resume, options)
     for folder, manifest in manifests.items():
-        if manifest is not None and not quiet:
+        if manifest is not None and not options.quiet:
             losses = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in manifest.losses.items())
             print(f"{folder}: {manifest.steps_done} steps, {losses}")
             print(f'Evaluate it: mteb run -m "{folder.absolute()}" -t XQuADR')

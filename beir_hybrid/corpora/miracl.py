@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ import numpy as np
 from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import BeirHybridError, DataError, one_line
 from beir_hybrid.files import read_text, reading, user_path
 from beir_hybrid.subsets import MULTI, Subset, is_subset
 
@@ -111,7 +111,7 @@ class HubSource:
             try:
                 get_dataset_config_names(self.path, self.revision)
             except Exception as error:
-                raise DataError(f"{self.path}: not on this machine ({_one_line(error)}); {_ways_out(self)}") from error
+                raise DataError(f"{self.path}: not on this machine ({one_line(error)}); {_ways_out(self)}") from error
 
 
 def languages_of(source: HubSource) -> tuple[str, ...]:
@@ -213,41 +213,30 @@ def read(
     available = languages_of(source)
     pairs = [Subset.parse(subset) for subset in subsets]
     whole = any(pool == MULTI for _, pool in pairs)
-    originals: dict[str, LanguageCorpus] = {}
-    for language in available:
-        if whole or any(pool == language for _, pool in pairs):
-            originals[language] = _read_language(source, language, num_proc)
+    originals = {
+        language: _read_language(source, language, num_proc)
+        for language in available
+        if whole or any(pool == language for _, pool in pairs)
+    }
     parts: dict[str, LanguageCorpus] = {}
     for language in available:
         asked = [pool for question, pool in pairs if question == language]
         if language not in originals and not asked:
             continue
-        own = originals.get(language)
-        foreign = [pool for pool in available if pool in asked and pool != language]
-        translated = {pool: _read_translation(translations, language, originals[pool]) for pool in foreign}
-        parts[language] = _with_questions(language, own, translated, keep_own=language in asked or MULTI in asked)
+        part = originals.get(language) or LanguageCorpus(language, (), (), (), (), (), {})
+        keeps_own = language in asked or MULTI in asked
+        questions = dict(zip(part.question_ids, part.questions, strict=True)) if keeps_own else {}
+        for pool in available:
+            if pool in asked and pool != language:
+                questions |= _read_translation(translations, language, originals[pool])
+        parts[language] = _asking(part, questions)
     return ParallelCorpus(source.name, revision_of(source, translations), parts)
 
 
-def _with_questions(
-    language: str, original: LanguageCorpus | None, translated: Mapping[str, Mapping[str, str]], keep_own: bool
-) -> LanguageCorpus:
-    """Put the passages of a language and the questions that are asked in it together."""
-    questions: dict[str, str] = {}
-    if original is not None and keep_own:
-        questions.update(zip(original.question_ids, original.questions, strict=True))
-    for some in translated.values():
-        questions.update(some)
-    return LanguageCorpus(
-        language=language,
-        question_ids=tuple(questions),
-        questions=tuple(questions.values()),
-        articles=tuple(questions),  # every question is a cluster of its own
-        passage_ids=original.passage_ids if original else (),
-        passages=original.passages if original else (),
-        relevance=original.relevance if original else {},
-        titles=original.titles if original else None,
-    )
+def _asking(part: LanguageCorpus, questions: Mapping[str, str]) -> LanguageCorpus:
+    """Return the passages of a language with some questions, id -> text, each a cluster of its own."""
+    ids = tuple(questions)
+    return replace(part, question_ids=ids, questions=tuple(questions.values()), articles=ids)
 
 
 def _read_language(source: HubSource, language: str, num_proc: int | None) -> LanguageCorpus:
@@ -257,33 +246,33 @@ def _read_language(source: HubSource, language: str, num_proc: int | None) -> La
     passages: Dataset = data["corpus"]
     questions = dict(zip(map(str, data["queries"]["id"]), map(str, data["queries"]["text"]), strict=True))
     judgments = {
-        question: {passage: grade for passage, grade in grades.items() if grade > 0}
+        question: relevant
         for question, grades in data["relevant_docs"].items()
+        if (relevant := {passage: grade for passage, grade in grades.items() if grade > 0})
     }
-    judgments = {question: grades for question, grades in judgments.items() if grades}
-    unknown = sorted(judgments.keys() - questions.keys())
+    unknown = judgments.keys() - questions.keys()
     if unknown:
-        raise DataError(f"{where}: the qrels name the question {unknown[0]!r}, which is not among the queries")
+        raise DataError(f"{where}: the qrels name the question {min(unknown)!r}, which is not among the queries")
     if not judgments:
         raise DataError(f"{where}: no question has a relevant passage; check the qrels")
     rows = _rows_of({passage for grades in judgments.values() for passage in grades}, passages)
-    relevance: dict[str, dict[int, int]] = {}
-    for question, grades in judgments.items():
-        for passage in grades:
-            if passage not in rows:
-                raise DataError(f"{where}: the qrels name the passage {passage!r}, which is not in the corpus")
-        relevance[f"{language}-{question}"] = {rows[passage]: int(grade) for passage, grade in grades.items()}
-    judged = {f"{language}-{name}": text for name, text in questions.items() if name in judgments}
-    return LanguageCorpus(
+    nowhere = [passage for grades in judgments.values() for passage in grades if passage not in rows]
+    if nowhere:
+        raise DataError(f"{where}: the qrels name the passage {nowhere[0]!r}, which is not in the corpus")
+    part = LanguageCorpus(
         language=language,
-        question_ids=tuple(judged),
-        questions=tuple(judged.values()),
-        articles=tuple(judged),
+        question_ids=(),
+        questions=(),
+        articles=(),
         passage_ids=TextColumn(passages, "id", prefix=f"{language}:"),
         passages=TextColumn(passages, "text"),
-        relevance=relevance,
+        relevance={
+            f"{language}-{question}": {rows[passage]: int(grade) for passage, grade in grades.items()}
+            for question, grades in judgments.items()
+        },
         titles=TextColumn(passages, "title") if "title" in passages.column_names else None,
     )
+    return _asking(part, {f"{language}-{name}": text for name, text in questions.items() if name in judgments})
 
 
 def _rows_of(ids: Iterable[str], passages: Dataset) -> dict[str, int]:
@@ -309,18 +298,17 @@ def _load(source: HubSource, language: str, num_proc: int | None, where: str) ->
         data = RetrievalDatasetLoader(
             hf_repo=str(source.folder or source.path), revision=source.revision, split=source.split, config=language
         ).load(num_proc=num_proc)
-        missing = {"id", "text"} - set(data["corpus"].column_names) or {"id", "text"} - set(
-            data["queries"].column_names
-        )
+        columns = set(data["corpus"].column_names) & set(data["queries"].column_names)
     except IndexError as error:
         raise DataError(f"{where}: the corpus or the queries are empty") from error
     except Exception as error:  # of the hub's client, pyarrow, polars, the file system
         empty = _empty_file(source.folder, language)
         if empty is not None:
             raise DataError(f"{where}: {empty} is empty") from error
-        raise DataError(f"{where}: cannot be read ({_one_line(_root(error))}); {_ways_out(source)}") from error
-    if missing:
-        raise DataError(f"{where}: the corpus or the queries lack the column {min(missing)!r}")
+        raise DataError(f"{where}: cannot be read ({one_line(_root(error))}); {_ways_out(source)}") from error
+    for column in ("id", "text"):
+        if column not in columns:
+            raise DataError(f"{where}: the corpus or the queries lack the column {column!r}")
     return data
 
 
@@ -365,10 +353,6 @@ def _ways_out(source: HubSource) -> str:
         f"set {_DATA} to a copy of the hub's repository {source.path}, or HF_HUB_OFFLINE=1 to use what the hub's "
         "client has downloaded before, or try again where there is a network"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _read_translation(folder: Path | None, language: str, original: LanguageCorpus) -> dict[str, str]:
@@ -454,4 +438,4 @@ def _configs(folder: Path, fingerprint: tuple[tuple[str, int, int], ...]) -> fro
     try:
         return frozenset(get_dataset_config_names(str(folder)))
     except Exception as error:
-        raise DataError(f"{folder}: cannot be read ({_one_line(error)}); check {_DATA}") from error
+        raise DataError(f"{folder}: cannot be read ({one_line(error)}); check {_DATA}") from error

@@ -74,6 +74,14 @@ class ParallelCorpus:
         """Return {row of the passages: grade} of the passages in one language that answer a question."""
         return self.languages[passage_language].relevance.get(question_id, {})
 
+    def judgments(self, questions: str, pool: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Return query id -> {passage id: grade} of all questions in one language and passages of some languages."""
+        part, passages = self.languages[questions], [(x, self.languages[x].passage_ids) for x in pool]
+        return {
+            query_id: {ids[row]: grade for x, ids in passages for row, grade in self.relevant(question_id, x).items()}
+            for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
+        }
+
     def restricted(self, languages: Iterable[str]) -> ParallelCorpus:
         """Return the same corpus with only some of its languages, in their order here."""
         keep = set(languages)

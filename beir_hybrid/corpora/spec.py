@@ -59,7 +59,7 @@ class TaskFacts:
     path: str = ""
     description: str = ""
     reference: str = ""
-    date: tuple[str, str] = ("", "")
+    date: tuple[str, str] | None = None
     domains: tuple[str, ...] = ("Encyclopaedic", "Written")
     annotations_creators: str = "human-annotated"
     sample_creation: str = "human-translated"

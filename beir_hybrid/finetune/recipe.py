@@ -23,13 +23,21 @@ class TrainingError(BeirHybridError):
 
 
 def _setting(
-    text: str, kind: type | None = None, *, choices: Any = None, above_0: bool = False, most: float = -1
+    text: str,
+    kind: type | None = None,
+    *,
+    option: Sequence[str] = (),
+    choices: Any = None,
+    above_0: bool = False,
+    most: float = -1,
 ) -> dict[str, Any]:
     """Describe a setting: its help, its type where the default does not show it, and what it may be.
 
-    ``choices`` is a Literal; numbers are ``above_0``, or from 0 to ``most``.
+    ``option`` is that of the command line, where it is not the name; ``choices`` is a Literal; numbers are ``above_0``,
+    or from 0 to ``most``.
     """
-    return {"help": text, "kind": kind, "choices": choices and get_args(choices), "above_0": above_0, "most": most}
+    rule = {"choices": choices and get_args(choices), "above_0": above_0, "most": most}
+    return {"help": text, "kind": kind, "option": option, **rule}
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,22 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What does not change the weights. Steps below 1 are shares of all steps; None for no checkpoints."""
+
+    evaluate: str | None = field(
+        default=None, metadata=_setting("Corpus to evaluate on, e.g. xquad-r.", str, option=["--eval"])
+    )
+    eval_steps: float = field(default=0.2, metadata=_setting("Steps between evaluations; below 1 their share."))
+    eval_questions: int | None = field(default=None, metadata=_setting("Evaluate with this many questions.", int))
+    save_steps: float | None = field(default=0.1, metadata=_setting("Steps between checkpoints; below 1 their share."))
+    report_to: str = field(default="", metadata=_setting("Trackers, e.g. tensorboard,wandb."))
+    quiet: bool = field(
+        default=False, metadata=_setting("No progress bar, no log and no summary.", option=["--quiet", "-q"])
+    )
 
 
 def _problem(value: Any, rule: Mapping[str, Any]) -> str | None:

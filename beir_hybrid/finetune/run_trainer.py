@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from transformers.integrations import get_available_reporting_integrations
 from beir_hybrid.corpora import choose_languages
 from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.finetune.model_card import prepare_card
-from beir_hybrid.finetune.recipe import Recipe, TrainingError
+from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
 from beir_hybrid.finetune.run_data import TrainingData
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.safeguards import Safeguards, saving_to
@@ -37,27 +35,6 @@ _ROUTES = {"question": "query", "answer": "document"}
 """Column -> the route that it takes through a Router, that of `encode_query` and `encode_document`."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What does not change the weights.
-
-    Attributes:
-        save_steps: Steps between checkpoints; below 1 their share of all steps. None for no checkpoints.
-        evaluate: Name of the parallel corpus to evaluate on, or None.
-        eval_steps: Steps between evaluations; below 1 their share of all steps.
-        eval_questions: Number of questions to evaluate with; None for all.
-        report_to: Trackers such as ``tensorboard`` and ``wandb``.
-        quiet: Whether to show no progress and no log.
-    """
-
-    save_steps: float | None = 0.1
-    evaluate: str | None = None
-    eval_steps: float = 0.2
-    eval_questions: int | None = None
-    report_to: Sequence[str] = ()
-    quiet: bool = False
 
 
 class _Trainer(HybridTrainer):
@@ -94,7 +71,8 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
     """
     if options.evaluate:
         choose_languages(options.evaluate)
-    missing = set(options.report_to) - set(get_available_reporting_integrations())
+    trackers = [word.strip() for word in options.report_to.split(",") if word.strip()]
+    missing = set(trackers) - set(get_available_reporting_integrations())
     if missing:
         raise TrainingError(f"--report-to {min(missing)}: the trainer knows no such tracker, or it is not installed")
     try:
@@ -106,7 +84,7 @@ def build_arguments(output: Path, recipe: Recipe, options: RunOptions) -> Senten
             save_strategy="no" if options.save_steps is None else "steps",
             save_steps=_interval(options.save_steps or 1, recipe.steps),
             save_total_limit=_CHECKPOINTS_KEPT,
-            report_to=list(options.report_to) or "none",
+            report_to=trackers or "none",
             disable_tqdm=options.quiet or not sys.stderr.isatty(),
         )
     except ValueError as error:  # a precision that the hardware lacks

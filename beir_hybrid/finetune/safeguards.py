@@ -75,6 +75,8 @@ def saving_to(run: RunFolder) -> Iterator[None]:
     """Turn the errors of a full or read-only disk, in a block that only saves a run, into one line with the way on."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, SafetensorError, RuntimeError) as error:  # torch.save raises a RuntimeError
         run.drop_incomplete()
         checkpoint = run.last_checkpoint()

@@ -14,10 +14,10 @@ from transformers import TrainerState, set_seed
 from beir_hybrid.files import sha256_of
 from beir_hybrid.finetune.head import fill_embeddings, head_model, with_head
 from beir_hybrid.finetune.model_card import add_section, set_logs
-from beir_hybrid.finetune.recipe import Recipe, TrainingError
+from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
 from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
-from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer, last_losses, open_evaluator
+from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
 from beir_hybrid.models.base import Base, find_base, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
@@ -76,13 +76,8 @@ def _train(
     elif resume is False and first_process:
         run.check_unused()
     start, data = find_base(base), read_data(recipe, arguments.world_size, progress=not options.quiet)
-    facts = {
-        "base": start.name,
-        "base_revision": start.revision,
-        **_settings(recipe),
-        "data_revisions": [part.revision for part in data.parts],
-        "processes": arguments.world_size,
-    }
+    origin = {"name": start.name, "revision": start.revision}
+    facts = _run_facts(origin, _settings(recipe), data.facts(), arguments.world_size)
     if resume:
         run.check_same(facts)
     elif resume is None:
@@ -156,15 +151,17 @@ def _stand_in(
     return model
 
 
+def _run_facts(
+    base: Mapping[str, Any], settings: Mapping[str, Any], data: Sequence[Mapping[str, Any]], processes: int
+) -> dict[str, Any]:
+    """Return what must be the same when a run is gone on with."""
+    revisions = [part["revision"] for part in data]
+    named = {"base": base["name"], "base_revision": base["revision"]}
+    return {**named, **settings, "data_revisions": revisions, "processes": processes}
+
+
 def _facts_of(manifest: TrainingManifest) -> dict[str, Any]:
-    """Return the facts that a run which is complete was started with."""
-    return {
-        "base": manifest.base["name"],
-        "base_revision": manifest.base["revision"],
-        **manifest.settings,
-        "data_revisions": [part["revision"] for part in manifest.data],
-        "processes": manifest.processes,
-    }
+    return _run_facts(manifest.base, manifest.settings, manifest.data, manifest.processes)
 
 
 def _settings(recipe: Recipe) -> Mapping[str, Any]:

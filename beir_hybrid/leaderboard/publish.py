@@ -48,10 +48,11 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     """
     from beir_hybrid.leaderboard.board.build import build_board
     from beir_hybrid.leaderboard.board.rows import make_rows, runs_of
-    from beir_hybrid.leaderboard.inputs.evaluations import MODEL_META, check_same_data, find_rank_tables, find_results
+    from beir_hybrid.leaderboard.inputs.evaluations import check_same_data, find_rank_tables
     from beir_hybrid.leaderboard.inputs.predictions import find_predictions
     from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
     from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts, find_training_data
+    from beir_hybrid.mteb.results import MODEL_META, find_results
 
     left_out: list[str] = []
     ranks = find_rank_tables(inputs.ranks, left_out if inputs.lenient else None) if inputs.ranks else []
@@ -124,31 +125,3 @@ def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = Fal
         fresh = Path(name) / out.name
         regenerate(inputs, settings, fresh, progress)
         return [name for name in differences(out, fresh) if name != SUMS and not name.startswith(f"{PLOTS}/")]
-
-
-def run(inputs: Inputs, settings: Settings, out: Path, check: bool, quiet: bool) -> int:
-    """Regenerate a leaderboard, or check that it is up to date, and say so.
-
-    Returns:
-        The exit code: 1 if the check found differences, else 0.
-
-    Raises:
-        BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
-    """
-    if check:
-        names = outdated(inputs, settings, out, progress=not quiet)
-        for name in names:
-            print(f"{out / name} is out of date")
-        if not (names or quiet):
-            print(f"{out} is up to date")
-        return 1 if names else 0
-    board = regenerate(inputs, settings, out, progress=not quiet)
-    if not quiet:
-        measured = [row for row in board["rows"].values() if not row["published"]]
-        print(
-            f"{out}: {len(measured)} models, {len(board['columns'])} columns, {len(board['comparisons'])} comparisons; "
-            "open leaderboard.html or read leaderboard.md"
-        )
-        for note in board["notes"]:
-            print(shown(note, most=2000))
-    return 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets import Dataset
+from mteb.timing import TimingStack
 from mteb.types import PromptType
 
 from beir_hybrid.corpora.columns import take
@@ -18,14 +19,12 @@ from beir_hybrid.scoring.matrices import check_embeddings, on_device, widened
 from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
-    from mteb import EncoderProtocol, TaskMetadata
+    from mteb import TaskMetadata
+    from mteb.models import EncoderProtocol, MTEBModels
     from mteb.types import EncodeKwargs
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
-
-# A child of mteb's logger, so that mteb's --verbosity decides what is shown.
-logger = logging.getLogger("mteb.beir_hybrid")
 
 
 def question_dataset(corpus: ParallelCorpus, language: str, rows: NDArray[Any] | None = None) -> Dataset:
@@ -59,22 +58,31 @@ def _some(texts: Sequence[str], rows: NDArray[Any] | None) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Embedder:
+class Call:
     """A model, and how a call of MTEB's ``evaluate`` wants it asked.
 
     Attributes:
-        model: The encoder.
-        task_metadata: Metadata of the task, from which encoders choose their prompt.
+        model: Any model that MTEB can run.
+        metadata: Metadata of the task, from which encoders choose their prompt.
         split: Split, e.g. ``test``.
-        encode_kwargs: Batch size and the like, passed on.
+        encode_kwargs: Batch size and the like, passed to the encoder.
         num_proc: Processes for the data loader.
+        timer: Records the phases.
+        prediction_folder: Where predictions and rank tables go; None for no predictions.
     """
 
-    model: EncoderProtocol
-    task_metadata: TaskMetadata
+    model: MTEBModels
+    metadata: TaskMetadata
     split: str
     encode_kwargs: EncodeKwargs
     num_proc: int | None = None
+    timer: TimingStack = field(default_factory=TimingStack)
+    prediction_folder: Path | None = None
+
+    @property
+    def encoder(self) -> EncoderProtocol:
+        """The model, where it is one that embeds."""
+        return cast("EncoderProtocol", self.model)
 
     @property
     def progress(self) -> bool:
@@ -97,14 +105,14 @@ class Embedder:
         """
         loader = create_dataloader(
             texts,
-            task_metadata=self.task_metadata,
+            task_metadata=self.metadata,
             prompt_type=prompt_type,
             batch_size=self.encode_kwargs.get("batch_size", 32),
             num_proc=self.num_proc,
         )
-        embeddings = self.model.encode(
+        embeddings = self.encoder.encode(
             loader,
-            task_metadata=self.task_metadata,
+            task_metadata=self.metadata,
             hf_split=self.split,
             hf_subset=str(Subset(language, language)),
             prompt_type=prompt_type,

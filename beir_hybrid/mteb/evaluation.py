@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 from uuid import uuid4
 
 from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 
 from beir_hybrid.errors import ModelError
 from beir_hybrid.files import shown
-from beir_hybrid.mteb.encode import Embedder
 from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.mteb.predictions import predict, write_predictions
 from beir_hybrid.mteb.run import SHARED_RUNS, CountedRun, run_encoder
 from beir_hybrid.mteb.subset_data import languages_of
-from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state, sampled_texts
+from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state, sampled_texts_of
 from beir_hybrid.ranks.rank_table import Pairs, default_path, store
 from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
@@ -34,14 +33,13 @@ from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.evaluation import own_language_scores, rank_rows, scores_by_subset
-from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
+from beir_hybrid.subsets import MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
-    from mteb import TaskMetadata
     from mteb.models import MTEBModels
 
     from beir_hybrid.corpora import ParallelCorpus
-    from beir_hybrid.mteb.call import Call
+    from beir_hybrid.mteb.encode import Call
     from beir_hybrid.scoring.counting import CountedRanks
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -76,22 +74,22 @@ class Evaluation:
         corpus: The questions and passages of the languages that the subsets need.
         subsets: Subsets such as ``en-de`` and ``en-multi``.
         all_languages: Languages of the data set.
-        corpus_of: Language -> a corpus that holds it; a KeyError where there is none.
-        metadata: Metadata of the task: from it encoders choose their prompt.
         folder: The folder above ``ranks``; BEIR_HYBRID_HOME by default.
+        read: Language of the data set -> a corpus that holds it; None where only this corpus is read.
         judged_in_own_language: Whether a question counts in its own language only, in the pool of all languages too.
         chunk_size: Passages encoded between two checkpoints; None where all embeddings fit into memory.
+        predicts: Whether predictions can be written, which need all embeddings in memory.
     """
 
     call: Call
     corpus: ParallelCorpus
     subsets: Sequence[str]
     all_languages: Sequence[str]
-    corpus_of: Callable[[str], ParallelCorpus]
-    metadata: TaskMetadata
     folder: Path | None = None
+    read: Callable[[str], ParallelCorpus] | None = None
     judged_in_own_language: bool = False
     chunk_size: int | None = None
+    predicts: bool = True
 
     # What is evaluated
 
@@ -110,15 +108,24 @@ class Evaluation:
         """Whether the pool holds all languages of the data set."""
         return set(self.languages[1]) == set(self.all_languages)
 
-    # Whose ranks they are
-
     @property
-    def embedder(self) -> Embedder:
-        """The model as an encoder."""
-        call = self.call
-        return Embedder(
-            cast("EncoderProtocol", call.model), self.metadata, call.split, call.encode_kwargs, call.num_proc
-        )
+    def pairs(self) -> list[Subset]:
+        """The subsets, those that are means over pools taken apart."""
+        return [pair for subset in map(Subset.parse, self.subsets) for pair in pairs_of(subset, self.languages[1])]
+
+    def corpus_of(self, language: str) -> ParallelCorpus:
+        """Return a corpus that holds a language, which need not be one of the subsets'.
+
+        Raises:
+            KeyError: There is none.
+        """
+        if language in self.corpus.languages:
+            return self.corpus
+        if language not in self.all_languages or self.read is None:
+            raise KeyError(language)
+        return self.read(language)
+
+    # Whose ranks they are
 
     @cached_property
     def label(self) -> tuple[str, str]:
@@ -137,7 +144,7 @@ class Evaluation:
     @property
     def sampler(self) -> Encode | None:
         """Embeds the texts of a sample by the model as it is now; None where it does not embed."""
-        return self.embedder.sampler(self.corpus_of) if isinstance(self.call.model, EncoderProtocol) else None
+        return self.call.sampler(self.corpus_of) if isinstance(self.call.model, EncoderProtocol) else None
 
     def same(self, stored: ModelState | None, now: ModelState | None) -> bool:
         """Whether what is stored is of the model as it is now."""
@@ -145,28 +152,33 @@ class Evaluation:
 
     # Counted ranks
 
-    def evaluate(self, used_by: str, predictions: Path | None = None) -> Scores:
-        """Encode every text once, count all ranks, score the subsets, and store the rank table.
-
-        Args:
-            used_by: Name of the task that asks.
-            predictions: File for the top 1000 passages of each query; none by default.
+    def evaluate(self) -> Scores:
+        """Encode every text once, count all ranks, score the subsets, and store rank table and predictions.
 
         Raises:
             ModelError: The model's embeddings cannot be ranked by.
             BeirHybridError: The rank table cannot be written.
         """
-        with self.counted(used_by, alone=predictions is not None) as run:
+        predictions = self._predictions_file()
+        with self.counted(self.call.metadata.name, alone=predictions is not None) as run:
             with self.call.timer("Scoring", split=self.call.split):
                 scores = self.scores(run.counted)
             self.store_counted(run)
-            if predictions is not None and run.encoded is not None:
-                encoder, (name, revision) = self.embedder.model, self.label
-                meta = {"model_name": name, "revision": revision}
+            if predictions is not None:
+                meta = dict(zip(("model_name", "revision"), self.label, strict=True))
                 with self.call.timer("Predictions", split=self.call.split, log_message="Writing predictions..."):
-                    found = predict(encoder, run.encoded, self.subsets)
+                    found = predict(self.call.encoder, self.corpus, run, [*map(str, self.pairs)])
                     write_predictions(predictions, meta, self.call.split, found)
         return scores
+
+    def _predictions_file(self) -> Path | None:
+        folder, task = self.call.prediction_folder, self.call.metadata.name
+        if folder is not None and not self.predicts:
+            logger.warning(
+                f"{task} writes no predictions, which would need all passages' embeddings in memory; "
+                "scores and the rank table are complete."
+            )
+        return folder / f"{task}_predictions.json" if folder is not None and self.predicts else None
 
     @contextmanager
     def counted(self, used_by: str, alone: bool = False) -> Iterator[CountedRun]:
@@ -178,12 +190,12 @@ class Evaluation:
             used_by: Name of the task that asks.
             alone: Make a pass of its own, since a shared one keeps ranks only.
         """
-        if self.chunk_size is None:
+        if self.chunk_size is None or alone:
             yield self._counted_at_once(used_by, alone)
             return
         state = self.fingerprint()
         run = partial(self._chunked, chunk_size=self.chunk_size)
-        sampler = self.embedder.sampler(self.corpus_of)
+        sampler = self.call.sampler(self.corpus_of)
         checkpoint = Checkpoint.reserve(
             self._checkpoint_key() | {"fingerprint": state.fingerprint},
             lambda saved: state.fingerprint is not None or run(saved).is_current(sampler),
@@ -197,17 +209,13 @@ class Evaluation:
             checkpoint.release()
 
     def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
-        key = (self.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs))
+        key = (self.call.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs))
         if not alone:
             shared = SHARED_RUNS.take(self.call.model, self.corpus.name, key, used_by, self._is_current)
             if shared is not None:
                 logger.info(f"{used_by} uses the ranks that were counted before; the corpus is not encoded again.")
                 return shared
-        encoded = run_encoder(self.embedder, self.corpus, *self.languages, self.call.timer)
-        state = self.fingerprint()
-        if state.fingerprint is None:
-            state = ModelState(sample=encoded.embeddings.sample())
-        run = CountedRun(encoded.counted, state, encoded)
+        run = run_encoder(self.call, self.corpus, *self.languages)
         SHARED_RUNS.put(self.call.model, self.corpus.name, key, run, used_by)
         return run
 
@@ -215,18 +223,18 @@ class Evaluation:
         return self.same(state, self.fingerprint())
 
     def _chunked(self, checkpoint: Checkpoint, chunk_size: int) -> ChunkedRun:
-        embedder, (questions, passages) = self.embedder, self.languages
+        call, (questions, passages) = self.call, self.languages
         return ChunkedRun(
-            name=self.metadata.name,
-            embed=partial(embedder.embed, self.corpus),
-            similarity=embedder.model.similarity,
+            name=call.metadata.name,
+            embed=partial(call.embed, self.corpus),
+            similarity=call.encoder.similarity,
             corpus=self.corpus,
             query_languages=questions,
             passage_languages=passages,
             chunk_size=chunk_size,
             checkpoint=checkpoint,
-            progress=embedder.progress,
-            phase=partial(self.call.timer, split=self.call.split),
+            progress=call.progress,
+            phase=partial(call.timer, split=call.split),
         )
 
     def _checkpoint_key(self) -> dict[str, Any]:
@@ -240,8 +248,8 @@ class Evaluation:
             for query_id, text in zip(part.query_ids, part.questions, strict=True):
                 asked.update(f"{query_id}\n{text}\n".encode())
         return {
-            "task": self.metadata.name,
-            "data_revision": self.metadata.revision,
+            "task": self.call.metadata.name,
+            "data_revision": self.call.metadata.revision,
             "split": self.call.split,
             "model": meta.name or NO_NAME,
             "model_revision": meta.revision or NO_REVISION,
@@ -263,12 +271,12 @@ class Evaluation:
                 scores.update(own_language_scores(ranks, self.pool_sizes))
                 pools.remove(MULTI)
             scores.update(scores_by_subset(ranks, pools))
-        main_score = self.metadata.main_score
+        main_score = self.call.metadata.main_score
         for setting in SETTINGS:
             values = [score[main_score] for subset, score in scores.items() if setting_of(subset) == setting]
             if values:
                 mean = sum(values) / len(values)
-                logger.info(f"{self.metadata.name} {setting}: {main_score} {mean:.4f} ({len(values)} subsets)")
+                logger.info(f"{self.call.metadata.name} {setting}: {main_score} {mean:.4f} ({len(values)} subsets)")
         return scores
 
     def store_counted(self, run: CountedRun) -> list[Columns]:
@@ -290,8 +298,8 @@ class Evaluation:
         """
         name, revision = self.label
         info = TableInfo(
-            task=self.metadata.name,
-            dataset_revision=self.metadata.revision,
+            task=self.call.metadata.name,
+            dataset_revision=self.call.metadata.revision,
             model=name,
             model_revision=revision,
             pool_sizes=self.pool_sizes,
@@ -321,13 +329,8 @@ class Evaluation:
             return state
         model = self.call.model
         if isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol):  # it reranks
-            parts = self.corpus.languages
-            questions, passages = self.languages
-            texts = sampled_texts(
-                {language: len(parts[language].questions) for language in questions},
-                {language: len(parts[language].passages) for language in passages},
-            )
-            return ModelState(sample=Sample.of(texts, self.embedder.sampler(self.corpus_of)(texts)))
+            texts = sampled_texts_of(self.corpus, *self.languages)
+            return ModelState(sample=Sample.of(texts, self.call.sampler(self.corpus_of)(texts)))
         meta = model.mteb_model_meta
         return None if is_named(meta.name, meta.revision) else ModelState(run=uuid4().hex)
 

@@ -17,7 +17,7 @@ import torch
 from beir_hybrid.corpora.formats.trec import read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import atomic_path
-from beir_hybrid.mteb.run import EncodedRun
+from beir_hybrid.mteb.run import CountedRun
 from beir_hybrid.scoring.confidence import TOP_K
 from beir_hybrid.scoring.matrices import is_sparse, select_rows
 from beir_hybrid.subsets import MULTI, Subset
@@ -25,6 +25,9 @@ from beir_hybrid.subsets import MULTI, Subset
 if TYPE_CHECKING:
     from mteb import EncoderProtocol
     from numpy.typing import NDArray
+
+    from beir_hybrid.corpora.parallel import ParallelCorpus
+    from beir_hybrid.scoring.evaluation import Embeddings
 
 Predictions = dict[str, dict[str, float]]
 """Query id -> passage id -> score."""
@@ -35,12 +38,14 @@ _META = "mteb_model_meta"
 class _Pool:
     """The passages of one pool, ready to be searched."""
 
-    def __init__(self, model: EncoderProtocol, run: EncodedRun, languages: Sequence[str]) -> None:
+    def __init__(
+        self, model: EncoderProtocol, corpus: ParallelCorpus, embeddings: Embeddings, languages: Sequence[str]
+    ) -> None:
         from mteb.models.search_encoder_index.search_indexes.faiss_search_index import FaissSearchIndex
 
         self.model = model
-        self.ids = np.array([i for language in languages for i in run.corpus.languages[language].passage_ids])
-        self.parts = [run.embeddings.passages[language] for language in languages]
+        self.ids = np.array([i for language in languages for i in corpus.languages[language].passage_ids])
+        self.parts = [embeddings.passages[language] for language in languages]
         self.index: FaissSearchIndex | None = None
         if any(is_sparse(part) for part in self.parts):
             return  # FAISS knows neither sparse embeddings
@@ -49,7 +54,7 @@ class _Pool:
         except ValueError:
             return  # nor every similarity: the model's own is used
         for language, part in zip(languages, self.parts, strict=True):
-            self.index.add_documents(_single(part), list(run.corpus.languages[language].passage_ids))
+            self.index.add_documents(_single(part), list(corpus.languages[language].passage_ids))
 
     def search(self, questions: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the best scores and their rows, two (Q, k) arrays."""
@@ -67,29 +72,34 @@ def _single(matrix: Any) -> torch.Tensor:
     return (tensor.to_dense() if is_sparse(tensor) else tensor).float()
 
 
-def predict(model: EncoderProtocol, run: EncodedRun, subsets: Sequence[str]) -> Iterator[tuple[str, Predictions]]:
+def predict(
+    model: EncoderProtocol, corpus: ParallelCorpus, run: CountedRun, subsets: Sequence[str]
+) -> Iterator[tuple[str, Predictions]]:
     """Find the top 1000 passages of each query that has a relevant one in the pool.
 
     Args:
         model: The encoder, for its similarity.
-        run: Its embeddings and ranks.
+        corpus: The questions and passages.
+        run: Ranks and embeddings.
         subsets: Subsets such as ``en-de`` and ``en-multi``.
 
     Yields:
         Subset and its predictions.
     """
+    embeddings = run.embeddings
+    assert embeddings is not None, "a pass of its own"
     pools: dict[str, _Pool] = {}
     for subset in subsets:
         query_language, pool = Subset.parse(subset)
         if pool not in pools:
-            pools[pool] = _Pool(model, run, list(run.embeddings.passages) if pool == MULTI else [pool])
+            pools[pool] = _Pool(model, corpus, embeddings, list(embeddings.passages) if pool == MULTI else [pool])
         targets = run.counted[query_language].targets
         judged = targets.queries
         if pool != MULTI:
             judged = judged[targets.languages == targets.passage_languages.index(pool)]
         queries = np.unique(judged)
-        scores, rows = pools[pool].search(select_rows(run.embeddings.questions[query_language], queries))
-        query_ids = run.corpus.languages[query_language].query_ids
+        scores, rows = pools[pool].search(select_rows(embeddings.questions[query_language], queries))
+        query_ids = corpus.languages[query_language].query_ids
         yield (
             subset,
             {

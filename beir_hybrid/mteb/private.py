@@ -6,7 +6,6 @@ moves.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mteb._create_dataloaders import create_dataloader
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.types import ScoresDict
 
-__all__ = ["add_main_score", "create_dataloader", "predictions_path", "top_k"]
+__all__ = ["add_main_score", "create_dataloader", "top_k"]
 
 
 def top_k(task: AbsTaskRetrieval) -> int:
@@ -26,8 +25,3 @@ def top_k(task: AbsTaskRetrieval) -> int:
 def add_main_score(task: AbsTaskRetrieval, scores: ScoresDict) -> None:
     """Enter the main score among the scores of a subset, under MTEB's key."""
     task._add_main_score(scores)
-
-
-def predictions_path(task: AbsTaskRetrieval, folder: Path) -> Path:
-    """Return the file of a task's predictions in a folder, which is created."""
-    return task._predictions_path(folder)

@@ -135,19 +135,13 @@ def _register_tasks() -> list[str]:
 
 
 def _survive_cut_results() -> None:
-    """Let mteb compute a result of ours again whose file was cut, where it would end in a traceback.
+    """Let mteb compute a result of ours again whose file was cut by a kill, where it would end in a traceback.
 
-    mteb writes result files in place, after each subset, and what it knows of the model beside them; a process that is
-    killed meanwhile leaves a part.
+    mteb writes result files in place, after each subset, and what it knows of the model beside them.
     """
     from mteb.cache import ResultCache
 
-    load: Any = ResultCache.load_task_result
-    if getattr(load, "sets_cut_files_aside", False):
-        return
-
-    @wraps(load)
-    def load_task_result(self: Any, task_name: str, model_name: Any, *args: Any, **kwargs: Any) -> Any:
+    def load_task_result(load: Any, self: Any, task_name: str, model_name: Any, *args: Any, **kwargs: Any) -> Any:
         from beir_hybrid.tasks import TASKS
 
         if any(task.metadata.name == task_name for task in TASKS):
@@ -159,8 +153,7 @@ def _survive_cut_results() -> None:
                     _set_aside(file, outcome)
         return load(self, task_name, model_name, *args, **kwargs)
 
-    load_task_result.sets_cut_files_aside = True  # type: ignore[attr-defined]
-    ResultCache.load_task_result = load_task_result  # type: ignore[method-assign]
+    ResultCache.load_task_result = _guarded(ResultCache.load_task_result, load_task_result)  # type: ignore[method-assign]
 
 
 def _keep_models_without_a_name_apart() -> None:
@@ -170,12 +163,8 @@ def _keep_models_without_a_name_apart() -> None:
     of the one at hand, whose ever they are. The file that is there is kept, under another name.
     """
     module: Any = importlib.import_module("mteb.evaluate")
-    check: Any = module._check_cache
-    if getattr(check, "knows_nobody", False):
-        return
 
-    @wraps(check)
-    def check_cache(task: Any, meta: Any, cache: Any, overwrite_strategy: Any) -> Any:
+    def check_cache(check: Any, task: Any, meta: Any, cache: Any, overwrite_strategy: Any) -> Any:
         from beir_hybrid.ranks.schema import is_named
         from beir_hybrid.tasks import TASKS
 
@@ -189,8 +178,20 @@ def _keep_models_without_a_name_apart() -> None:
                 logger.warning(f"{path} may be of another model, since it has no name: it is now {kept.name}.")
         return check(task, meta, cache, overwrite_strategy)
 
-    check_cache.knows_nobody = True  # type: ignore[attr-defined]
-    module._check_cache = check_cache
+    module._check_cache = _guarded(module._check_cache, check_cache)
+
+
+def _guarded(original: Any, guard: Callable[..., Any]) -> Any:
+    """Return a function that calls ``guard`` with the original and its arguments; once only, however often called."""
+    if getattr(original, "guarded_by_beir_hybrid", False):
+        return original
+
+    @wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return guard(original, *args, **kwargs)
+
+    call.guarded_by_beir_hybrid = True  # type: ignore[attr-defined]
+    return call
 
 
 def _is_cut(path: Path) -> bool:
@@ -233,28 +234,21 @@ def _let_checkpoints_be_named() -> None:
 
     module: Any = importlib.import_module("mteb.models.get_model_meta")
     of_mteb = module.get_model_meta
-    if getattr(of_mteb, "takes_checkpoints", False):
-        return
 
-    @wraps(of_mteb)
-    def get_model_meta(model_name: str, *args: Any, **kwargs: Any) -> Any:
+    def get_model_meta(original: Any, model_name: str, *args: Any, **kwargs: Any) -> Any:
         from beir_hybrid.models import ours
         from beir_hybrid.models.model_files import is_model_folder
 
         listed = module.MODEL_REGISTRY.get(model_name)
-        if isinstance(listed, ours.OursMeta):
-            folder = None
-        elif listed is None and is_model_folder(model_name):
-            folder = model_name
-        else:
-            return of_mteb(model_name, *args, **kwargs)
-        asked = signature(of_mteb).bind(model_name, *args, **kwargs).arguments
+        if not (isinstance(listed, ours.OursMeta) or (listed is None and is_model_folder(model_name))):
+            return original(model_name, *args, **kwargs)
+        asked = signature(original).bind(model_name, *args, **kwargs).arguments
         taken = ("revision", "fill_missing", "experiment_kwargs")
+        folder = model_name if listed is None else None
         return ours.model_meta(folder, **{name: asked[name] for name in taken if name in asked})
 
-    get_model_meta.takes_checkpoints = True  # type: ignore[attr-defined]
-    _rebind("get_model_meta", of_mteb, get_model_meta)
-    mteb.get_model_meta = get_model_meta
+    mteb.get_model_meta = _guarded(of_mteb, get_model_meta)
+    _rebind("get_model_meta", of_mteb, mteb.get_model_meta)
 
 
 def _register_benchmarks() -> list[str]:

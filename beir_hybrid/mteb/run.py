@@ -11,32 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.ranks.model_state import PASSAGE, QUERY, ModelState
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
 
 if TYPE_CHECKING:
-    from mteb.timing import TimingStack
-
     from beir_hybrid.corpora.parallel import ParallelCorpus
-    from beir_hybrid.mteb.encode import Embedder
+    from beir_hybrid.mteb.encode import Call
     from beir_hybrid.scoring.counting import CountedRanks
 
 logger = logging.getLogger("mteb.beir_hybrid")
-
-
-@dataclass(frozen=True)
-class EncodedRun:
-    """What a pass is made of.
-
-    Attributes:
-        corpus: The questions, passages and judgments.
-        embeddings: Of the languages of the pass.
-        counted: Query language -> its counted ranks.
-    """
-
-    corpus: ParallelCorpus
-    embeddings: Embeddings
-    counted: Mapping[str, CountedRanks]
 
 
 @dataclass(frozen=True)
@@ -46,21 +30,17 @@ class CountedRun:
     Attributes:
         counted: Query language -> its counted ranks.
         state: The state of the model.
-        encoded: The pass with its embeddings, if one was made.
+        embeddings: The embeddings of the languages of the pass, where they are still there.
     """
 
     counted: Mapping[str, CountedRanks]
     state: ModelState
-    encoded: EncodedRun | None = None
+    embeddings: Embeddings | None = None
 
 
 def run_encoder(
-    embedder: Embedder,
-    corpus: ParallelCorpus,
-    query_languages: Sequence[str],
-    passage_languages: Sequence[str],
-    timer: TimingStack,
-) -> EncodedRun:
+    call: Call, corpus: ParallelCorpus, query_languages: Sequence[str], passage_languages: Sequence[str]
+) -> CountedRun:
     """Encode the questions and passages of some languages, each text once, and count all ranks.
 
     Raises:
@@ -71,19 +51,21 @@ def run_encoder(
         part = corpus.languages[language]
         n, texts = (len(part.questions), "questions") if kind == QUERY else (len(part.passages), "passages")
         logger.info(f"Encoding {n} {language} {texts}...")
-        return embedder.embed(corpus, kind, language)
+        return call.embed(corpus, kind, language)
 
-    split = embedder.split
-    with timer("Encoding passages", split=split):
+    with call.timer("Encoding passages", split=call.split):
         passages = {language: encode(PASSAGE, language) for language in passage_languages}
-    with timer("Encoding questions", split=split):
+    with call.timer("Encoding questions", split=call.split):
         questions = {language: encode(QUERY, language) for language in query_languages}
     embeddings = Embeddings(questions, passages)
-    with timer("Counting ranks", split=split, log_message="Counting ranks..."):
-        similarity = embedder.model.similarity
-        ranks = count_corpus(corpus, embeddings, similarity, query_languages, passage_languages, embedder.progress)
+    with call.timer("Counting ranks", split=call.split, log_message="Counting ranks..."):
+        similarity = call.encoder.similarity
+        ranks = count_corpus(corpus, embeddings, similarity, query_languages, passage_languages, call.progress)
         counted = {of_language.targets.query_language: of_language for of_language in ranks}
-    return EncodedRun(corpus, embeddings, counted)
+    state = ModelState(fingerprint(call.model, call.encode_kwargs))
+    if state.fingerprint is None:
+        state = ModelState(sample=embeddings.sample())
+    return CountedRun(counted, state, embeddings)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.languages import mteb_code
-from beir_hybrid.subsets import MULTI, Subset, all_subsets
+from beir_hybrid.subsets import CROSS, MULTI, Subset, all_subsets
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -21,7 +21,7 @@ def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
     """
     found = {}
     for subset in all_subsets(languages):
-        if subset.pool == MULTI:
+        if subset.pool in (MULTI, CROSS):
             others = [language for language in languages if language != subset.questions]
         else:
             others = [] if subset.setting == "monolingual" else [subset.pool]
@@ -35,7 +35,7 @@ def languages_of(subsets: Sequence[str], all_languages: Sequence[str]) -> tuple[
     asked, pools = {subset.questions for subset in parsed}, {subset.pool for subset in parsed}
     return (
         [language for language in all_languages if language in asked],
-        [language for language in all_languages if MULTI in pools or language in pools],
+        [language for language in all_languages if pools & {MULTI, CROSS, language}],
     )
 
 
@@ -49,7 +49,7 @@ class SubsetData(Mapping[str, dict[str, Any]]):
         self, corpus: ParallelCorpus, subsets: Sequence[str], split: str, judged_in_own_language: bool = False
     ) -> None:
         self.corpus = corpus
-        self.subsets = list(subsets)
+        self.subsets = dict.fromkeys(subsets)
         self.split = split
         self._judged_in_own_language = judged_in_own_language
         self._made: dict[str, dict[str, Any]] = {}
@@ -83,20 +83,9 @@ class SubsetData(Mapping[str, dict[str, Any]]):
             self._datasets["passages", pool] = passage_dataset(self.corpus, languages)
         if ("questions", query_language) not in self._datasets:
             self._datasets["questions", query_language] = question_dataset(self.corpus, query_language)
-        part = self.corpus.languages[query_language]
         return {
             "corpus": self._datasets["passages", pool],
             "queries": self._datasets["questions", query_language],
-            "relevant_docs": {
-                query_id: self._relevant(question_id, judged)
-                for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
-            },
+            "relevant_docs": self.corpus.judgments(query_language, judged),
             "top_ranked": None,
-        }
-
-    def _relevant(self, question_id: str, languages: Sequence[str]) -> dict[str, int]:
-        return {
-            self.corpus.languages[language].passage_ids[row]: grade
-            for language in languages
-            for row, grade in self.corpus.relevant(question_id, language).items()
         }

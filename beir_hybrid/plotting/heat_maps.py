@@ -80,6 +80,15 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format=suffix[1:], dpi=150, metadata=dict(_METADATA[suffix]))
 
 
+def plain_axis(axis: Axes) -> None:
+    """Draw an axis as a grid and small labels, without a frame."""
+    axis.grid(color="#dcdeda", linewidth=0.6)
+    axis.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+    axis.tick_params(length=0, labelsize=8)
+
+
 def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
     image = axis.imshow(matrix.to_numpy(), cmap="viridis", vmin=0, vmax=highest)
     axis.set_xticks(range(len(matrix.columns)), matrix.columns)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from beir_hybrid.corpora.parallel import ParallelCorpus
 
 SAMPLED_TEXTS = 64
 """Texts whose embeddings stand for a model that has no fingerprint; more where there are more languages."""
@@ -214,6 +216,15 @@ def sampled_texts(n_questions: Mapping[str, int], n_passages: Mapping[str, int])
         for language, size in sizes.items()
         for row in sampled_rows(size, each)
     ]
+
+
+def sampled_texts_of(corpus: ParallelCorpus, questions: Iterable[str], passages: Iterable[str]) -> list[SampledText]:
+    """Choose the texts of a sample from the questions and passages of some languages of a corpus."""
+    parts = corpus.languages
+    return sampled_texts(
+        {language: len(parts[language].questions) for language in questions},
+        {language: len(parts[language].passages) for language in passages},
+    )
 
 
 def by_language(texts: Sequence[SampledText], embeddings_of: Embed) -> NDArray[np.float64]:

@@ -239,14 +239,7 @@ def _same_language_share(tops: pd.Series, query_languages: pd.Series, k: int) ->
 
 
 class _Samples(NamedTuple):
-    """Ranks to be compared between languages, one entry a passage.
-
-    Attributes:
-        queries: Row of the query.
-        languages: Number of the passage's language.
-        ranks: Rank of the passage.
-        ranked: Whether it is among the top k.
-    """
+    """Passages to be compared between languages: row of the query, number of the language, rank, whether known."""
 
     queries: NDArray[np.int64]
     languages: NDArray[np.int64]

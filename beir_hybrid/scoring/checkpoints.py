@@ -83,7 +83,7 @@ class Checkpoint:
             checkpoint.release()
         raise AssertionError("there are enough numbers")
 
-    def save(self, name: str, tensors: Mapping[str, torch.Tensor], **facts: Any) -> None:
+    def save(self, name: str, tensors: Mapping[str, torch.Tensor | NDArray], **facts: Any) -> None:
         """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
 
         Raises:
@@ -94,9 +94,10 @@ class Checkpoint:
         for leftover in self.folder.glob(f".{name}.*.tmp"):
             leftover.unlink(missing_ok=True)
         described = {_KEY: self._key, _FACTS: json.dumps(facts)}
+        content = {key: torch.as_tensor(tensor).contiguous() for key, tensor in tensors.items()}
         with atomic_path(self._path(name)) as temporary:
             try:
-                save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary, described)
+                save_file(content, temporary, described)
             except SafetensorError as error:  # the disk is full
                 raise BeirHybridError(f"cannot write {self._path(name)}: {error}") from error
 
@@ -131,10 +132,6 @@ class Checkpoint:
         """Return embeddings as the encoder gave them; None if they were not saved."""
         saved = self.load(name)
         return None if saved is None else _unpack(*saved)
-
-    def save_arrays(self, name: str, arrays: Mapping[str, NDArray], **facts: Any) -> None:
-        """Like ``save``, of numpy arrays."""
-        self.save(name, {key: torch.from_numpy(array) for key, array in arrays.items()}, **facts)
 
     def load_arrays(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]] | None:
         """Like ``load``, of numpy arrays."""

@@ -56,14 +56,7 @@ _EMBEDDINGS = "embeddings"
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Encoded passages of one language.
-
-    Attributes:
-        language: Its number in the pool.
-        rows: Rows of the passages, ascending, shape (n,).
-        ids: Their ids.
-        embeddings: What the encoder returned, shape (n, D).
-    """
+    """Encoded passages of the language of a number: n rows, ascending, their ids and embeddings, shape (n, D)."""
 
     language: int
     rows: NDArray[np.int64]
@@ -216,7 +209,7 @@ class ChunkedRun:
         arrays = {f"{language}/{name}": array for language, state in states.items() for name, array in state.items()}
         if self._sampled:
             arrays[_EMBEDDINGS] = np.array(list(self._sampled.values()))
-        self.checkpoint.save_arrays(_COUNTS, arrays, done=done, **{_SAMPLED: list(self._sampled)})
+        self.checkpoint.save(_COUNTS, arrays, done=done, **{_SAMPLED: list(self._sampled)})
         return self._counters(states)
 
     def _counters(self, states: dict[str, dict[str, NDArray]]) -> dict[str, RankCounter]:
@@ -289,21 +282,19 @@ class ChunkedRun:
         relevant, places = self._relevant[number], np.arange(first, last)
         # A passage's place among these is its row less the relevant passages before it.
         rows = places + np.searchsorted(relevant - np.arange(len(relevant)), places, side="right")
-        embeddings = self._embed(PASSAGE, self.passage_languages[number], rows)
-        self._keep_some(PASSAGE, self.passage_languages[number], rows, embeddings)
-        return _Chunk(number, rows, self._ids(number, rows), embeddings)
+        return self._chunk_of(number, rows, self._embed(PASSAGE, self.passage_languages[number], rows))
 
     def _relevant_chunk(self, number: int, rows: NDArray[np.int64], first: int) -> _Chunk:
         """Encode some of the relevant passages of a language, or read what a killed run has encoded."""
         language = self.passage_languages[number]
-        embeddings = self.checkpoint.embeddings(
-            f"relevant-{language}-{first}", lambda: self._embed(PASSAGE, language, rows)
-        )
-        self._keep_some(PASSAGE, language, rows, embeddings)
-        return _Chunk(number, rows, self._ids(number, rows), embeddings)
+        name = f"relevant-{language}-{first}"
+        embeddings = self.checkpoint.embeddings(name, lambda: self._embed(PASSAGE, language, rows))
+        return self._chunk_of(number, rows, embeddings)
 
-    def _ids(self, number: int, rows: NDArray[np.int64]) -> list[str]:
-        return take(self.corpus.languages[self.passage_languages[number]].passage_ids, rows)
+    def _chunk_of(self, number: int, rows: NDArray[np.int64], embeddings: Any) -> _Chunk:
+        language = self.passage_languages[number]
+        self._keep_some(PASSAGE, language, rows, embeddings)
+        return _Chunk(number, rows, take(self.corpus.languages[language].passage_ids, rows), embeddings)
 
     def _questions(self, language: str) -> Any:
         rows = np.arange(len(self.corpus.languages[language].questions))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
@@ -25,9 +27,9 @@ from beir_hybrid.scoring.counting import (
     split_blocks,
 )
 from beir_hybrid.scoring.matrices import select_rows
-from beir_hybrid.scoring.retrieval_scores import NOT_RETRIEVED, subset_scores
+from beir_hybrid.scoring.retrieval_scores import K_VALUES, NOT_RETRIEVED, query_metrics, subset_scores
 from beir_hybrid.scoring.targets import Targets
-from beir_hybrid.subsets import MULTI, Subset
+from beir_hybrid.subsets import CROSS, MULTI, Subset
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def count_corpus(
             embeddings.questions[query_language],
             _blocks(corpus, embeddings, targets),
             similarity,
-            relevant_embeddings=None if held else _Relevant(embeddings, targets),
+            relevant_embeddings=None if held else partial(_relevant, embeddings, targets),
         )
 
 
@@ -95,23 +97,15 @@ def _blocks(corpus: ParallelCorpus, embeddings: Embeddings, targets: Targets) ->
         yield from split_blocks(PassageBlock(number, 0, passage_ids, embeddings.passages[language]), targets.n_queries)
 
 
-@dataclass(frozen=True)
-class _Relevant:
-    """Gathers the embeddings of the relevant passages of some pairs."""
-
-    embeddings: Embeddings
-    targets: Targets
-
-    def __call__(self, numbers: NDArray[np.int64]) -> Any:
-        languages, rows = self.targets.languages[numbers], self.targets.passages[numbers]
-        matrices = [self.embeddings.passages[language] for language in self.targets.passage_languages]
-        parts = [select_rows(matrix, rows[languages == number]) for number, matrix in enumerate(matrices)]
-        order = np.argsort(np.concatenate([np.flatnonzero(languages == number) for number in range(len(parts))]))
-        if isinstance(parts[0], np.ndarray):
-            return np.concatenate(parts)[order]
-        import torch
-
-        return select_rows(torch.cat(parts), order)
+def _relevant(embeddings: Embeddings, targets: Targets, numbers: NDArray[np.int64]) -> Any:
+    """Gather the embeddings of the relevant passages of some pairs."""
+    languages, rows = targets.languages[numbers], targets.passages[numbers]
+    matrices = [embeddings.passages[language] for language in targets.passage_languages]
+    parts = [select_rows(matrix, rows[languages == number]) for number, matrix in enumerate(matrices)]
+    order = np.argsort(np.concatenate([np.flatnonzero(languages == number) for number in range(len(parts))]))
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)[order]
+    return select_rows(torch.cat(parts), order)
 
 
 def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -119,16 +113,22 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
 
     Args:
         counted: The counted ranks of that language.
-        passage_pools: Languages of single-language pools, and ``"multi"`` for the pool of all.
+        passage_pools: Languages of single-language pools, ``"multi"`` for the pool of all, and ``"cross"`` for the mean
+            over the pools of the other languages.
 
     Returns:
         Subset, e.g. ``en-de`` or ``en-multi`` -> MTEB key -> score. Queries without a relevant passage in the pool
-        are not part of a subset; a subset without queries is left out.
+        are not part of a subset; a subset without queries is left out. The mean over pools has no abstention metrics,
+        which are of one pool.
     """
     targets = counted.targets
     rank_in_language = counted.rank_in_language
-    scores = {}
+    scores: dict[str, dict[str, float]] = {}
     for pool in passage_pools:
+        if pool == CROSS:
+            means = _means_over_pools(counted)
+            scores |= {str(Subset(targets.query_language, CROSS)): means} if means else {}
+            continue
         if pool == MULTI:
             judged, ranks = targets, counted.rank_in_pool
         else:
@@ -142,6 +142,26 @@ def scores_by_subset(counted: CountedRanks, passage_pools: Sequence[str]) -> dic
                 counted.confidence[pool].of(queries),
             )
     return scores
+
+
+def _means_over_pools(counted: CountedRanks) -> dict[str, float]:
+    """Return the plain means, over the pools of the other languages, of the means over their queries."""
+    other = np.array(counted.targets.passage_languages)[counted.targets.languages] != counted.targets.query_language
+    targets, n_pools = counted.targets.only(other), len(counted.targets.passage_languages)
+    if not len(targets.queries):
+        return {}
+    # A row of the metrics is a query in one pool.
+    keys, rows = np.unique(targets.queries * n_pools + targets.languages, return_inverse=True)
+    judged = replace(targets, queries=rows, n_queries=len(keys)).only(np.ones(len(rows), dtype=np.bool_))
+    metrics = query_metrics(
+        judged.padded(counted.rank_in_language[other], NOT_RETRIEVED), judged.padded(judged.grades, 0)
+    )
+    sizes = np.bincount(keys % n_pools, minlength=n_pools)
+    scores = {
+        name: float((np.bincount(keys % n_pools, values, n_pools)[sizes > 0] / sizes[sizes > 0]).mean())
+        for name, values in metrics.items()
+    }
+    return scores | {"accuracy": scores[f"recall_at_{K_VALUES[0]}"]}
 
 
 def own_language_scores(counted: CountedRanks, pool_sizes: Mapping[str, int]) -> dict[str, dict[str, float]]:

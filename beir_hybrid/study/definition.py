@@ -250,9 +250,9 @@ def read_study(path: Path) -> Study:
 def _check(study: Study) -> None:
     """Refuse what could not be run, before hours are spent."""
     known = {base.name for base in study.bases}
+    corpora = {name: corpus for corpus, name in task_names().items()}
     for experiment in study.experiments:
         for task in experiment.tasks:
-            corpora = {name: corpus for corpus, name in task_names().items()}
             if task not in corpora:
                 raise StudyError(f"experiment {experiment.name}: unknown task {task!r}; known are {', '.join(corpora)}")
             if corpora[task] in experiment.train:

@@ -33,6 +33,11 @@ class ModelName:
     name: str
     revision: str
 
+    @property
+    def last(self) -> str:
+        """The name without its namespace."""
+        return self.name.rpartition("/")[2]
+
     def rank_table(self, task: str, out: Path) -> Path:
         """Return where the study keeps the rank table of a task."""
         return rank_table.default_path(task, self.name, self.revision, out)

@@ -17,9 +17,9 @@ from sentence_transformers.sentence_transformer.modules import Dense
 from transformers import set_seed
 
 from beir_hybrid.finetune.head import fill_embeddings, head_model
-from beir_hybrid.finetune.recipe import Recipe
+from beir_hybrid.finetune.recipe import Recipe, RunOptions
 from beir_hybrid.finetune.run_data import data_of
-from beir_hybrid.finetune.run_trainer import RunOptions, build_arguments, build_trainer, last_losses
+from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses
 from beir_hybrid.finetune.safeguards import check_finite
 from beir_hybrid.models.base import Base, training_prompts
 from beir_hybrid.training.parallel_pairs import ParallelPairs

@@ -69,13 +69,13 @@ def _language(pairs: ParallelPairs, held_out: NDArray[np.bool_], language: str) 
         if text is not None:
             rows_of.setdefault(label, {})[passages[text]] = 1
     rows = np.flatnonzero(held_out).tolist()
-    asked = [row for row in rows if questions[row] is not None]
+    questioned = [row for row in rows if questions[row] is not None]
     labels = {row: int(pairs.labels[row]) for row in rows}
     return LanguageCorpus(
         language=language,
-        question_ids=tuple(f"q{row}" for row in asked),
-        questions=tuple(questions[row] for row in asked),
-        articles=tuple(str(labels[row]) for row in asked),
+        question_ids=tuple(f"q{row}" for row in questioned),
+        questions=tuple(questions[row] for row in questioned),
+        articles=tuple(str(labels[row]) for row in questioned),
         passage_ids=tuple(f"{language}:{number}" for number in range(len(passages))),
         passages=tuple(passages),
         # Questions of other languages count here, too.

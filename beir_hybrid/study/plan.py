@@ -37,15 +37,6 @@ class Item:
         return self.work_out_facts()
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """A model whose evaluation is done: what its rank table is filed under, the task, and the item."""
-
-    name: ModelName
-    task: str
-    entry: Entry
-
-
 class Plan:
     """All items of a study: which of them are open, and the results of those that are done."""
 
@@ -85,6 +76,10 @@ class Plan:
                 self._done[item.id] = entry
         return self._done.get(item.id)
 
+    def _entry(self, name: str) -> Entry | None:
+        """Return the entry of an item by its id; None if it is not done, or not part of the study."""
+        return self._find(self._items[name]) if name in self._items else None
+
     def _is_ready(self, item: Item) -> bool:
         return all(self._find(needed) is not None for needed in item.needs)
 
@@ -100,33 +95,29 @@ class Plan:
 
     def selection(self, system: System) -> list[tuple[Settings, Entry]]:
         """Return the settings that were tried for a system, with the items that tried them."""
-        tried = ((settings, self._find(self._items[_select_id(system, settings)])) for settings in _choices(system))
+        tried = ((settings, self._entry(_select_id(system, settings))) for settings in _choices(system))
         return [(settings, entry) for settings, entry in tried if entry is not None]
 
     def trained(self, system: System, seed: int) -> Entry | None:
         """Return the item that trained a model; None if it is not done."""
-        return self._find(self._items[_train_id(system, seed)])
+        return self._entry(_train_id(system, seed))
 
-    def evaluated(self, system: System, seed: int, task: str) -> Evaluated | None:
-        """Return the evaluation of a trained model; None if it is not done."""
-        entry = self._find(self._items[f"evaluate/{system.key}_seed-{seed}_{task}"])
-        return None if entry is None else Evaluated(self._name(system, seed), task, entry)
+    def evaluated(self, system: System, seed: int, task: str) -> Entry | None:
+        """Return the item that evaluated a trained model; None if it is not done."""
+        return self._entry(_evaluate_id(f"{system.key}_seed-{seed}", task))
 
-    def evaluated_untuned(self, base: StudyBase, task: str) -> Evaluated | None:
-        """Return the evaluation of a base as it is; None if it is not done."""
-        return self._evaluated(self._untuned_id(base, task), self._lab.untuned_name(base), task)
+    def evaluated_untuned(self, base: StudyBase, task: str) -> Entry | None:
+        """Return the item that evaluated a base as it is; None if it is not done."""
+        return self._entry(_evaluate_id(self._lab.untuned_name(base).last, task))
 
-    def evaluated_bm25(self, task: str) -> Evaluated | None:
-        """Return the evaluation of MTEB's lexical baseline; None if it is not done."""
-        return self._evaluated(f"evaluate/bm25_{task}", evaluation.bm25_name(), task)
+    def evaluated_bm25(self, task: str) -> Entry | None:
+        """Return the item that evaluated MTEB's lexical baseline; None if it is not done."""
+        return self._entry(_evaluate_id("bm25", task))
 
-    def _evaluated(self, item: str, name: ModelName, task: str) -> Evaluated | None:
-        entry = self._find(self._items[item]) if item in self._items else None
-        return None if entry is None else Evaluated(name, task, entry)
-
-    def rank_table(self, evaluated: Evaluated) -> Path:
-        """Return the rank table of an evaluation."""
-        return evaluated.name.rank_table(evaluated.task, self._lab.out)
+    def rank_table(self, evaluated: Entry) -> Path:
+        """Return the rank table of an item that evaluated a model."""
+        facts = evaluated.facts
+        return ModelName(facts["model"], facts["revision"]).rank_table(facts["task"], self._lab.out)
 
     # Items in order
 
@@ -161,21 +152,18 @@ class Plan:
                 for task in experiment.tasks:
                     facts = partial(_evaluation_facts, partial(self._name, system, seed), task)
                     run = partial(self._evaluate, system, seed, task)
-                    self._add(f"evaluate/{system.key}_seed-{seed}_{task}", facts, run, [training])
+                    self._add(_evaluate_id(f"{system.key}_seed-{seed}", task), facts, run, [training])
         return embedded
 
     def _add_anchors(self, embedded: Sequence[Item]) -> None:
         lab = self._lab
         for base, task in untuned(self.study) if "untuned" in self.study.anchors else ():
+            name = lab.untuned_name(base)
             facts = partial(_evaluation_facts, partial(lab.untuned_name, base), task)
-            run = partial(lab.evaluate_untuned, base, lab.untuned_name(base), task)
-            self._add(self._untuned_id(base, task), facts, run, embedded)
+            self._add(_evaluate_id(name.last, task), facts, partial(lab.evaluate_untuned, base, name, task), embedded)
         for task in self.study.tasks if "bm25" in self.study.anchors else ():
             facts = partial(_evaluation_facts, evaluation.bm25_name, task)
-            self._add(f"evaluate/bm25_{task}", facts, partial(lab.evaluate_bm25, task), embedded)
-
-    def _untuned_id(self, base: StudyBase, task: str) -> str:
-        return f"evaluate/{self._lab.untuned_name(base).name.rpartition('/')[2]}_{task}"
+            self._add(_evaluate_id("bm25", task), facts, partial(lab.evaluate_bm25, task), embedded)
 
     def _train(self, system: System, seed: int) -> dict[str, Any]:
         return self._lab.train(system, system.recipe(self._chosen(system), seed))
@@ -240,6 +228,10 @@ def _select_id(system: System, settings: Settings) -> str:
 
 def _train_id(system: System, seed: int) -> str:
     return f"train/{system.key}_seed-{seed}"
+
+
+def _evaluate_id(model: str, task: str) -> str:
+    return f"evaluate/{model}_{task}"
 
 
 def _evaluation_facts(name_of: Callable[[], ModelName], task: str) -> dict[str, Any]:

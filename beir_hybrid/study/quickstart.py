@@ -187,13 +187,24 @@ def _write_leaderboard(lab: Lab, names: Mapping[System, ModelName], quiet: bool)
 
     ((experiment, base),) = lab.study.pairings()
     seen = frozenset().union(*(part.training_datasets for part in lab.pairs(experiment)))
-    untuned = ModelEntry("base", "untuned", (lab.untuned_name(base).name,), base.name, seen=frozenset())
+    untuned = ModelEntry(
+        key="base", label="untuned", models=(lab.untuned_name(base).name,), base=base.name, seen=frozenset()
+    )
     heads = []
     for system, name in names.items():
         hybrid = system.batching == "hybrid"
         label = "hybrid" if hybrid else system.label
-        baseline = None if hybrid else label
-        heads.append(ModelEntry(label, label, (name.name,), base.name, batching=label, baseline=baseline, seen=seen))
+        heads.append(
+            ModelEntry(
+                key=label,
+                label=label,
+                models=(name.name,),
+                base=base.name,
+                batching=label,
+                baseline=None if hybrid else label,
+                seen=seen,
+            )
+        )
     settings = Settings(title="Quickstart: Atlas-R", ask_mteb=False, models=(untuned, *heads))
     board = make_board(Inputs(ranks=lab.out / "ranks"), settings, progress=not quiet)
     (lab.out / LEADERBOARD).mkdir()

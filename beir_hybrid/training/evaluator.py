@@ -245,12 +245,12 @@ def _chosen(corpus: ParallelCorpus | str, languages: Iterable[str] | None) -> tu
     """Return the languages asked for, in the order of the data set."""
     if isinstance(corpus, str):
         return choose_languages(corpus, languages)
-    asked = {languages} if isinstance(languages, str) else set(corpus.languages if languages is None else languages)
-    unknown = asked - set(corpus.languages)
-    if unknown or not asked:
+    wanted = {languages} if isinstance(languages, str) else set(corpus.languages if languages is None else languages)
+    unknown = wanted - set(corpus.languages)
+    if unknown or not wanted:
         what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
         raise DataError(f"{corpus.name}: {what}; it has {', '.join(corpus.languages)}")
-    return tuple(language for language in corpus.languages if language in asked)
+    return tuple(language for language in corpus.languages if language in wanted)
 
 
 def _sample(corpus: ParallelCorpus, size: int, seed: int) -> ParallelCorpus:

@@ -68,17 +68,6 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
            negative_n) n-tuples
         2. Optionally an integer column ``label``, equal for rows with the same answer.
 
-    Inputs:
-        +-------------------------------------------------+---------------------------------+
-        | Inputs                                          | Labels                          |
-        +=================================================+=================================+
-        | (anchor, positive) pairs                        | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-        | (anchor, positive, negative) triplets           | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-        | (anchor, positive, negative_1, ..., negative_n) | number of the answer, or none   |
-        +-------------------------------------------------+---------------------------------+
-
     Raises:
         DataError: When called with labels that are not one integer a row.
 

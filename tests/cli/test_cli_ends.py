@@ -31,7 +31,8 @@ def ended(code: str, *arguments: str, stdout: Any = subprocess.PIPE, **environme
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_output_in_any_encoding_is_no_crash(encoding: str) -> None:
     code, out, error = ended(
-        FAIL.format("cli.text_table = lambda *_, **__: '\\u2191 \\u2020 \\u0645 \\udcff'"), PYTHONIOENCODING=encoding
+        FAIL.format("cli.data.text_table = lambda *_, **__: '\\u2191 \\u2020 \\u0645 \\udcff'"),
+        PYTHONIOENCODING=encoding,
     )
     assert (code, error) == (0, "")
     assert out.count("?") >= (1 if encoding == "utf-8" else 3)
@@ -69,7 +70,7 @@ def test_a_closed_pipe_is_one_line_and_no_verdict() -> None:
     ],
 )
 def test_whatever_nobody_caught_ends_with_2(failure: str, says: str) -> None:
-    code, _, error = ended(FAIL.format(f"cli.text_table = lambda *_, **__: (_ for _ in ()).throw({failure})"))
+    code, _, error = ended(FAIL.format(f"cli.data.text_table = lambda *_, **__: (_ for _ in ()).throw({failure})"))
     assert code == 2
     assert says in error
     assert ("Traceback" in error) == ("mistake" in failure)

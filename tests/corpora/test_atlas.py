@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from string import Formatter
@@ -281,6 +282,7 @@ def few_facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[ParallelCorpus]:
     monkeypatch.setattr(atlas, "all_facts", lambda: some)
     atlas.content_hash.cache_clear()
     monkeypatch.setattr(atlas, "REVISION", atlas.content_hash())
+    monkeypatch.setitem(corpora.registry._SPECS, "atlas-r", replace(atlas.SPEC, revision=atlas.content_hash()))
     yield atlas.read()
     atlas.content_hash.cache_clear()
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load, spec_of
-from beir_hybrid.corpora.lareqa import read, read_file
+from beir_hybrid.corpora.lareqa import read_file
 from beir_hybrid.errors import DataError
 from tests.support.helpers import corpus_of
 
@@ -124,9 +124,9 @@ def test_a_byte_order_mark_is_allowed(write: Write) -> None:
 
 def test_the_revision_of_other_data_is_not_the_pinned_one(write: Write) -> None:
     write("en", ENGLISH)
-    first = read("xquad-r", ["en"]).revision
+    first = load("xquad-r", ["en"]).revision
     write("en", GERMAN)
-    second = read("xquad-r", ["en"]).revision
+    second = load("xquad-r", ["en"]).revision
     assert first.startswith("local-")
     assert second.startswith("local-")
     assert first != second

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from beir_hybrid.corpora import load, ntrex, sources, spec_of
+from beir_hybrid.corpora.parallel import ParallelSentences
 from beir_hybrid.errors import DataError
 from tests.support import small_ntrex
 
@@ -22,22 +24,26 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ntrex"
 
 
+def read_sentences(languages: Iterable[str] | None = None) -> ParallelSentences:
+    return ntrex.read(SOURCE, SOURCE.choose(languages))
+
+
 def error_of(*languages: str) -> str:
     """Return the one line that reading ends with."""
     with pytest.raises(DataError) as caught:
-        ntrex.read(languages or None)
+        read_sentences(languages or None)
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
 def test_the_sentences_and_their_documents(data: Path) -> None:
-    read = ntrex.read(["tr", "de"])
+    read = read_sentences(["tr", "de"])
     assert list(read.languages) == ["de", "tr"]
     assert read.languages["tr"] == small_ntrex.sentences("tr")
     assert read.documents == small_ntrex.DOCUMENTS
     assert read.revision == sources.revision_of(SOURCE) != SOURCE.revision
-    assert tuple(ntrex.read().languages) == small_ntrex.LANGUAGES
+    assert tuple(read_sentences().languages) == small_ntrex.LANGUAGES
 
 
 def test_lines_end_as_on_any_system_and_only_there(data: Path) -> None:
@@ -45,13 +51,13 @@ def test_lines_end_as_on_any_system_and_only_there(data: Path) -> None:
     for end in ("\n", "\r\n"):
         for last in (end, ""):
             (data / "de.txt").write_bytes(("\ufeff" + end.join(odd) + last).encode())
-            assert ntrex.read(["de"]).languages["de"] == odd
+            assert read_sentences(["de"]).languages["de"] == odd
 
 
 def test_a_file_of_another_length(data: Path) -> None:
     (data / "de.txt").write_text("one\ntwo\n")
     assert error_of("de").startswith(f"{data / 'de.txt'}: 2 lines, but {data / LISTED} has 6; ")
-    assert ntrex.read(["tr"]).languages  # the files of other languages are not read
+    assert read_sentences(["tr"]).languages  # the files of other languages are not read
 
 
 @pytest.mark.parametrize("name", ["de.txt", LISTED])
@@ -114,7 +120,7 @@ def test_its_addresses_are_those_of_the_publisher() -> None:
 def test_the_published_files(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEIR_HYBRID_DATA", str(data_folder))
     monkeypatch.delenv("BEIR_HYBRID_DATA_UNVERIFIED", raising=False)
-    read = ntrex.read()
+    read = read_sentences()
     assert read.revision == SOURCE.revision
     assert len(read.languages) == 21
     assert len(read.documents) == 1997

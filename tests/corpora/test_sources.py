@@ -246,7 +246,7 @@ def test_a_killed_download_is_never_taken_for_a_file(host: Host, cache: Path) ->
 def test_two_downloads_of_one_file_at_once(host: Host, cache: Path) -> None:
     host.pause = True
     with ThreadPoolExecutor(2) as pool:
-        paths = [pool.submit(sources.path_of, "xquad-r", "en") for _ in range(2)]
+        paths = [pool.submit(sources.path_of, spec_of("xquad-r"), "en") for _ in range(2)]
         assert all(host.halfway.acquire(timeout=60) for _ in paths)
         host.may_go_on.set()
         assert {path.result() for path in paths} == {cache / "en.json"}

@@ -14,8 +14,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.finetune import embedding_cache
 from beir_hybrid.finetune.embedding_cache import EmbeddingCache, cache_folder
 from beir_hybrid.finetune.head import StoredEmbeddings, fill_embeddings, head_model, with_head
-from beir_hybrid.finetune.recipe import make_recipe
-from beir_hybrid.finetune.run_trainer import RunOptions
+from beir_hybrid.finetune.recipe import RunOptions, make_recipe
 from beir_hybrid.finetune.train import train
 from beir_hybrid.models.base import find_base
 from tests.support.mteb_models import vector_of

@@ -21,8 +21,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import Trainer
 
 from beir_hybrid import cli
-from beir_hybrid.finetune.recipe import Recipe, make_recipe
-from beir_hybrid.finetune.run_trainer import RunOptions
+from beir_hybrid.finetune.recipe import Recipe, RunOptions, make_recipe
 from beir_hybrid.finetune.train import train, train_seeds
 from beir_hybrid.models import ours
 from beir_hybrid.models.base import find_base, training_prompts
@@ -56,7 +55,7 @@ def recipe(**settings: Any) -> Recipe:
 
 
 def run(base: Path, output: Path, options: RunOptions = QUIET, resume: bool = False, **settings: Any) -> Path:
-    train(str(base), recipe(**settings), output, resume, options)
+    assert train(str(base), recipe(**settings), output, resume, options) == manifest_of(output)
     return output
 
 
@@ -246,7 +245,8 @@ def test_several_seeds_are_folders_of_their_own(bases: dict[str, Path], tmp_path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-3", "seed-5"]
     assert [manifest_of(tmp_path / "out" / f"seed-{n}").settings["seed"] for n in (3, 5)] == [3, 5]
     before = content(tmp_path / "out" / "seed-3")
-    train_seeds(str(bases["labse"]), recipe(), [3, 7], tmp_path / "out", resume=True, options=QUIET)
+    made = train_seeds(str(bases["labse"]), recipe(), [3, 7], tmp_path / "out", resume=True, options=QUIET)
+    assert made == {tmp_path / "out" / f"seed-{n}": manifest_of(tmp_path / "out" / f"seed-{n}") for n in (3, 7)}
     assert content(tmp_path / "out" / "seed-3") == before
     assert manifest_of(tmp_path / "out" / "seed-7").settings["seed"] == 7
 

@@ -22,6 +22,7 @@ from beir_hybrid.finetune import run_folder
 from beir_hybrid.finetune import train as training
 from beir_hybrid.finetune.recipe import TrainingError, make_recipe
 from beir_hybrid.finetune.run_folder import RunFolder
+from beir_hybrid.finetune.safeguards import saving_to
 from tests.support.small_models import save_labse
 from tests.tasks.test_xquad_r import use_small_data
 
@@ -230,6 +231,21 @@ def test_a_disk_that_is_full_at_a_checkpoint(
     assert [path.name for path in Path("out", "checkpoints").iterdir()] == ["checkpoint-2"]
     command("--resume")
     assert Path("out", "modules.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("PytorchStreamWriter failed writing file"), TrainingError),
+        (torch.OutOfMemoryError("out of memory"), torch.OutOfMemoryError),
+        (ValueError("a mistake"), ValueError),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_ends_the_saving_of_a_run(error: Exception, kind: type[Exception], tmp_path: Path) -> None:
+    """torch says by a RuntimeError that it cannot write; other errors are no disk's, and pass."""
+    with pytest.raises(kind, match=r"cannot save to .*failed writing|memory|mistake"), saving_to(RunFolder(tmp_path)):
+        raise error
 
 
 def test_a_disk_that_is_full_at_the_end(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import board_columns
-from beir_hybrid.leaderboard.board.unit_scores import setting_average, unit_scores
+from beir_hybrid.leaderboard.board.unit_scores import column_scores, unit_scores
 from beir_hybrid.leaderboard.inputs.settings import ModelEntry, Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 from beir_hybrid.leaderboard.stats.significance import compare
@@ -48,6 +47,11 @@ def three(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def replace(settings: Settings, **changes: Any) -> Settings:
+    """Return settings with other values."""
+    return settings.model_copy(update=changes)
+
+
 PAPER = replace(
     SETTINGS,
     models=(
@@ -66,7 +70,7 @@ def test_figures_are_those_of_the_rank_tables(three: Path) -> None:
     table, info = rank_table.read(rank_table.default_path("XQuADR", "me/x-y", "main", three))
     for column in columns:
         cell = board["rows"]["X-Y"]["cells"][column.key]
-        assert cell["value"] == pytest.approx(setting_average(table, info, column), rel=1e-8)
+        assert cell["value"] == pytest.approx(column_scores(table, info, [column])[column.key].average, rel=1e-8)
         assert cell["low"] <= cell["value"] <= cell["high"]
         assert (cell["units"], cell["tested"], cell["spread"]) == (20, True, None)
 
@@ -124,10 +128,11 @@ def test_seeds_of_one_recipe_are_one_row(three: Path) -> None:
         SETTINGS, models=(entry("X-X", "me/x-x", baseline="X-X"), entry("hybrid", "me/hybrid-*", batching="hybrid"))
     )
     board = board_of(three, settings)
-    values = [
-        setting_average(*rank_table.read(rank_table.default_path("XQuADR", name, "main", three)), COLUMNS[2])
+    found = [
+        column_scores(*rank_table.read(rank_table.default_path("XQuADR", name, "main", three)), COLUMNS[2:3])
         for name in ("me/hybrid-0", "me/hybrid-1")
     ]
+    values = [scores[COLUMNS[2].key].average for scores in found]
     row = board["rows"]["hybrid"]
     assert (row["seeds"], row["models"], row["batching"]) == (2, ["me/hybrid-0", "me/hybrid-1"], "hybrid")
     assert COLUMNS[2].key == MAP

@@ -16,13 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from beir_hybrid import folders
-from beir_hybrid.cli import app
+from beir_hybrid.cli import app, main
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard import publish
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.leaderboard.render import output, plots
 from beir_hybrid.ranks import rank_table
-from leaderboard import regenerate
 from tests.support.processes import run
 from tests.support.small_ranks import write_ranks
 
@@ -70,7 +69,10 @@ def folder(tmp_path: Path) -> Path:
 
 def script(folder: Path, *arguments: str) -> int:
     inputs = ["--settings", str(folder / "leaderboard.toml"), "--ranks", str(folder / "ranks")]
-    return regenerate.main([*inputs, "--out", str(folder / "tables"), *arguments])
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", *inputs, "--out", str(folder / "tables"), *arguments])
+    assert isinstance(end.value.code, int)
+    return end.value.code
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -216,7 +218,7 @@ def test_the_script_without_rank_tables_says_so_in_one_line(folder: Path) -> Non
 
 
 def test_the_published_settings_can_be_read() -> None:
-    settings = read_settings(regenerate.SETTINGS_FILE)
+    settings = read_settings(SCRIPT.parent / "leaderboard.toml")
     assert settings.published_figures is not None
     assert settings.published_figures.is_file()
     assert not settings.ask_mteb

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from beir_hybrid.leaderboard.render import tables_csv, tables_latex, tables_markdown
 from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables
-from beir_hybrid.leaderboard.render.tables import best_and_second
+from beir_hybrid.metrics import best_and_second
 from tests.support.helpers import property_test
 from tests.support.small_board import lose_figure, small_board
 from tests.support.tools import needed

@@ -20,7 +20,6 @@ from beir_hybrid.leaderboard.board.unit_scores import (
     ColumnScores,
     Unit,
     column_scores,
-    setting_average,
     unit_scores,
 )
 from beir_hybrid.leaderboard.stats.intervals import average_interval
@@ -63,7 +62,7 @@ def test_setting_averages_are_those_of_the_result_file(task: Any, home: Path) ->
     for setting in SETTINGS:
         column = BY_KEY[f"{info.task}/{setting}/map"]
         expected = mean_of_setting(scores, setting, "map")
-        assert setting_average(table, info, column) == pytest.approx(expected, abs=1e-5)
+        assert column_scores(table, info, [column])[column.key].average == pytest.approx(expected, abs=1e-5)
         units = unit_scores(table, info, column)
         assert units.index.tolist() == sorted(QUESTIONS)
         assert units.mean() == pytest.approx(expected, abs=1e-5)  # every question is part of every subset
@@ -88,7 +87,9 @@ def test_bias_figures_are_those_of_the_bias_tasks(task: Any, name: str, home: Pa
     scores, table, info = evaluated(task(), CountingEncoder(), home)
     for column in COLUMNS:
         if column.is_bias and column.task == name:
-            assert setting_average(table, info, column) == pytest.approx(scores["all"][column.metric], abs=1e-5)
+            assert column_scores(table, info, [column])[column.key].average == pytest.approx(
+                scores["all"][column.metric], abs=1e-5
+            )
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_other_tasks_and_unknown_metrics_are_left_out(home: Path) -> None:
     unknown = Column("x", "x", "x", "XQuADR", "monolingual", "main_score")
     assert column_scores(table, info, [BY_KEY["MLQAR/monolingual/map"], unknown]) == {}
     with pytest.raises(RankTableError, match=r"MLQAR/monolingual/map does not follow .* on XQuADR"):
-        setting_average(table, info, BY_KEY["MLQAR/monolingual/map"])
+        unit_scores(table, info, BY_KEY["MLQAR/monolingual/map"])
 
 
 @st.composite

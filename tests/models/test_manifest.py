@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import sha256_of
-from beir_hybrid.finetune.recipe import PRESETS, Recipe, TrainingError, make_recipe
+from beir_hybrid.finetune.recipe import PRESETS, Recipe, RunOptions, TrainingError, make_recipe
 from beir_hybrid.finetune.run_data import public_name
 from beir_hybrid.models import ours
 from beir_hybrid.models.manifest import FILE_NAME, TrainingManifest, read_manifest
@@ -147,3 +150,11 @@ def test_the_batching_decides_alpha_where_it_must() -> None:
 def test_facts_are_json() -> None:
     facts = recipe(languages=("en", "de")).facts()
     assert json.loads(json.dumps(facts)) == facts
+
+
+@pytest.mark.parametrize("setting", [*fields(Recipe), *fields(RunOptions)], ids=lambda setting: setting.name)
+def test_each_setting_has_an_option_of_the_command(setting: Field[Any]) -> None:
+    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    [option] = [option for option in command.params if option.name == setting.name]
+    assert option.help == setting.metadata.get("help", option.help)
+    assert setting.name in ("data", "languages") or option.default in (None, False, setting.default)

@@ -11,7 +11,7 @@ import torch
 from mteb.types import PromptType
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.mteb.encode import Embedder, passage_dataset, question_dataset
+from beir_hybrid.mteb.encode import Call, passage_dataset, question_dataset
 from beir_hybrid.scoring.matrices import check_embeddings, on_device
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import ScoreTable, TableModel, corpus_of
@@ -157,8 +157,8 @@ def encoded(model: TableModel, prompt_type: PromptType = PromptType.document, **
         PromptType.query: question_dataset(CORPUS, "en"),
         PromptType.document: passage_dataset(CORPUS, ["en", "de"]),
     }
-    embedder = Embedder(model, XQuADR.metadata, "test", {"batch_size": 2, "show_progress_bar": False}, **options)
-    return embedder.encode(texts[prompt_type], "en", prompt_type)
+    call = Call(model, XQuADR.metadata, "test", {"batch_size": 2, "show_progress_bar": False}, **options)
+    return call.encode(texts[prompt_type], "en", prompt_type)
 
 
 def test_an_encoder_is_asked_as_by_mteb_itself() -> None:

@@ -15,14 +15,13 @@ from mteb.abstasks import AbsTaskRetrieval
 from mteb.models import ModelMeta
 from mteb.models.model_meta import ScoringFunction
 from mteb.similarity_functions import select_similarity
-from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.mteb import predictions
-from beir_hybrid.mteb.encode import Embedder
+from beir_hybrid.mteb.encode import Call
 from beir_hybrid.mteb.predictions import Predictions, predict, write_predictions
-from beir_hybrid.mteb.run import EncodedRun, run_encoder
+from beir_hybrid.mteb.run import CountedRun, run_encoder
 from beir_hybrid.mteb.subset_data import SubsetData
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import corpus_of, qrels_of
@@ -59,21 +58,21 @@ class SimilarityEncoder(CountingEncoder):
         return torch.as_tensor(select_similarity(embeddings1, embeddings2, self.kind))
 
 
-def encoded(model: SimilarityEncoder, corpus: ParallelCorpus = CORPUS) -> EncodedRun:
-    embedder = Embedder(model, XQuADR.metadata, "test", {"show_progress_bar": False})
-    return run_encoder(embedder, corpus, ["en", "de"], ["en", "de"], TimingStack())
+def encoded(model: SimilarityEncoder, corpus: ParallelCorpus = CORPUS) -> CountedRun:
+    call = Call(model, XQuADR.metadata, "test", {"show_progress_bar": False})
+    return run_encoder(call, corpus, ["en", "de"], ["en", "de"])
 
 
-def full_sort(model: SimilarityEncoder, run: EncodedRun, subset: str, top_k: int) -> Predictions:
+def full_sort(model: SimilarityEncoder, run: CountedRun, subset: str, top_k: int) -> Predictions:
     """Score and sort everything."""
     query_language, pool = subset.split("-")
     pools = ["en", "de"] if pool == "multi" else [pool]
     blocks = [model.similarity(run.embeddings.questions[query_language], run.embeddings.passages[one]) for one in pools]
     scores = torch.cat([torch.as_tensor(block) for block in blocks], dim=1).double()
-    ids = [passage_id for one in pools for passage_id in run.corpus.languages[one].passage_ids]
-    query_ids = run.corpus.languages[query_language].query_ids
+    ids = [passage_id for one in pools for passage_id in CORPUS.languages[one].passage_ids]
+    query_ids = CORPUS.languages[query_language].query_ids
     found = {}
-    for query_id in qrels_of(run.corpus, query_language, pools):
+    for query_id in qrels_of(CORPUS, query_language, pools):
         row = scores[query_ids.index(query_id)].tolist()
         best = sorted(range(len(ids)), key=lambda n, row=row: -row[n])[:top_k]  # type: ignore[misc]
         found[query_id] = {ids[n]: row[n] for n in best}
@@ -109,7 +108,7 @@ def test_predictions_equal_a_full_sort(
     monkeypatch.setattr(predictions, "TOP_K", top_k)
     model = SimilarityEncoder(kind, CONVERSIONS[conversion])
     run = encoded(model)
-    found = dict(predict(model, run, SUBSETS))
+    found = dict(predict(model, CORPUS, run, SUBSETS))
     assert list(found) == SUBSETS
     for subset, some in found.items():
         check(some, full_sort(model, run, subset, top_k))
@@ -119,13 +118,13 @@ def test_embeddings_are_left_as_they_are() -> None:
     model = SimilarityEncoder(ScoringFunction.COSINE)
     run = encoded(model)
     before = {language: torch.as_tensor(matrix).clone() for language, matrix in run.embeddings.passages.items()}
-    list(predict(model, run, SUBSETS))
+    list(predict(model, CORPUS, run, SUBSETS))
     assert all(torch.equal(torch.as_tensor(run.embeddings.passages[language]), before[language]) for language in before)
 
 
 def test_queries_without_a_relevant_passage_in_the_pool_are_left_out() -> None:
     model = SimilarityEncoder(ScoringFunction.COSINE)
-    found = dict(predict(model, encoded(model), SUBSETS))
+    found = dict(predict(model, CORPUS, encoded(model), SUBSETS))
     assert {subset: list(some) for subset, some in found.items()} == {
         "en-en": ["en:q1", "en:q2"],
         "en-de": ["en:q1", "en:q3"],
@@ -138,7 +137,7 @@ def test_queries_without_a_relevant_passage_in_the_pool_are_left_out() -> None:
 def test_a_subset_without_judged_queries_has_no_predictions(kind: ScoringFunction | None) -> None:
     model = SimilarityEncoder(kind)
     corpus = corpus_of({"en": ["1"], "de": ["1"]}, {"en": ["q"], "de": ["q"]}, {"en": {"q": {0: 1}}})
-    assert dict(predict(model, encoded(model, corpus), ["en-de"])) == {"en-de": {}}
+    assert dict(predict(model, corpus, encoded(model, corpus), ["en-de"])) == {"en-de": {}}
 
 
 class Tiny(AbsTaskRetrieval):
@@ -168,7 +167,7 @@ def model_meta(model: SimilarityEncoder) -> dict[str, Any]:
 
 
 def write(path: Path, model: SimilarityEncoder, subsets: list[str] = SUBSETS, split: str = "test") -> dict[str, Any]:
-    write_predictions(path, model_meta(model), split, predict(model, encoded(model), subsets))
+    write_predictions(path, model_meta(model), split, predict(model, CORPUS, encoded(model), subsets))
     content = json.loads(path.read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
@@ -284,6 +283,6 @@ def test_a_search_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_sparse_embeddings_are_not_spread_out() -> None:
     model = SimilarityEncoder(ScoringFunction.DOT_PRODUCT, CONVERSIONS["sparse"])
-    assert predictions._Pool(model, encoded(model), ["en", "de"]).index is None
+    assert predictions._Pool(model, CORPUS, encoded(model).embeddings, ["en", "de"]).index is None
     model = SimilarityEncoder(ScoringFunction.DOT_PRODUCT)
-    assert predictions._Pool(model, encoded(model), ["en", "de"]).index is not None
+    assert predictions._Pool(model, CORPUS, encoded(model).embeddings, ["en", "de"]).index is not None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import mteb
 import pytest
-from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from beir_hybrid.mteb import private
 from beir_hybrid.tasks import XQuADR
@@ -30,7 +27,7 @@ NAMES = {
 }
 """Module -> names that are private, or in no documentation."""
 
-OF_TASKS = ("_top_k", "_add_main_score", "_predictions_path")
+OF_TASKS = ("_top_k", "_add_main_score")
 PRIVATE = {name for names in NAMES.values() for name in names if name.startswith("_")} | {*OF_TASKS}
 
 
@@ -39,39 +36,47 @@ def test_the_names_are_where_they_were(module: str) -> None:
     assert not [name for name in NAMES[module] if not hasattr(importlib.import_module(module), name)]
 
 
-def test_the_names_of_tasks_are_what_they_were(tmp_path: Path) -> None:
+def test_the_names_of_tasks_are_what_they_were() -> None:
     task = XQuADR()
-    assert all(hasattr(AbsTaskRetrieval, name) for name in OF_TASKS)
+    assert all(hasattr(task, name) for name in OF_TASKS)
     assert private.top_k(task) == 1000
-    assert private.predictions_path(task, tmp_path / "new") == tmp_path / "new" / "XQuADR_predictions.json"
+    assert task.prediction_file_name == "XQuADR_predictions.json"
     scores = {"map": 0.25}
     private.add_main_score(task, scores)
     assert scores == {"map": 0.25, "main_score": 0.25}
 
 
-def private_names(path: Path) -> Iterator[str]:
-    """Yield the names of other modules and objects with an underscore before them that a file uses."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mteb":
-            yield from (part for part in (node.module or "").split(".") if part.startswith("_"))
-            yield from (alias.name for alias in node.names if alias.name.startswith("_"))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"mteb[.\w]+", node.value):
-            yield from (part for part in node.value.split(".") if part.startswith("_"))
-        elif isinstance(node, ast.Attribute) and re.fullmatch("_[^_].*", node.attr) and node.attr not in own:
-            yield node.attr
+def imported(path: Path) -> set[str]:
+    """Return the private modules and names of mteb that a file imports, or names as a module to be imported."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value]
+        of_mteb = [name.split(".") for name in names if re.fullmatch(r"mteb[.\w]+", name)]
+        found |= {part for parts in of_mteb for part in parts if part.startswith("_")}
+    return found
+
+
+def attributes(path: Path) -> set[str]:
+    """Return the attributes with one underscore before them that a file uses."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute) and re.fullmatch("_[^_].*", node.attr)}
 
 
 def test_no_other_module_uses_one() -> None:
-    modules = mteb.__path__ and {path.stem for path in Path(mteb.__path__[0]).rglob("_*.py") if path.stem[1] != "_"}
-    files = [*(ROOT / "beir_hybrid").rglob("*.py"), *(ROOT / "tasks").glob("*.py"), *(ROOT / "tools").glob("*.py")]
-    outside = {path: (PRIVATE | modules) & {*private_names(path)} for path in files if ROOM not in path.parents}
-    assert not {path: names for path, names in outside.items() if names}
+    files = [path for room in ("beir_hybrid", "tasks", "tools") for path in (ROOT / room).rglob("*.py")]
+    outside = [path for path in files if ROOM not in path.parents]
+    assert not {path: names for path in outside if (names := imported(path) | attributes(path) & PRIVATE)}
 
 
 def test_the_list_is_complete() -> None:
-    used = {name for path in ROOM.glob("*.py") for name in private_names(path)}
-    own = set(re.findall(r"self\.(_\w+)", " ".join(path.read_text(encoding="utf-8") for path in ROOM.glob("*.py"))))
-    own |= {"_create_dataloaders"}  # a module, in NAMES
-    assert used - own <= PRIVATE
+    sources = {path: path.read_text(encoding="utf-8") for path in ROOM.glob("*.py")}
+    own = set(re.findall(r"self\.(_\w+)", " ".join(sources.values())))
+    used = {name for path in sources for name in attributes(path)} - own
+    assert used <= PRIVATE
+    assert {name for path in sources for name in imported(path)} <= {"_create_dataloaders"}, "private modules"

@@ -184,7 +184,7 @@ def test_names_that_are_unusual_but_can_be(tmp_path: Path) -> None:
     for number, name in enumerate(("..", ".", "a/../b", "m" * 300, "NUL", "模型", "=1+1", "@x", "<b>", "C:\\x")):
         path = write(tmp_path / "ranks" / f"{number}.parquet", rows, {**facts, "model": name, "model_revision": name})
         assert rank_table.read(path)[1].model == name
-    everything = Settings(models=(ModelEntry("all", "all", ("*",)),))
+    everything = Settings(models=(ModelEntry(key="all", label="all", models=("*",)),))
     written = store_ranks(tmp_path / "ranks", everything, tmp_path / "a" / "b" / "stored")
     assert len(set(written)) == 10
     inside = (tmp_path / "a" / "b" / "stored").resolve()

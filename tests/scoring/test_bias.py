@@ -21,6 +21,7 @@ from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.ranks import build
 from beir_hybrid.ranks.rows import search_rows
+from beir_hybrid.ranks.schema import decode_languages, encode_languages
 from beir_hybrid.ranks.search import ranks_in_results
 from beir_hybrid.scoring.bias import (
     BIAS_FIGURES,
@@ -65,6 +66,28 @@ def bias_table(corpus: ParallelCorpus, questions: Mapping[str, np.ndarray], pass
 
 def sizes_of(corpus: ParallelCorpus) -> dict[str, int]:
     return {language: len(part.passages) for language, part in corpus.languages.items()}
+
+
+def test_figures_do_not_depend_on_what_languages_are_called() -> None:
+    random = np.random.default_rng(0)
+    answers = {language: {"a": [0, 3], "b": [1]} for language in ("de", "en", "zh")}
+    corpus = corpus_of(answers, {"de": 30, "en": 40, "zh": 50})
+    sizes = sizes_of(corpus)
+    table, _ = bias_table(
+        corpus,
+        {language: random.normal(size=(2, 4)) for language in sizes},
+        {language: random.normal(size=(n, 4)) for language, n in sizes.items()},
+    )
+    names = {"de": "ceb", "en": "zh-Hant", "zh": "pt-BR"}
+    tops = [encode_languages([names[language] for language in decode_languages(top)]) for top in table["top_languages"]]
+    renamed = table.assign(
+        query_language=table["query_language"].map(names),
+        passage_language=table["passage_language"].map(names),
+        top_languages=tops,
+    )
+    expected, found = query_bias(table, sizes), query_bias(renamed, {names[code]: n for code, n in sizes.items()})
+    assert found["query_language"].tolist() == expected["query_language"].map(names).tolist()
+    pd.testing.assert_frame_equal(found.drop(columns="query_language"), expected.drop(columns="query_language"))
 
 
 def searched_table(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:

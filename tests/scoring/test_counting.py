@@ -16,6 +16,7 @@ from sentence_transformers.util import dot_score
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.ranks import build
+from beir_hybrid.ranks.schema import decode_languages
 from beir_hybrid.scoring import counting, evaluation
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
 from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
@@ -204,6 +205,32 @@ def test_ranks_that_the_pool_does_not_tell_are_null() -> None:
     rows = rank_rows(counted, corpus, whole_pool=False)
     assert rows["rank_in_pool"].to_pylist() == [None]
     assert rows["outranked_by_query_language"].tolist() == [0]
+
+
+def test_two_hundred_languages_of_any_tag() -> None:
+    languages = [f"q{a}{b}" for a in "abcdefghijklmnopqrst" for b in "abcdefghij"][:198]
+    languages += ["en", "zh-Hant"]
+    corpus = corpus_of(
+        {language: ["1", "2"] for language in languages},
+        {language: ["q"] for language in languages},
+        {language: {"q": {0: 1}} for language in languages},
+    )
+    scores = np.random.default_rng(0).permutation(200 * 400).reshape(200, 400).astype(np.float32)
+    table = ScoreTable(corpus, scores)
+    asked = ["qaa", languages[150], "zh-Hant"]
+    for counted in count_corpus(corpus, table.embeddings, table.similarity, asked):
+        language = counted.targets.query_language
+        order = ranking(table.run(language, languages)[f"{language}:q"])
+        best = [passage_id.partition(":")[0] for passage_id in list(order)[:100]]
+        assert {int(number) > 127 for number in counted.top_languages[0]} == {True, False}
+        rows = build("Task", [rank_rows(counted, corpus, whole_pool=True)]).to_pylist()
+        assert {row["passage_id"]: row["rank_in_pool"] for row in rows} == {
+            f"{language}:1": order[f"{language}:1"] for language in languages
+        }
+        assert all(decode_languages(row["top_languages"]) == best for row in rows)
+        own = [passage_id for passage_id in order if passage_id.startswith(f"{language}:")]
+        outranked = {row["passage_id"]: row["outranked_by_query_language"] for row in rows}
+        assert outranked["en:1"] == sum(order[passage_id] < order["en:1"] for passage_id in own)
 
 
 def random_embeddings(corpus: ParallelCorpus, dtype: torch.dtype = torch.float32) -> Embeddings:

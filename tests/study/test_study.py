@@ -286,7 +286,7 @@ def test_a_study_leaves_heads_tables_and_results(done: tuple[Study, Path]) -> No
         for seed in (0, 1):
             evaluated = plan.evaluated(system, seed, "MLQAR")
             assert evaluated is not None and plan.rank_table(evaluated).is_file()
-            assert list((out / "results").rglob(f"*/{evaluated.name.revision}/MLQAR.json"))
+            assert list((out / "results").rglob(f"*/{evaluated.facts['revision']}/MLQAR.json"))
             files = {path.name for path in (out / "models" / f"{system.key}_seed-{seed}").iterdir()}
             assert files == {"config.json", "model.safetensors"}
     assert plan.evaluated_untuned(tiny, "MLQAR") is not None

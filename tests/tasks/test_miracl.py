@@ -29,7 +29,7 @@ from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 
 from beir_hybrid.corpora import miracl
 from beir_hybrid.errors import BeirHybridError, DataError
-from beir_hybrid.mteb.encode import Embedder
+from beir_hybrid.mteb.encode import Call
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
@@ -293,12 +293,12 @@ def test_counts_by_chunks_equal_counts_by_languages(table: ScoreTable, chunk_siz
     asked = [code for code, part in table.corpus.languages.items() if part.question_ids]
     if not asked:
         return
-    embedder = Embedder(TableModel(table), MIRACLCL.metadata, "dev", {"show_progress_bar": False})
+    call = Call(TableModel(table), MIRACLCL.metadata, "dev", {"show_progress_bar": False})
     with tempfile.TemporaryDirectory() as folder:
         run = ChunkedRun(
             name="MIRACLCL",
-            embed=partial(embedder.embed, table.corpus),
-            similarity=embedder.model.similarity,
+            embed=partial(call.embed, table.corpus),
+            similarity=call.encoder.similarity,
             corpus=table.corpus,
             query_languages=asked,
             passage_languages=list(table.corpus.languages),

@@ -306,7 +306,7 @@ def test_both_kinds_of_sentence_pairs(data: Path) -> None:
 
 
 def test_sentences_of_equal_text_have_one_label(data: Path) -> None:
-    path = small_ntrex.SOURCE.file(data, "de")
+    path = small_ntrex.SOURCE.files.path(data, "de")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:5], lines[1]]))
     assert load_pairs("ntrex-translation", languages=["de", "en"])["en-de"]["label"] == [0, 1, 2, 3, 4, 1]

@@ -51,14 +51,7 @@ def judgments_of(corpus: ParallelCorpus, questions: str, pool: str) -> dict[str,
     Returns:
         Query id -> passage id -> grade, in the order of the corpus.
     """
-    part = corpus.languages[questions]
-    pools = [(language, corpus.languages[language].passage_ids) for language in languages_of_pool(corpus, pool)]
-    qrels = {
-        query_id: {
-            ids[row]: grade for language, ids in pools for row, grade in corpus.relevant(question, language).items()
-        }
-        for query_id, question in zip(part.query_ids, part.question_ids, strict=True)
-    }
+    qrels = corpus.judgments(questions, languages_of_pool(corpus, pool))
     return {query_id: grades for query_id, grades in qrels.items() if grades}
 
 
@@ -94,9 +87,9 @@ def export_beir(corpus: ParallelCorpus, out: Path, force: bool = False) -> Path:
                 ({"_id": passage_id, **document} for passage_id, document in documents_of(corpus, pool)),
             )
             for language in corpus.languages:
-                if (language, pool) in qrels:
+                if (pair := Subset(language, pool)) in qrels:
                     _write_questions(corpus, language, folder / pool / f"{language}-queries.jsonl", questions)
-                    _write_qrels(folder / pool / f"{language}-qrels" / f"{SPLIT}.tsv", qrels[language, pool])
+                    _write_qrels(folder / pool / f"{language}-qrels" / f"{SPLIT}.tsv", qrels[pair])
     return target
 
 
@@ -125,37 +118,36 @@ def export_trec(
     target = Path(out) / f"{corpus.name}-trec"
     qrels = _judged_pairs(corpus)
     with export_folder(target, _contents(corpus, qrels), force) as folder:
-        for (language, pool), grades in qrels.items():
-            write_trec_qrels(folder / "qrels" / f"{Subset(language, pool)}.qrels", grades)
+        for pair, grades in qrels.items():
+            write_trec_qrels(folder / "qrels" / f"{pair}.qrels", grades)
         if predictions is not None:
             _write_runs(corpus, predictions, folder / "runs", progress)
     return target
 
 
+def _all_languages(corpus: ParallelCorpus) -> tuple[str, ...]:
+    """The languages of the corpus that this is, or is a part of."""
+    spec = find(corpus.name)
+    return spec.languages if spec else tuple(corpus.languages)
+
+
 def _pools(corpus: ParallelCorpus) -> list[str]:
     """The pools that can be exported; that of all languages only if none is missing."""
-    known = find(corpus.name)
-    whole = known is None or set(known.languages) == set(corpus.languages)
-    return [*corpus.languages, MULTI] if whole else list(corpus.languages)
+    return [*corpus.languages, *([MULTI] if set(_all_languages(corpus)) == set(corpus.languages) else [])]
 
 
-def _judged_pairs(corpus: ParallelCorpus) -> dict[tuple[str, str], dict[str, dict[str, int]]]:
+def _judged_pairs(corpus: ParallelCorpus) -> dict[Subset, dict[str, dict[str, int]]]:
     """The judgments of each question language and pool; BEIR cannot read a pair without any, which is left out."""
     for language, part in corpus.languages.items():
         if not part.passages:
             raise DataError(f"{corpus.name} {language}: there is no passage, and so no pool to export")
-    pairs = {
-        (language, pool): judgments_of(corpus, language, pool)
-        for pool in _pools(corpus)
-        for language in corpus.languages
-    }
-    return {pair: qrels for pair, qrels in pairs.items() if qrels}
+    pairs = [Subset(language, pool) for pool in _pools(corpus) for language in corpus.languages]
+    return {pair: qrels for pair in pairs if (qrels := judgments_of(corpus, *pair))}
 
 
-def _contents(corpus: ParallelCorpus, pairs: Iterable[tuple[str, str]]) -> Contents:
-    known = find(corpus.name)
-    subsets = [str(Subset(*pair)) for pair in pairs]
-    return Contents(corpus.name, corpus.revision, known.licence if known else None, subsets)
+def _contents(corpus: ParallelCorpus, pairs: Iterable[Subset]) -> Contents:
+    spec = find(corpus.name)
+    return Contents(corpus.name, corpus.revision, spec.licence if spec else None, [*map(str, pairs)])
 
 
 def _write_lines(path: Path, entries: Iterable[Mapping[str, str]]) -> None:
@@ -213,8 +205,7 @@ def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progres
 
 
 def _pair(corpus: ParallelCorpus, subset: str, predictions: Path) -> Subset:
-    known = find(corpus.name)
-    languages = known.languages if known else tuple(corpus.languages)
+    languages = _all_languages(corpus)
     pair = Subset.parse(subset) if is_subset(subset) else Subset("", "")
     if pair.questions not in languages or pair.pool not in (*languages, MULTI):
         raise DataError(f"{predictions}: {subset!r} is not a subset of {corpus.name}; is the file of another task?")

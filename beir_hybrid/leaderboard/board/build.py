@@ -26,9 +26,8 @@ from beir_hybrid.leaderboard.board.rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.inputs.settings import Settings, unique_key
 from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts
-from beir_hybrid.leaderboard.render.tables import best_and_second
 from beir_hybrid.leaderboard.stats.significance import is_significant
-from beir_hybrid.metrics import in_favour
+from beir_hybrid.metrics import best_and_second, in_favour
 from beir_hybrid.scoring.bias import coverage_text
 
 SCHEMA_VERSION = 2

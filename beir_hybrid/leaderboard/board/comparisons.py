@@ -96,23 +96,21 @@ def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], sho
 
 
 def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequence[Pair]) -> list[ColumnTests]:
-    of_column = [[pair for pair in shown if one.ranks.keys() >= set(pair)] for one in tests]
-    once = [
-        (number, pair, _between(pair, tests[number].pairs).p)
-        for number, pairs in enumerate(of_column)
-        for pair in one_order(pairs)
+    of_column = [
+        {pair: _between(pair, test.pairs) for pair in shown if test.ranks.keys() >= set(pair)} for test in tests
     ]
-    corrected = correct([p for *_, p in once], settings.correction)
-    p_values = {(number, frozenset(pair)): float(p) for (number, pair, _), p in zip(once, corrected, strict=True)}
+    once = [(number, pair) for number, comparisons in enumerate(of_column) for pair in one_order(comparisons)]
+    corrected = correct([of_column[number][pair].p for number, pair in once], settings.correction)
+    p_values = {(number, frozenset(pair)): float(p) for (number, pair), p in zip(once, corrected, strict=True)}
     return [
         replace(
-            one,
+            test,
             shown={
-                pair: replace(_between(pair, one.pairs), p_corrected=p_values[number, frozenset(pair)])
-                for pair in of_column[number]
+                pair: replace(comparison, p_corrected=p_values[number, frozenset(pair)])
+                for pair, comparison in of_column[number].items()
             },
         )
-        for number, one in enumerate(tests)
+        for number, test in enumerate(tests)
     ]
 
 

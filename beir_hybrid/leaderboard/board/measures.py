@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -15,19 +16,16 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
-from beir_hybrid.leaderboard.inputs.evaluations import BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
 from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
-
-_ALL_QUESTIONS = "all"
-"""Subset of a bias task that holds the questions of all languages."""
 
 _PAIR_METRIC = "map"
 """Metric of the matrices by language pair."""
@@ -140,8 +138,7 @@ def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures
     return Measures(figures, _languages(seeds, columns), _matrices(seeds, [*columns, *pair_columns]))
 
 
-@dataclass(frozen=True)
-class _RunMeasures:
+class _RunMeasures(NamedTuple):
     """The same of one run: key of the column -> scores, and task -> one-target matrix."""
 
     scores: Mapping[str, ColumnScores | ResultScores]
@@ -158,8 +155,7 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
         if len(frame) and rank_table.ranked_in_pool(frame).all():
             one_target[task] = one_target_map(frame, source.info.pool_sizes)
     for column in columns:
-        result = None if column.key in scores else _result_scores(run, column)
-        if result is not None:
+        if column.key not in scores and (result := _result_scores(run, column)) is not None:
             scores[column.key] = result
     return _RunMeasures(scores, one_target)
 
@@ -176,9 +172,9 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         return None
     means = result.values(column.metric)
     if column.is_bias:
-        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != _ALL_QUESTIONS)
+        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != ALL_QUESTIONS)
         coverage = _coverage(result, column)
-        return ResultScores(means[_ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
+        return ResultScores(means[ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
     # A subset of a task without settings stands for a language.
     of_column = {
         str(Subset(subset, subset)) if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets
@@ -188,7 +184,7 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
 
 def _coverage(result: ResultSource, column: Column) -> float | None:
     """Return the share of the queries that have a figure of language bias; None in results of older versions."""
-    return result.value(_ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
+    return result.value(ALL_QUESTIONS, f"{column.metric}_coverage") if column.is_bias else None
 
 
 def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list[str]]:
@@ -199,7 +195,7 @@ def _result_subsets(run: Run, column: Column) -> tuple[ResultSource | None, list
     if column.metric != MAIN_SCORE and not any(column.metric in entry for entry in result.scores.values()):
         return result, []
     if column.is_bias:
-        return result, [subset for subset in result.scores if subset == _ALL_QUESTIONS]
+        return result, [subset for subset in result.scores if subset == ALL_QUESTIONS]
     if column.setting == WHOLE_TASK:
         return result, list(result.scores)
     of_setting = result.by_setting
@@ -253,39 +249,31 @@ def _pair_columns(columns: Sequence[Column]) -> list[Column]:
     return [column for column in wanted if column.key not in known]
 
 
-def _subset_means(seeds: Sequence[_RunMeasures], columns: Iterable[Column]) -> dict[str, float]:
-    """Return the means of some columns by subset, averaged over the seeds."""
-    means: dict[str, list[float]] = {}
-    for seed in seeds:
-        for column in columns:
-            for subset, value in _means_of(seed.scores.get(column.key)).items():
-                means.setdefault(subset, []).append(value)
-    return {subset: fmean(values) for subset, values in sorted(means.items())}
-
-
-def _means_of(scores: ColumnScores | ResultScores | None) -> Mapping[str, float]:
-    if isinstance(scores, ColumnScores):
-        return {str(subset): mean for subset, mean in scores.queries.groupby("subset")["score"].mean().items()}
-    return {} if scores is None else scores.by_subset
+def _subset_means(seeds: Sequence[_RunMeasures], columns: Iterable[Column]) -> dict[Subset, float]:
+    """Return the means of some columns by subset, averaged over the seeds, in the order of the names."""
+    means: dict[str, list[float]] = defaultdict(list)
+    known = [seed.scores[column.key] for seed in seeds for column in columns if column.key in seed.scores]
+    for scores in known:
+        for subset, mean in scores.by_subset.items():
+            means[subset].append(mean)
+    return {Subset.parse(subset): fmean(values) for subset, values in sorted(means.items())}
 
 
 def _languages(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[str, dict[str, dict[str, float]]]:
     """Average the first metric of each task over the subsets of each question language and setting."""
-    tasks: dict[str, str] = {}
+    by_task: dict[str, list[Column]] = {}
     for column in columns:
         if column.setting != WHOLE_TASK and not column.is_bias:
-            tasks.setdefault(column.task, column.metric)
+            by_task.setdefault(column.task, []).append(column)
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for task, metric in tasks.items():
-        means = _subset_means(seeds, [column for column in columns if (column.task, column.metric) == (task, metric)])
-        by_language: dict[str, dict[str, list[float]]] = {}
-        for subset, mean in means.items():
-            of_language = by_language.setdefault(Subset.parse(subset).questions, {})
-            of_language.setdefault(setting_of(subset), []).append(mean)
-        if by_language:
+    for task, of_task in by_task.items():
+        means: dict[str, dict[str, list[float]]] = {}
+        for subset, mean in _subset_means(seeds, [one for one in of_task if one.metric == of_task[0].metric]).items():
+            means.setdefault(subset.questions, {}).setdefault(subset.setting, []).append(mean)
+        if means:
             found[task] = {
-                language: {setting: fmean(of_setting[setting]) for setting in SETTINGS if setting in of_setting}
-                for language, of_setting in by_language.items()
+                language: {setting: fmean(by_setting[setting]) for setting in SETTINGS if setting in by_setting}
+                for language, by_setting in means.items()
             }
     return found
 
@@ -293,14 +281,14 @@ def _languages(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict
 def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[str, dict[str, Any]]:
     """Make the matrices of the tasks that have cross-lingual subsets."""
     found = {}
-    for task in dict.fromkeys(column.task for column in columns):
-        of_task = [column for column in columns if column.task == task and column.metric == _PAIR_METRIC]
-        means = _subset_means(seeds, [column for column in of_task if column.setting in SETTINGS[:2]])
-        if any(setting_of(subset) == "cross-lingual" for subset in means):
-            languages = sorted({language for subset in means for language in Subset.parse(subset)})
+    pairs = [column for column in columns if column.metric == _PAIR_METRIC and column.setting in SETTINGS[:2]]
+    for task in dict.fromkeys(column.task for column in pairs):
+        means = _subset_means(seeds, [column for column in pairs if column.task == task])
+        if any(subset.setting == "cross-lingual" for subset in means):
+            languages = sorted({language for subset in means for language in subset})
             found[task] = {
                 "languages": languages,
-                "map": [[means.get(str(Subset(x, y))) for y in languages] for x in languages],
+                "map": [[means.get(Subset(x, y)) for y in languages] for x in languages],
                 "one_target": _one_target([seed.one_target.get(task) for seed in seeds], languages),
             }
     return found
@@ -308,7 +296,7 @@ def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[
 
 def _one_target(maps: Sequence[pd.DataFrame | None], languages: Sequence[str]) -> list[list[float]] | None:
     """Average the one-target matrices of the seeds; None if one of them has none."""
-    known = [one.reindex(index=languages, columns=languages) for one in maps if one is not None]
+    known = [matrix.reindex(index=languages, columns=languages) for matrix in maps if matrix is not None]
     if len(known) < len(maps):
         return None
     return [[float(value) for value in line] for line in sum(known[1:], known[0]).to_numpy() / len(known)]

@@ -9,8 +9,9 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.inputs.evaluations import RankSource, ResultSource, short_revision
+from beir_hybrid.leaderboard.inputs.evaluations import RankSource
 from beir_hybrid.leaderboard.inputs.settings import NO_BASE, ModelEntry, Settings, unique_key
+from beir_hybrid.mteb.results import ResultSource, short_revision
 from beir_hybrid.ranks.schema import is_named
 
 MARKS = "†‡§¶"

@@ -63,6 +63,11 @@ class ColumnScores:
         return float(self.queries["score"].notna().sum() / max(len(self.queries), 1))
 
     @property
+    def by_subset(self) -> dict[str, float]:
+        """Subset -> mean over its queries."""
+        return {str(subset): float(mean) for subset, mean in self.queries.groupby("subset")["score"].mean().items()}
+
+    @property
     def average(self) -> float:
         """The figure of the column, equal to what MTEB's result files give; NaN where too few queries have it."""
         if not is_covered(self.coverage):
@@ -113,26 +118,13 @@ def unit_scores(table: pa.Table, info: TableInfo, column: Column, unit: Unit = "
     Raises:
         RankTableError: The table is of another task, or lacks the subsets of the setting.
     """
-    return _one(table, info, column).by_unit(unit)
-
-
-def setting_average(table: pa.Table, info: TableInfo, column: Column) -> float:
-    """Compute the figure of a column: the plain mean over the subsets of the setting; of bias, over the queries.
-
-    Raises:
-        RankTableError: The table is of another task, or lacks the subsets of the setting.
-    """
-    return _one(table, info, column).average
-
-
-def _one(table: pa.Table, info: TableInfo, column: Column) -> ColumnScores:
     scores = column_scores(table, info, [column])
     if column.key not in scores:
         raise RankTableError(
             f"{column.key} does not follow from the rank table of {info.model} on {info.task}; evaluate the "
             f"{column.setting} subsets of {column.task}"
         )
-    return scores[column.key]
+    return scores[column.key].by_unit(unit)
 
 
 def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -> dict[str, ColumnScores]:
@@ -150,7 +142,7 @@ def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -
     Raises:
         RankTableError: A score cannot be computed.
     """
-    asked = [column for column in columns if column.task == info.task and _is_known(column)]
+    asked = [column for column in columns if column.task == info.task and find_metric(column.metric)]
     frame = table.to_pandas() if asked else pd.DataFrame()
     found: dict[str, ColumnScores] = {}
     for setting in dict.fromkeys(column.setting for column in asked):
@@ -165,10 +157,6 @@ def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -
             name = f"{info.model} ({info.model_revision}), {column.key}"
             found[column.key] = ColumnScores(name, info.dataset_revision, scores[column.metric], column.is_bias)
     return found
-
-
-def _is_known(column: Column) -> bool:
-    return find_metric(column.metric) is not None
 
 
 def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFrame:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora.formats.trec import Qrels, read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError, first_line
-from beir_hybrid.files import read_text, sha256_of, shown
+from beir_hybrid.files import exists, files_below, read_text, sha256_of, shown
 from beir_hybrid.leaderboard.board.columns import board_columns
-from beir_hybrid.leaderboard.inputs.evaluations import PREDICTIONS_SUFFIX, RankSource, exists, files_below, relative_to
+from beir_hybrid.leaderboard.inputs.evaluations import RankSource
+from beir_hybrid.mteb.results import PREDICTIONS_SUFFIX
 from beir_hybrid.schemas import Language, Name, Open, TaskName, checked
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _source(path: Path, folder: Path, judgments: Judgments) -> RankSource:
         cut=depth,
         evaluated={subset: [subset] for subset in subsets},
     )
-    return RankSource(relative_to(folder, path), sha256_of(path), info, lambda: table, judgments.metric)
+    return RankSource.of(path, folder, info, lambda: table, judgments.metric)
 
 
 def _subsets(

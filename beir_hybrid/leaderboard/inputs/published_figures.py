@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,26 +9,12 @@ from pydantic import Field
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml, shown
-from beir_hybrid.leaderboard.inputs.evaluations import LARGEST_SCORE
+from beir_hybrid.mteb.results import LARGEST_SCORE
 from beir_hybrid.schemas import Known, Label, checked
 
-_Value = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE, allow_inf_nan=False)]
 
-
-class _Figure(Known):
-    """A table [[figure]]."""
-
-    label: Label
-    source: Label
-    url: Label
-    values: dict[Label, _Value]
-    base: Label | None = None
-    batching: Label | None = None
-
-
-@dataclass(frozen=True)
-class PublishedFigures:
-    """What a paper reports of one model.
+class PublishedFigures(Known):
+    """What a paper reports of one model, a table [[figure]].
 
     Attributes:
         label: Name of the model.
@@ -41,12 +25,12 @@ class PublishedFigures:
         batching: How training batches were made.
     """
 
-    label: str
-    source: str
-    url: str
-    values: Mapping[str, float]
-    base: str | None = None
-    batching: str | None = None
+    label: Label
+    source: Label
+    url: Label
+    values: dict[Label, Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE, allow_inf_nan=False)]]
+    base: Label | None = None
+    batching: Label | None = None
 
 
 def read_published_figures(path: Path) -> list[PublishedFigures]:
@@ -63,7 +47,7 @@ def read_published_figures(path: Path) -> list[PublishedFigures]:
 
 
 def _entry(where: str, entry: object) -> PublishedFigures:
-    figure = checked(_Figure, entry, where, BeirHybridError)
+    figure = checked(PublishedFigures, entry, where, BeirHybridError)
     if not (figure.label and figure.source and figure.url and figure.values):
         raise BeirHybridError(f"{where} needs a label, a source, a url and values: every figure has its source")
-    return PublishedFigures(**figure.model_dump())
+    return figure

@@ -6,11 +6,10 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml, shown
@@ -28,38 +27,11 @@ _MOST_DRAWS = 1_000_000
 """Sign flips and resamples beyond which nothing is gained but waiting."""
 
 
-class _Board(Known):
-    """The table [board]; what is not there has the default of ``Settings``."""
-
-    title: Label = ""
-    alpha: float = 0
-    confidence: float = 0
-    unit: str = ""
-    correction: str = ""
-    flips: int = 0
-    resamples: int = 0
-    seed: int = 0
-    published_figures: str = ""
-    ask_mteb: bool = True
-    common_questions: bool = False
-    baselines: list[str] = Field(default_factory=list)
+Texts = Annotated[tuple[str, ...], Field(strict=False)]  # a list in TOML
 
 
-class _Model(Known):
-    """A table [[model]]."""
-
-    key: Label = ""
-    label: Label = ""
-    models: list[str] = Field(default_factory=list)
-    base: Label = ""
-    batching: Label = ""
-    baseline: Label = ""
-    seen: list[str] = Field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """A row of the leaderboard.
+class ModelEntry(Known):
+    """A row of the leaderboard, a table [[model]].
 
     Attributes:
         key: Name of the row in the board; letters, digits, ``-``, ``_`` and ``.``.
@@ -72,18 +44,19 @@ class ModelEntry:
         seen: Tasks whose data the model was trained on; None if manifests and model metadata are to say so.
     """
 
-    key: str
-    label: str
-    models: tuple[str, ...]
-    base: str = NO_BASE
-    batching: str | None = None
-    baseline: str | None = None
-    seen: frozenset[str] | None = None
+    model_config = ConfigDict(frozen=True)
+
+    key: Label = ""
+    label: Label = ""
+    models: Texts = ()
+    base: Label = NO_BASE
+    batching: Label | None = None
+    baseline: Label | None = None
+    seen: Annotated[frozenset[str], Field(strict=False)] | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a leaderboard shows, and how its figures are tested.
+class Board(Known):
+    """How the figures of a leaderboard are tested, and what else the table [board] says.
 
     Attributes:
         title: Heading.
@@ -96,27 +69,30 @@ class Settings:
         seed: Seed of both.
         published_figures: The data file of figures from the literature; None for none.
         ask_mteb: Whether to ask mteb what a model was trained on, where neither ``seen`` nor a manifest says so.
-        models: The rows in their order; empty: every model that is found.
         baselines: Models, keys or labels of further rows to compare every row with.
         common_questions: Whether models that saw different questions are compared on the common ones.
+
+    Raises:
+        BeirHybridError: Nothing could be tested with a value.
     """
 
-    title: str = "Leaderboard"
+    model_config = ConfigDict(frozen=True)
+
+    title: Label = "Leaderboard"
     alpha: float = 0.05
     confidence: float = 0.95
-    unit: Unit = "question"
-    correction: Correction = "holm"
+    unit: SkipValidation[Unit] = "question"
+    correction: SkipValidation[Correction] = "holm"
     flips: int = 100_000
     resamples: int = 10_000
     seed: int = 0
-    published_figures: Path | None = None
+    published_figures: Annotated[Path, Field(strict=False)] | None = None
     ask_mteb: bool = True
-    models: tuple[ModelEntry, ...] = ()
-    baselines: tuple[str, ...] = ()
+    baselines: Texts = ()
     common_questions: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse values that nothing could be tested with."""
+    @model_validator(mode="after")
+    def _can_be_tested(self) -> Self:
         for name in ("alpha", "confidence"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 < value < 1):
@@ -128,6 +104,17 @@ class Settings:
         for name, known in (("unit", UNITS), ("correction", CORRECTIONS)):
             if getattr(self, name) not in known:
                 raise BeirHybridError(f"{name} = {reprlib.repr(getattr(self, name))}: choose one of {', '.join(known)}")
+        return self
+
+
+class Settings(Board):
+    """What a leaderboard shows, and how its figures are tested.
+
+    Attributes:
+        models: The rows in their order; empty: every model that is found.
+    """
+
+    models: tuple[ModelEntry, ...] = ()
 
     def with_options(self, baselines: Iterable[str], common_questions: bool) -> Settings:
         """Return the settings with what a command line adds.
@@ -136,11 +123,11 @@ class Settings:
             baselines: More baselines.
             common_questions: Whether models are compared on the common questions, whatever the settings say.
         """
-        return replace(
-            self,
-            baselines=(*self.baselines, *baselines),
-            common_questions=self.common_questions or common_questions,
-        )
+        added = {
+            "baselines": (*self.baselines, *baselines),
+            "common_questions": self.common_questions or common_questions,
+        }
+        return self.model_copy(update=added)
 
 
 def read_settings(path: Path) -> Settings:
@@ -154,35 +141,31 @@ def read_settings(path: Path) -> Settings:
         for key, value in content.items():
             if key not in ("board", "model") or not isinstance(value, dict if key == "board" else list):
                 raise BeirHybridError(f"{shown(key)} is neither the table [board] nor one of the tables [[model]]")
-        board = checked(_Board, content.get("board", {}), "[board]", BeirHybridError).model_dump(exclude_unset=True)
-        if "published_figures" in board:
-            board["published_figures"] = path.parent / board["published_figures"]
-        if "baselines" in board:
-            board["baselines"] = tuple(board["baselines"])
-        return Settings(**board, models=_entries(content.get("model", [])))
+        board = checked(Board, content.get("board", {}), "[board]", BeirHybridError)
+        facts = {name: getattr(board, name) for name in board.model_fields_set}
+        if board.published_figures is not None:
+            facts["published_figures"] = path.parent / board.published_figures
+        return Settings(**facts, models=_entries(content.get("model", [])))
     except BeirHybridError as error:
         raise BeirHybridError(f"{shown(path)}: {error}") from error
 
 
-def _entries(tables: Sequence[Any]) -> tuple[ModelEntry, ...]:
-    entries: list[ModelEntry] = []
+def _entries(tables: Sequence[object]) -> tuple[ModelEntry, ...]:
+    entries: dict[str, ModelEntry] = {}
     for number, table in enumerate(tables, 1):
         where = f"[[model]] {number}"
-        facts = checked(_Model, table, where, BeirHybridError).model_dump(exclude_unset=True)
-        if not facts.get("label") or not facts.get("models"):
+        entry = checked(ModelEntry, table, where, BeirHybridError)
+        if not entry.label or not entry.models:
             raise BeirHybridError(f"{where} needs a label and models, a list of model names")
-        facts["models"] = tuple(facts["models"])
-        if "seen" in facts:
-            facts["seen"] = frozenset(facts["seen"])
-        facts["key"] = facts.get("key") or unique_key(facts["label"], [entry.key for entry in entries])
-        if facts["key"] != slug(facts["key"]):
+        key = entry.key or unique_key(entry.label, entries)
+        if key != slug(key):
             raise BeirHybridError(
-                f"{where}: the key {shown(repr(facts['key']))} may hold letters, digits, '-', '_' and '.' only"
+                f"{where}: the key {shown(repr(key))} may hold letters, digits, '-', '_' and '.' only"
             )
-        if facts["key"] in {entry.key for entry in entries}:
-            raise BeirHybridError(f"{where}: the key {facts['key']!r} is there twice")
-        entries.append(ModelEntry(**facts))
-    return tuple(entries)
+        if key in entries:
+            raise BeirHybridError(f"{where}: the key {key!r} is there twice")
+        entries[key] = entry.model_copy(update={"key": key})
+    return tuple(entries.values())
 
 
 def slug(text: str) -> str:

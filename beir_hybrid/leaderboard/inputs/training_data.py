@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import read_json, shown
-from beir_hybrid.leaderboard.inputs.evaluations import files_below, identity_of
+from beir_hybrid.files import files_below, read_json, shown
 from beir_hybrid.models.manifest import Origin, Origins
+from beir_hybrid.mteb.results import identity_of
 from beir_hybrid.schemas import checked
 
 

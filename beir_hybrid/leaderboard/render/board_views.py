@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from beir_hybrid.leaderboard.render.tables import Board, best_and_second
-from beir_hybrid.metrics import RANK_DISTANCE, STRONG_ALIGNMENT
+from beir_hybrid.leaderboard.render.tables import Board
+from beir_hybrid.metrics import MAP, RANK_DISTANCE, STRONG_ALIGNMENT, best_and_second
 
 Entry = Mapping[str, Any]
 """One of its columns, rows or comparisons."""
@@ -17,8 +16,7 @@ PLOTTED_BIAS = (RANK_DISTANCE.name, STRONG_ALIGNMENT.name)
 """The bias figures plotted against mAP. Language fairness is left out: it is rank distance on another scale."""
 
 
-@dataclass(frozen=True)
-class LanguageMaps:
+class LanguageMaps(NamedTuple):
     """The matrices of one task, question language (rows) x answer language (columns), of all models that have them.
 
     Attributes:
@@ -34,8 +32,7 @@ class LanguageMaps:
     highest: float
 
 
-@dataclass(frozen=True)
-class LanguageTable:
+class LanguageTable(NamedTuple):
     """The figures of one task and setting by question language.
 
     Attributes:
@@ -57,8 +54,7 @@ class LanguageTable:
     second: Mapping[str, Collection[str]]
 
 
-@dataclass(frozen=True)
-class Differences:
+class Differences(NamedTuple):
     """The comparisons of all rows with one baseline.
 
     Attributes:
@@ -74,8 +70,7 @@ class Differences:
     columns: Mapping[str, Mapping[str, Entry]]
 
 
-@dataclass(frozen=True)
-class BiasPoints:
+class BiasPoints(NamedTuple):
     """One bias figure against multilingual mAP on one task.
 
     Attributes:
@@ -87,11 +82,6 @@ class BiasPoints:
     bias: Entry
     quality: Entry
     points: Mapping[str, tuple[float, float]]
-
-
-def is_known(value: float | None) -> bool:
-    """Whether there is a figure: neither missing nor undefined."""
-    return value is not None and not math.isnan(value)
 
 
 def partly_covered(board: Board, column: str) -> bool:
@@ -110,10 +100,8 @@ def task_labels(board: Board) -> dict[str, str]:
 
 def column_groups(board: Board) -> dict[str, list[Entry]]:
     """Collect the columns under their headings."""
-    groups: dict[str, list[Entry]] = {}
-    for column in board["columns"]:
-        groups.setdefault(column["group"], []).append(column)
-    return groups
+    headings = dict.fromkeys(column["group"] for column in board["columns"])
+    return {heading: [column for column in board["columns"] if column["group"] == heading] for heading in headings}
 
 
 def grouped_rows(board: Board, published: bool) -> dict[str, list[str]]:
@@ -139,28 +127,23 @@ def question_languages(board: Board) -> list[str]:
 def language_tables(board: Board) -> Iterator[LanguageTable]:
     """Yield the figures by question language, tasks and settings in the order of the columns."""
     for task in task_labels(board):
-        by_row = {key: board["languages"].get(key, {}).get(task) for key in measured_rows(board)}
-        held = {key: languages for key, languages in by_row.items() if languages}
-        for setting in dict.fromkeys(column["setting"] for column in board["columns"] if column["task"] == task):
+        columns = [column for column in board["columns"] if column["task"] == task]
+        better, decimals = columns[0]["higher_is_better"], columns[0]["decimals"]
+        by_row = {key: board["languages"].get(key, {}).get(task, {}) for key in measured_rows(board)}
+        for setting in dict.fromkeys(column["setting"] for column in columns):
             rows = {
-                key: {language: figures[setting] for language, figures in languages.items() if setting in figures}
-                for key, languages in held.items()
+                key: {language: figures[setting] for language, figures in by_language.items() if setting in figures}
+                for key, by_language in by_row.items()
             }
-            if any(rows.values()):
-                yield _language_table(board, task, setting, {key: figures for key, figures in rows.items() if figures})
-
-
-def _language_table(board: Board, task: str, setting: str, rows: Mapping[str, Mapping[str, float]]) -> LanguageTable:
-    main = next(column for column in board["columns"] if column["task"] == task)
-    languages = sorted({language for figures in rows.values() for language in figures})
-    places = {
-        language: best_and_second(
-            {key: figures.get(language) for key, figures in rows.items()}, main["higher_is_better"], main["decimals"]
-        )
-        for language in languages
-    }
-    best, second = ({language: both[place] for language, both in places.items()} for place in (0, 1))
-    return LanguageTable(task, setting, main["decimals"], languages, rows, best, second)
+            rows = {key: figures for key, figures in rows.items() if figures}
+            languages = sorted({language for figures in rows.values() for language in figures})
+            places = {
+                language: best_and_second({key: rows[key].get(language) for key in rows}, better, decimals)
+                for language in languages
+            }
+            best, second = ({language: both[place] for language, both in places.items()} for place in (0, 1))
+            if rows:
+                yield LanguageTable(task, setting, decimals, languages, rows, best, second)
 
 
 def language_maps(board: Board, kind: Literal["one_target", "map"]) -> list[LanguageMaps]:
@@ -172,18 +155,17 @@ def language_maps(board: Board, kind: Literal["one_target", "map"]) -> list[Lang
     """
     found = []
     for task in task_labels(board):
-        by_row = {key: board["matrices"].get(key, {}).get(task) for key in measured_rows(board)}
-        held = {key: entry for key, entry in by_row.items() if entry and _known(entry[kind])}
-        values = [value for entry in held.values() for value in _known(entry[kind])]
-        if values:
-            languages = {key: entry["languages"] for key, entry in held.items()}
-            matrices = {key: entry[kind] for key, entry in held.items()}
-            found.append(LanguageMaps(task, languages, matrices, max(values)))
+        entries = {key: board["matrices"].get(key, {}).get(task) for key in measured_rows(board)}
+        matrices = {key: entry[kind] for key, entry in entries.items() if entry and _values(entry[kind])}
+        if matrices:
+            languages = {key: entries[key]["languages"] for key in matrices}
+            highest = max(value for matrix in matrices.values() for value in _values(matrix))
+            found.append(LanguageMaps(task, languages, matrices, highest))
     return found
 
 
-def _known(matrix: Sequence[Sequence[float | None]] | None) -> list[float]:
-    return [value for line in matrix or () for value in line if value is not None and is_known(value)]
+def _values(matrix: Sequence[Sequence[float | None]] | None) -> list[float]:
+    return [value for line in matrix or () for value in line if value is not None and not math.isnan(value)]
 
 
 def comparisons_by_column(board: Board) -> dict[str, list[Entry]]:
@@ -234,20 +216,15 @@ def bias_points(board: Board) -> dict[str, list[BiasPoints]]:
     columns = {(column["task"], column["metric"], column["setting"]): column for column in board["columns"]}
     found: dict[str, list[BiasPoints]] = {}
     for task in task_labels(board):
-        quality = columns.get((task, "map", "multilingual"))
+        quality = columns.get((task, MAP.name, "multilingual"))
         for metric in PLOTTED_BIAS:
             bias = columns.get((task, metric, "multilingual"))
-            points = _points(board, quality["key"], bias["key"]) if quality and bias else {}
-            if quality and bias and points:
-                found.setdefault(task, []).append(BiasPoints(bias, quality, points))
+            if quality and bias:
+                values = {
+                    key: [board["rows"][key]["cells"].get(column["key"], {}).get("value") for column in (quality, bias)]
+                    for key in measured_rows(board)
+                }
+                points = {key: (x, y) for key, (x, y) in values.items() if len(_values([[x, y]])) == 2}
+                if points:
+                    found.setdefault(task, []).append(BiasPoints(bias, quality, points))
     return found
-
-
-def _points(board: Board, x: str, y: str) -> dict[str, tuple[float, float]]:
-    points = {}
-    for key in measured_rows(board):
-        cells = board["rows"][key]["cells"]
-        values = [cells.get(column, {}).get("value") for column in (x, y)]
-        if all(is_known(value) for value in values):
-            points[key] = (values[0], values[1])
-    return points

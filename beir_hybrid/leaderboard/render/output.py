@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import shown
+from beir_hybrid.files import sha256_of, shown
 from beir_hybrid.folders import replaced_folder
 
 SUMS = "SHA256SUMS"
@@ -35,26 +34,19 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
 def fill(folder: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill an empty folder, and add the checksums that mark it as a leaderboard's."""
     write(folder)
-    (folder / SUMS).write_text(_sums(folder), encoding="utf-8", newline="\n")
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(_digests(folder).items())]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """Return the names of the files that two folders do not share byte for byte, in order."""
-    names = _files(one) | _files(other)
-    return sorted(name for name in names if _content(one / name) != _content(other / name))
+    return sorted({name for name, _ in _digests(one).items() ^ _digests(other).items()})
 
 
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def _files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-def _sums(folder: Path) -> str:
-    names = sorted(_files(folder))
-    return "".join(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+def _digests(folder: Path) -> dict[str, str]:
+    """Name of each file -> its SHA-256."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def check_replaceable(target: Path) -> None:
@@ -65,15 +57,15 @@ def check_replaceable(target: Path) -> None:
     """
     if target.exists() and not target.is_dir():
         raise BeirHybridError(f"cannot write {shown(target)}: it is a file; name another folder with --out")
-    if not target.is_dir():
-        return
     try:
         lines = (target / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         lines = []
-    foreign = sorted(_files(target) - {SUMS} - {line[66:] for line in lines})
-    if foreign:
+    ours = {SUMS, *(line[66:] for line in lines)}
+    names = (path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    foreign = min((name for name in names if name not in ours), default=None)
+    if foreign is not None:
         raise BeirHybridError(
-            f"{shown(target)} holds {shown(foreign[0])}, which is not part of a leaderboard; "
+            f"{shown(target)} holds {shown(foreign)}, which is not part of a leaderboard; "
             "name another folder with --out"
         )

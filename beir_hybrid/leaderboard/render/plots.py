@@ -14,7 +14,7 @@ from beir_hybrid.leaderboard.render import board_views
 from beir_hybrid.leaderboard.render.board_views import BiasPoints, Differences, Entry, LanguageMaps
 from beir_hybrid.leaderboard.render.tables import Board
 from beir_hybrid.metrics import metric_of
-from beir_hybrid.plotting.heat_maps import draw_one_target_maps, save_figure
+from beir_hybrid.plotting.heat_maps import draw_one_target_maps, plain_axis, save_figure
 from beir_hybrid.plotting.lettering import lettering
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg")
 
 _COLOUR = "#0b5a73"
-_GRID = "#dcdeda"
 _PANELS_IN_A_ROW = 3
 _LABEL_WIDTH = 36
 """Characters in a line of a model's label."""
@@ -120,7 +119,7 @@ def _draw_intervals(axis: Axes, comparisons: Mapping[str, Entry], rows: Sequence
             axis.plot(one["difference"], place, "o", color=_COLOUR, markersize=4)
     axis.margins(x=0.08, y=0.6 / len(rows))
     axis.locator_params(axis="x", nbins=4)
-    _plain(axis)
+    plain_axis(axis)
 
 
 def _bias(plots: list[BiasPoints], rows: list[str], name_of: _Names, legible: Callable[[str], str]) -> Figure:
@@ -138,17 +137,9 @@ def _bias(plots: list[BiasPoints], rows: list[str], name_of: _Names, legible: Ca
         axis.set_ylabel(legible(metric_of(data.bias["metric"]).label_with_direction), fontsize=9)
         axis.set_xlabel(f"{legible(data.quality['label'])} mAP", fontsize=9)
         axis.margins(0.1)
-        _plain(axis)
+        plain_axis(axis)
     names.set_axis_off()
     listed = "\n".join(f"{number}  {name_of(key)}" for number, key in enumerate(rows, 1))
     names.text(0, 1, listed, va="top", fontsize=8, transform=names.transAxes, linespacing=1.5)
     figure.suptitle(legible(plots[0].quality["group"]), fontsize=10)
     return figure
-
-
-def _plain(axis: Axes) -> None:
-    axis.grid(color=_GRID, linewidth=0.6)
-    axis.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axis.spines[side].set_visible(False)
-    axis.tick_params(length=0, labelsize=8)

@@ -7,9 +7,8 @@ from typing import Any
 
 from beir_hybrid.leaderboard.inputs.settings import NO_BASE
 from beir_hybrid.leaderboard.render import board_views
-from beir_hybrid.leaderboard.render.tables import SEEN, Board, Cell, Section, Table, rows_in_order
-
-_MATRIX_DECIMALS = 3
+from beir_hybrid.leaderboard.render.tables import NOTHING, SEEN, Board, Cell, Section, Table, rows_in_order
+from beir_hybrid.metrics import MAP
 
 
 def main_table(board: Board) -> Table:
@@ -27,18 +26,22 @@ def main_table(board: Board) -> Table:
 def language_tables(board: Board) -> Iterator[Table]:
     """Make the tables by question language: one for each task and setting."""
     labels = board_views.task_labels(board)
-    for found in board_views.language_tables(board):
-        cells = {key: [_language_cell(found, key, language) for language in found.languages] for key in found.rows}
-        heads = [("", language) for language in found.languages]
-        title = f"{labels[found.task]}, {found.setting}"
+    for table in board_views.language_tables(board):
+        best, second = table.best, table.second
+        cells = {
+            key: [
+                Cell(_text(figures.get(language), table.decimals), key in best[language], key in second[language])
+                for language in table.languages
+            ]
+            for key, figures in table.rows.items()
+        }
+        heads = [("", language) for language in table.languages]
+        title = f"{labels[table.task]}, {table.setting}"
         yield Table(title, board["captions"]["languages"], "model", heads, _sections(board, cells))
 
 
-def _language_cell(table: board_views.LanguageTable, key: str, language: str) -> Cell:
-    value = table.rows[key].get(language)
-    if value is None:
-        return Cell()
-    return Cell(f"{value:.{table.decimals}f}", key in table.best[language], key in table.second[language])
+def _text(value: float | None, decimals: int) -> str:
+    return NOTHING if value is None else f"{value:.{decimals}f}"
 
 
 def matrix_tables(board: Board) -> Iterator[Table]:
@@ -48,7 +51,7 @@ def matrix_tables(board: Board) -> Iterator[Table]:
         for task, matrices in board["matrices"].get(key, {}).items():
             languages = matrices["languages"]
             rows = [
-                (language, [Cell() if value is None else Cell(f"{value:.{_MATRIX_DECIMALS}f}") for value in values])
+                (language, [Cell(_text(value, MAP.decimals)) for value in values])
                 for language, values in zip(languages, matrices["map"], strict=True)
             ]
             title = f"{board['rows'][key]['label']}, {labels.get(task, task)}"

@@ -1,10 +1,9 @@
-"""What a table of the leaderboard is, before any format."""
+"""The tables of a leaderboard: what stands in which cell. The formats (tables_*.py) write what is here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Board = Mapping[str, Any]
 """The leaderboard as board.py makes it and leaderboard.json holds it."""
@@ -16,8 +15,7 @@ NOTHING = "-"
 """What stands in a cell without a figure."""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A figure as it is shown.
 
     Attributes:
@@ -33,8 +31,7 @@ class Cell:
     marks: str = ""
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Rows under one heading.
 
     Attributes:
@@ -46,8 +43,7 @@ class Section:
     rows: Sequence[tuple[str, Sequence[Cell]]]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table.
 
     Attributes:
@@ -63,25 +59,6 @@ class Table:
     corner: str
     heads: Sequence[tuple[str, str]]
     sections: Sequence[Section]
-
-
-def best_and_second(
-    values: Mapping[str, float | None], higher_is_better: bool, decimals: int
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Find the best and the second best of some figures, as they are shown: equal to the last decimal is equal.
-
-    Returns:
-        The keys of the best and of the second best; none where there is nothing to compare.
-    """
-    shown = {key: round(value, decimals) for key, value in values.items() if value is not None}
-    if len(shown) < 2:
-        return frozenset(), frozenset()
-    first, second = [*sorted(set(shown.values()), reverse=higher_is_better), None][:2]
-    return _equal_to(first, shown), _equal_to(second, shown)
-
-
-def _equal_to(wanted: float | None, shown: Mapping[str, float]) -> frozenset[str]:
-    return frozenset(key for key, value in shown.items() if value == wanted)
 
 
 def rows_in_order(board: Board) -> Iterator[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from beir_hybrid.leaderboard.render.tables import Board, one_line, rows_in_order
@@ -48,47 +49,32 @@ def _main_row(key: str, row: Mapping[str, Any], columns: Sequence[Mapping[str, A
 
 def languages_csv(board: Board) -> str:
     """Return the figures by question language: one line a model, task, language and setting."""
-
-    def lines() -> Iterator[list[Any]]:
-        for key in rows_in_order(board):
-            for task, by_language in board["languages"].get(key, {}).items():
-                for language, by_setting in by_language.items():
-                    for setting, value in by_setting.items():
-                        yield [key, task, language, setting, value]
-
-    return _csv(["row", "task", "question_language", "setting", "value"], lines())
+    lines = (
+        [key, task, language, setting, value]
+        for key in rows_in_order(board)
+        for task, by_language in board["languages"].get(key, {}).items()
+        for language, by_setting in by_language.items()
+        for setting, value in by_setting.items()
+    )
+    return _csv(["row", "task", "question_language", "setting", "value"], lines)
 
 
 def matrices_csv(board: Board) -> str:
     """Return the matrices: one line a model, task, question language and passage language."""
-
-    def lines() -> Iterator[list[Any]]:
-        for key in rows_in_order(board):
-            for task, matrices in board["matrices"].get(key, {}).items():
-                languages = matrices["languages"]
-                for i, question in enumerate(languages):
-                    for j, passage in enumerate(languages):
-                        one_target = matrices["one_target"]
-                        alone = None if one_target is None else one_target[i][j]
-                        yield [key, task, question, passage, matrices["map"][i][j], alone]
-
-    return _csv(["row", "task", "question_language", "passage_language", "map", "one_target_map"], lines())
+    lines = (
+        [key, task, question, passage, value, alone]
+        for key in rows_in_order(board)
+        for task, matrices in board["matrices"].get(key, {}).items()
+        for question, values, of_one in zip(
+            matrices["languages"], matrices["map"], matrices["one_target"] or repeat(repeat(None)), strict=False
+        )
+        for passage, value, alone in zip(matrices["languages"], values, of_one, strict=False)
+    )
+    return _csv(["row", "task", "question_language", "passage_language", "map", "one_target_map"], lines)
 
 
-COMPARISON_FIELDS = (
-    "column",
-    "row",
-    "baseline",
-    "difference",
-    "low",
-    "high",
-    "p",
-    "p_corrected",
-    "p_t",
-    "p_wilcoxon",
-    "effect_size",
-    "units",
-    "exact",
+COMPARISON_FIELDS = tuple(
+    "column row baseline difference low high p p_corrected p_t p_wilcoxon effect_size units exact".split()
 )
 
 

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
-from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, is_significant
+from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, is_significant
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
-from beir_hybrid.study.plan import Evaluated, Plan
+from beir_hybrid.study.ledger import Entry
+from beir_hybrid.study.plan import Plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,23 +95,23 @@ def verdict(parts: Sequence[Part]) -> str:
 def compare_all(study: Study, plan: Plan) -> list[Part]:
     """Make the comparisons of all claims, as far as the evaluations are done, corrected together."""
     scores = _Scores(plan)
-    ready = [contrast for contrast in contrasts(study, plan) if scores.known(contrast)]
+    # Two claims may ask for the same comparison, which is one test.
+    of_name: dict[str, list[pd.Series]] = {}
+    ready: list[tuple[Contrast, Pair]] = []
+    for contrast in contrasts(study, plan):
+        sides = {label: scores.evaluated(contrast, label) for label in (hybrid_label(), contrast.baseline)}
+        if all(sides.values()):
+            names = {label: _name(contrast, label) for label in sides}
+            ready.append((contrast, (names[hybrid_label()], names[contrast.baseline])))
+            for label, name in names.items():
+                if name not in of_name:
+                    of_name[name] = [scores.units(evaluated, contrast) for evaluated in sides[label]]
     if not ready:
         return []
-    of_name: dict[str, list[pd.Series]] = {}
-    pairs = []
-    for contrast in ready:
-        pair = scores.name(contrast, hybrid_label()), scores.name(contrast, contrast.baseline)
-        for name, label in zip(pair, (hybrid_label(), contrast.baseline), strict=True):
-            if name not in of_name:
-                of_name[name] = scores.of_seeds(contrast, label)
-        pairs.append(pair)
-    distinct = list(dict.fromkeys(pairs))  # two claims may ask for the same comparison, which is one test
+    distinct = list(dict.fromkeys(pair for _, pair in ready))
     comparisons = dict(zip(distinct, compare_many(of_name, distinct, correction="holm"), strict=True))
-    return [
-        Part(contrast, _mean(of_name[pair[0]]), _mean(of_name[pair[1]]), comparisons[pair])
-        for contrast, pair in zip(ready, pairs, strict=True)
-    ]
+    means = {name: float(sum(units.mean() for units in seeds) / len(seeds)) for name, seeds in of_name.items()}
+    return [Part(contrast, means[pair[0]], means[pair[1]], comparisons[pair]) for contrast, pair in ready]
 
 
 def hybrid_label() -> str:
@@ -163,6 +164,12 @@ def _system(experiment: Experiment, base: StudyBase, label: str) -> System:
     return systems[label]
 
 
+def _name(contrast: Contrast, label: str) -> str:
+    """Name a side of a comparison in its column."""
+    model = contrast.base.model if label == UNTUNED else f"{contrast.experiment.name} {contrast.base.name}"
+    return f"{model} {label}, {contrast.column.key}, {contrast.language or 'all languages'}"
+
+
 class _Scores:
     """Unit scores of the models that are compared, from their rank tables, each of which is read once."""
 
@@ -170,31 +177,19 @@ class _Scores:
         self._plan = plan
         self._series: dict[tuple[str, str, str | None], pd.Series] = {}
 
-    def known(self, contrast: Contrast) -> bool:
-        """Whether both sides of a comparison were evaluated, with all seeds."""
-        return all(self._evaluated(contrast, label) for label in (hybrid_label(), contrast.baseline))
-
-    def name(self, contrast: Contrast, label: str) -> str:
-        """Return a name for a side of a comparison in its column."""
-        model = contrast.base.model if label == UNTUNED else f"{contrast.experiment.name} {contrast.base.name}"
-        return f"{model} {label}, {contrast.column.key}, {contrast.language or 'all languages'}"
-
-    def of_seeds(self, contrast: Contrast, label: str) -> list[pd.Series]:
-        """Return the unit scores of each seed."""
-        return [self._of(evaluated, contrast) for evaluated in self._evaluated(contrast, label)]
-
-    def _evaluated(self, contrast: Contrast, label: str) -> list[Evaluated]:
-        """Return the evaluations of all seeds; none if one is missing."""
+    def evaluated(self, contrast: Contrast, label: str) -> list[Entry]:
+        """Return the evaluations of a side of a comparison with all seeds; none if one is missing."""
         task = contrast.column.task
         if label == UNTUNED:
             found = [self._plan.evaluated_untuned(contrast.base, task)]
         else:
             system = _system(contrast.experiment, contrast.base, label)
             found = [self._plan.evaluated(system, seed, task) for seed in contrast.base.seeds]
-        known = [one for one in found if one is not None]
+        known = [evaluated for evaluated in found if evaluated is not None]
         return known if len(known) == len(found) else []
 
-    def _of(self, evaluated: Evaluated, contrast: Contrast) -> pd.Series:
+    def units(self, evaluated: Entry, contrast: Contrast) -> pd.Series:
+        """Return the unit scores of an evaluation in the column of a comparison."""
         path = self._plan.rank_table(evaluated)
         key = (str(path), contrast.column.key, contrast.language)
         if key not in self._series:
@@ -202,11 +197,7 @@ class _Scores:
             if contrast.language is not None:
                 table = table.filter(pc.equal(table["query_language"], contrast.language))
             # Bias takes longer than all the rest, and is not asked of every model.
-            columns = [one for one in _columns(info.task).values() if one.is_bias == contrast.column.is_bias]
+            columns = [c for c in _columns(info.task).values() if c.is_bias == contrast.column.is_bias]
             for column, scores in column_scores(table, info, columns).items():
                 self._series[str(path), column, contrast.language] = scores.by_unit()
         return self._series[key]
-
-
-def _mean(of_seeds: Sequence[pd.Series]) -> float:
-    return float(sum(scores.mean() for scores in of_seeds) / len(of_seeds))

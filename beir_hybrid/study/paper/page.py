@@ -1,4 +1,7 @@
-"""docs/study.md: the verdicts, every figure that they rest on, and how it was done, from study.json."""
+"""docs/study.md: the verdicts, every figure that they rest on, and how it was done, from study.json.
+
+The text is the template study.md.jinja; here are its tables.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, hybrid_label
+from beir_hybrid.study.definition import ALPHA
+from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
 
@@ -21,7 +27,6 @@ _KINDS = {
     "train": "training",
     "evaluate": "evaluating",
 }
-
 
 _DIGITS = {MAP.name: MAP.decimals + 1, RANK_DISTANCE.name: RANK_DISTANCE.decimals}
 """Metric -> decimals shown here: a mean over seeds has one more than a leaderboard."""
@@ -36,91 +41,47 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         command: What reproduces the study.
         path: The Markdown file.
     """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["data_set"] = _data_set
+    text = environment.get_template("study.md.jinja").render(
+        command=command,
+        plot=plot,
+        study=summary["study"],
+        done=summary["items"],
+        tests=summary["tests"],
+        claims=summary["claims"],
+        supported=SUPPORTED,
+        not_supported=NOT_SUPPORTED,
+        cannot_be_told=CANNOT_BE_TOLD,
+        alpha=ALPHA,
+        min_coverage=MIN_COVERAGE,
+        data_set=_data_set,
+        verdicts=_verdicts(summary["claims"]),
+        cases=_cases(summary["claims"]),
+        comparisons=lambda parts: _comparisons(parts, summary["tests"]["confidence"]),
+        cuts=_cuts,
+        figures=list(_figures(summary)),
+        selection=_selection(summary["selection"]),
+        times=_times(summary["times"]),
+        minutes=sum(times["seconds"] for times in summary["times"].values()) / 60,
+    )
     with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
-        temporary.write_text("\n".join(_lines(summary, plot, command)) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _lines(summary: Summary, plot: str | None, command: str) -> Iterator[str]:
-    yield from (
-        "# Does hybrid training do what its paper says?",
-        "",
-        "arXiv 2408.10536 trains retrievers on batches of which some are monolingual (X-X: question and answer in one "
-        "language) and some cross-lingual (X-Y). This page tests its claims. It is generated from the results of",
-        "",
-        "```bash",
-        command,
-        "```",
-        "",
+def _verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
+    headings = ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "not significant")
+    return _table(
+        headings,
+        ((c["text"], c["base"], c["seeds"], f"**{c['verdict']}**", *_counts(c["parts"])) for c in claims),
     )
-    yield from _missing(summary)
-    yield from _verdicts(summary)
-    yield from _evidence(summary)
-    yield from _figures(summary)
-    yield from _sweep(plot)
-    yield from _selection(summary)
-    yield from _method(summary)
-    yield from _times(summary)
-
-
-def _missing(summary: Summary) -> Iterator[str]:
-    items = summary["items"]
-    if items["done"] < items["all"]:
-        yield f"**The study is not complete:** {items['done']} of its {items['all']} items are done."
-        yield ""
-
-
-def _verdicts(summary: Summary) -> Iterator[str]:
-    tests = summary["tests"]
-    yield from ("## Verdicts", "")
-    yield from _table(
-        ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "not significant"),
-        (
-            (
-                claim["text"],
-                claim["base"],
-                str(claim["seeds"]),
-                f"**{claim['verdict']}**",
-                *(str(count) for count in _counts(claim["parts"])),
-            )
-            for claim in summary["claims"]
-        ),
-    )
-    yield from (
-        "",
-        f"*{SUPPORTED}*: every comparison of the claim is significant in the claimed direction. *{NOT_SUPPORTED}*: at "
-        f"least one is significant in the other direction. *{CANNOT_BE_TOLD}*: anything else. Significant means that "
-        f"the p value, corrected for all comparisons on this page (Holm), is at most {tests['level']:g}. The last "
-        "three columns count the comparisons. The paper's models, data and amounts of training are others: a claim "
-        "that is not supported here is not supported for what was trained here.",
-        "",
-    )
-    yield from _cases(summary)
-    if any(claim["seeds"] == 1 for claim in summary["claims"]):
-        yield from (
-            "With a single seed a comparison is about two particular checkpoints, not about two ways of training: its "
-            "p value says nothing about what another seed would give.",
-            "",
-        )
-
-
-def _cases(summary: Summary) -> Iterator[str]:
-    """Show the verdicts for each training and test set alone."""
-    verdicts = {
-        (claim["text"], case["experiment"], case["task"]): case["verdict"]
-        for claim in summary["claims"]
-        for case in claim["cases"]
-    }
-    cases = list(dict.fromkeys((experiment, task) for _, experiment, task in verdicts))
-    if len(cases) < 2:
-        return
-    yield from ("The same, for each training and test set alone:", "")
-    headings = (f"{experiment} to {_data_set(task)}" for experiment, task in cases)
-    claims = dict.fromkeys(claim["text"] for claim in summary["claims"])
-    yield from _table(
-        ("claim", *headings),
-        ((claim, *(verdicts.get((claim, *case), "not tested") for case in cases)) for claim in claims),
-    )
-    yield ""
 
 
 def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
@@ -130,16 +91,27 @@ def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
     return as_claimed, len(significant) - as_claimed, len(parts) - len(significant)
 
 
-def _evidence(summary: Summary) -> Iterator[str]:
-    yield from ("## Comparisons", "")
-    level = f"{100 * summary['tests']['confidence']:g} %"
+def _cases(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Show the verdicts for each training and test set alone; nothing where there is one only."""
+    verdicts = {
+        (claim["text"], case["experiment"], case["task"]): case["verdict"]
+        for claim in claims
+        for case in claim["cases"]
+    }
+    cases = list(dict.fromkeys((experiment, task) for _, experiment, task in verdicts))
+    if len(cases) < 2:
+        return ""
+    headings = (f"{experiment} to {_data_set(task)}" for experiment, task in cases)
+    rows = (
+        (text, *(verdicts.get((text, *case), "not tested") for case in cases))
+        for text in dict.fromkeys(claim["text"] for claim in claims)
+    )
+    return _table(("claim", *headings), rows)
+
+
+def _comparisons(parts: Iterable[Mapping[str, Any]], confidence: float) -> str:
     headings = ("trained on", "tested on", "figure", "baseline", "hybrid", "baseline's", "difference")
-    for claim in summary["claims"]:
-        yield from (f"### {claim['text']} ({claim['base']}: {claim['verdict']})", "")
-        yield from _table((*headings, f"{level} interval", "corrected p"), map(_part_row, claim["parts"]))
-        yield ""
-        if claim["claim"] == "less-bias":
-            yield from (_cuts(claim["parts"]), "")
+    return _table((*headings, f"{100 * confidence:g} % interval", "corrected p"), map(_part_row, parts))
 
 
 def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
@@ -159,159 +131,70 @@ def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _cuts(parts: Sequence[Mapping[str, Any]]) -> str:
-    cuts = [
+def _cuts(parts: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(
         f"{100 * (1 - part['hybrid'] / part['baseline_value']):.0f} % "
         f"({part['experiment']} to {_data_set(part['task'])})"
         for part in parts
         if part["baseline_value"] > 0
-    ]
-    return f"Rank distance is cut by {', '.join(cuts)}; a negative number is an increase."
-
-
-def _figures(summary: Summary) -> Iterator[str]:
-    yield from (
-        "## Figures",
-        "",
-        "mAP and rank distance are means over the seeds, ± their standard deviation: the figures of the MTEB tasks, "
-        "means over the subsets of a setting. Those of the comparisons above are means over questions, which differ "
-        "where questions are missing in some languages (MLQA-R). There is no rank distance where fewer than "
-        f"{100 * MIN_COVERAGE:g} % of the queries have one: of the others a search did not return every answer.",
-        "",
     )
+
+
+def _figures(summary: Summary) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+    """Yield the table of each experiment and task."""
+    headings = ("model", "seeds", *(f"{setting} mAP" for setting in SETTINGS), "rank distance")
     for experiment in summary["study"]["experiments"]:
-        rows = [row for row in summary["systems"] if row["experiment"] == experiment["name"]]
-        for task in experiment["tasks"] if rows else ():
-            yield from (
-                f"### {experiment['name']}: trained on {', '.join(experiment['train'])}, tested on {_data_set(task)}",
-                "",
-            )
-            yield from _table(
-                ("model", "seeds", *(f"{setting} mAP" for setting in SETTINGS), "rank distance"),
-                [*_anchor_rows(summary, task), *_system_rows(rows, task)],
-            )
+        systems = [row for row in summary["systems"] if row["experiment"] == experiment["name"]]
+        for task in experiment["tasks"] if systems else ():
+            rows = [
+                ("BM25" if anchor["anchor"] == "bm25" else f"{anchor['model']}, untuned", "", anchor["figures"])
+                for anchor in summary["anchors"]
+                if any(column.startswith(f"{task}/") for column in anchor["figures"])
+            ]
+            rows += [(f"{row['base']}, {row['system']}", row["seeds"], row["figures"]) for row in systems]
+            yield experiment, task, _table(headings, ((name, n, *_cells(values, task)) for name, n, values in rows))
+
+
+def _cells(figures: Mapping[str, Any], task: str) -> Iterator[str]:
+    columns = [(setting, MAP.name) for setting in SETTINGS] + [("multilingual", RANK_DISTANCE.name)]
+    for setting, metric in columns:
+        figure, digits = figures.get(f"{task}/{setting}/{metric}"), _DIGITS[metric]
+        if figure is None:
             yield ""
+        else:
+            spread = "" if figure["deviation"] is None else f" ± {figure['deviation']:.{digits}f}"
+            yield f"{figure['mean']:.{digits}f}{spread}"
 
 
-def _anchor_rows(summary: Summary, task: str) -> Iterator[tuple[str, ...]]:
-    for anchor in summary["anchors"]:
-        name = "BM25" if anchor["anchor"] == "bm25" else f"{anchor['model']}, untuned"
-        if any(column.startswith(f"{task}/") for column in anchor["figures"]):
-            yield (name, "", *_cells(anchor["figures"], task))
-
-
-def _system_rows(rows: Iterable[Mapping[str, Any]], task: str) -> Iterator[tuple[str, ...]]:
-    for row in rows:
-        yield (f"{row['base']}, {row['system']}", str(row["seeds"]), *_cells(row["figures"], task))
-
-
-def _cells(figures: Mapping[str, Any], task: str) -> list[str]:
-    columns = [(f"{task}/{setting}/{MAP.name}", MAP.name) for setting in SETTINGS]
-    columns.append((f"{task}/multilingual/{RANK_DISTANCE.name}", RANK_DISTANCE.name))
-    cells = []
-    for column, metric in columns:
-        figure, digits = figures.get(column), _DIGITS[metric]
-        deviation = None if figure is None else figure["deviation"]
-        spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
-        cells.append("" if figure is None else f"{figure['mean']:.{digits}f}{spread}")
-    return cells
-
-
-def _sweep(plot: str | None) -> Iterator[str]:
-    if plot is not None:
-        yield from (
-            "## Alpha",
-            "",
-            f"![Multilingual mAP and rank distance against alpha]({plot})",
-            "",
-            "Means over the seeds; the bars are standard deviations. The ends are X-Y and X-X training, each with "
-            "settings of its own; all values of alpha between them have the settings chosen at 0.5.",
-            "",
-        )
-
-
-def _selection(summary: Summary) -> Iterator[str]:
-    study = summary["study"]
-    yield from (
-        "## Settings",
-        "",
-        f"Learning rate and temperature were chosen on held-out training data, never on test data, by one rule for "
-        f"every way to make batches: {100 * study['held_out']:g} % of the training rows are held out, whole answers at "
-        "a time, so that no answer is on both sides; each setting is trained on the rest with the first seed, for the "
-        "same number of steps; the setting with the highest multilingual mAP on the held-out questions is taken, "
-        "where the pool is all answers of the training data in all languages. X-X, X-Y and hybrid batches were "
-        f"chosen for separately, hybrid at alpha {hybrid_label().rpartition('-')[2]}; other values of alpha use its "
-        "settings. The models reported are trained on all rows, the held-out ones too, with the chosen settings. A "
-        "tuning with one learning rate and one temperature had nothing to choose.",
-        "",
-    )
-    if summary["selection"]:
-        yield from _table(
-            ("trained on", "tuning", "batches", "learning rate", "temperature", "held-out multilingual mAP"),
-            (
-                (
-                    row["experiment"],
-                    row["base"],
-                    row["system"],
-                    f"{row['learning_rate']:g}",
-                    f"{row['temperature']:g}",
-                    f"**{row['map']:.4f}**, chosen" if row["chosen"] else f"{row['map']:.4f}",
-                )
-                for row in summary["selection"]
-            ),
-        )
-        yield ""
-
-
-def _method(summary: Summary) -> Iterator[str]:
-    tests = summary["tests"]
-    yield from ("## What the figures are based on", "")
-    for base in summary["study"]["bases"]:
-        length = f"{base['steps']:,} steps" if base["steps"] else f"{base['epochs']:g} epochs"
-        how = "a linear head on the frozen encoder" if base["tune"] == "head" else "all weights"
-        yield f"- {base['name']}: {how}; base `{base['model']}`, {length} of {base['batch_size']} pairs, seeds " + (
-            ", ".join(map(str, base["seeds"])) + "."
-        )
-    for experiment in summary["study"]["experiments"]:
-        languages = ", ".join(experiment["languages"] or ()) or "all its languages"
-        tested = ", ".join(map(_data_set, experiment["tasks"]))
-        yield f"- {experiment['name']}: trained on {', '.join(experiment['train'])} ({languages}), tested on {tested}."
-    yield (
-        f"- Comparisons pair the scores of {tests['unit']}s: the same question in several languages is one "
-        "observation. A question's score is the mean over the subsets of the setting, and over the seeds. p is that of "
-        f"the two-sided paired randomization test ({tests['flips']:,} sign flips), the interval a percentile bootstrap "
-        f"over questions and seeds ({tests['resamples']:,} resamples); see the page on significance."
-    )
-    yield "- The hybrid system of the comparisons is the one with alpha 0.5, whatever the sweep shows."
-    yield ""
-
-
-def _times(summary: Summary) -> Iterator[str]:
-    yield from ("## How long it took", "")
-    rows = [
+def _selection(tried: Sequence[Mapping[str, Any]]) -> str:
+    headings = ("trained on", "tuning", "batches", "learning rate", "temperature", "held-out multilingual mAP")
+    rows = (
         (
-            _KINDS[kind],
-            f"{of_kind['items']:,}",
-            f"{of_kind['seconds'] / 60:.1f}",
-            f"{of_kind['cpu_seconds'] / 60:.1f}",
+            row["experiment"],
+            row["base"],
+            row["system"],
+            f"{row['learning_rate']:g}",
+            f"{row['temperature']:g}",
+            f"**{row['map']:.4f}**, chosen" if row["chosen"] else f"{row['map']:.4f}",
         )
-        for kind, of_kind in summary["times"].items()
-    ]
-    yield from _table(("work", "items", "minutes, added up", "processor minutes"), rows)
-    total = sum(of_kind["seconds"] for of_kind in summary["times"].values()) / 60
-    yield from (
-        "",
-        f"Added up over all items: {total:.0f} minutes; processes that work side by side (`--jobs`) share them. Texts "
-        "that were in the embedding cache, from whatever command, are not counted.",
+        for row in tried
     )
+    return _table(headings, rows) if tried else ""
+
+
+def _times(times: Mapping[str, Mapping[str, float]]) -> str:
+    rows = (
+        (_KINDS[kind], f"{of['items']:,}", f"{of['seconds'] / 60:.1f}", f"{of['cpu_seconds'] / 60:.1f}")
+        for kind, of in times.items()
+    )
+    return _table(("work", "items", "minutes, added up", "processor minutes"), rows)
 
 
 def _data_set(task: str) -> str:
     return spec_of_task(task).title
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(headings)} |"
-    yield f"|{'---|' * len(headings)}"
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
+    lines += [f"| {' | '.join(str(cell).replace('|', '/') for cell in row)} |" for row in rows]
+    return "\n".join(lines)

@@ -13,8 +13,9 @@ from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, FLIPS, RESAMPLES
 from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
+from beir_hybrid.study.ledger import Entry
 from beir_hybrid.study.paper.claims import CLAIMS, LEVEL, UNTUNED, Part, compare_all, verdict
-from beir_hybrid.study.plan import Evaluated, Plan, selecting, untuned
+from beir_hybrid.study.plan import Plan, selecting, untuned
 
 SCHEMA_VERSION = 1
 
@@ -59,13 +60,10 @@ def write_summary(summary: Summary, path: Path) -> None:
 def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
     for system in study.systems(experiment, base):
         settings = plan.settings(system)
-        found = [plan.evaluated(system, seed, task) for seed in base.seeds for task in experiment.tasks]
-        done = [one for one in found if one is not None]
+        done = _done(plan.evaluated(system, seed, task) for seed in base.seeds for task in experiment.tasks)
         if settings is not None and done:
             yield {
-                "experiment": experiment.name,
-                "base": base.name,
-                "system": system.label,
+                **_where(system),
                 "batching": system.batching,
                 "alpha": system.alpha,
                 "seeds": len(done) // len(experiment.tasks),
@@ -75,24 +73,26 @@ def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) 
 
 
 def _anchors(study: Study, plan: Plan) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     if UNTUNED in study.anchors:
         for model in dict.fromkeys(base.model for base, _ in untuned(study)):
-            found = [plan.evaluated_untuned(base, task) for base, task in untuned(study) if base.model == model]
-            rows.append(("untuned", model, found))
+            done = _done(plan.evaluated_untuned(base, task) for base, task in untuned(study) if base.model == model)
+            rows.append({"anchor": UNTUNED, "model": model, "figures": _figures(done)})
     if "bm25" in study.anchors:
-        rows.append(("bm25", "", [plan.evaluated_bm25(task) for task in study.tasks]))
-    return [
-        {"anchor": anchor, "model": model, "figures": _figures([one for one in found if one is not None])}
-        for anchor, model, found in rows
-    ]
+        done = _done(plan.evaluated_bm25(task) for task in study.tasks)
+        rows.append({"anchor": "bm25", "model": "", "figures": _figures(done)})
+    return rows
 
 
-def _figures(evaluations: Sequence[Evaluated]) -> dict[str, dict[str, float | None]]:
+def _done(entries: Iterable[Entry | None]) -> list[Entry]:
+    return [entry for entry in entries if entry is not None]
+
+
+def _figures(evaluations: Sequence[Entry]) -> dict[str, dict[str, float | None]]:
     """Average each figure over the seeds."""
     values: dict[str, list[float]] = {}
     for evaluated in evaluations:
-        for column, value in evaluated.entry.result["figures"].items():
+        for column, value in evaluated.result["figures"].items():
             values.setdefault(column, []).append(value)
     return {
         column: {"mean": fmean(of_seeds), "deviation": stdev(of_seeds) if len(of_seeds) > 1 else None}
@@ -104,12 +104,8 @@ def _selection(study: Study, plan: Plan, experiment: Experiment, base: StudyBase
     for system in selecting(study, experiment, base):
         chosen = plan.settings(system)
         for settings, entry in plan.selection(system):
-            yield {
-                **_where(system),
-                **asdict(settings),
-                "map": entry.result["map"],
-                "chosen": settings == chosen,
-            }
+            result = {"map": entry.result["map"], "chosen": settings == chosen}
+            yield {**_where(system), **asdict(settings), **result}
 
 
 def _where(system: System) -> dict[str, Any]:
@@ -121,17 +117,17 @@ def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
     claims = []
     for claim, text in CLAIMS.items():
         for base in study.bases:
-            asked = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
-            if asked:
+            of_claim = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
+            if of_claim:
                 claims.append(
                     {
                         "claim": claim,
                         "text": text,
                         "base": base.name,
                         "seeds": len(base.seeds),
-                        "verdict": verdict(asked),
-                        "cases": _cases(asked),
-                        "parts": [_part(part) for part in asked],
+                        "verdict": verdict(of_claim),
+                        "cases": _cases(of_claim),
+                        "parts": [_part(part) for part in of_claim],
                     }
                 )
     return claims
@@ -139,16 +135,12 @@ def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 def _cases(parts: Sequence[Part]) -> list[dict[str, str]]:
     """Judge a claim for each training and test set alone."""
-    cases = dict.fromkeys((part.contrast.experiment.name, part.contrast.column.task) for part in parts)
+    cases: dict[tuple[str, str], list[Part]] = {}
+    for part in parts:
+        cases.setdefault((part.contrast.experiment.name, part.contrast.column.task), []).append(part)
     return [
-        {
-            "experiment": experiment,
-            "task": task,
-            "verdict": verdict(
-                [p for p in parts if (p.contrast.experiment.name, p.contrast.column.task) == (experiment, task)]
-            ),
-        }
-        for experiment, task in cases
+        {"experiment": experiment, "task": task, "verdict": verdict(of_case)}
+        for (experiment, task), of_case in cases.items()
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
-from beir_hybrid.plotting.heat_maps import save_figure
+from beir_hybrid.plotting.heat_maps import plain_axis, save_figure
 from beir_hybrid.plotting.lettering import lettering
 from beir_hybrid.study.paper.summary import Summary
 
@@ -76,11 +76,7 @@ def _draw(lines: Sequence[dict[str, Any]]) -> Figure:
         about_languages = metric.about_languages
         axis.set_ylabel(metric.label_with_direction if about_languages else f"multilingual {metric.label}", fontsize=9)
         axis.set_xlabel("alpha, the share of monolingual batches (0 is X-Y, 1 is X-X)", fontsize=8)
-        axis.grid(color="#dcdeda", linewidth=0.6)
-        axis.set_axisbelow(True)
-        for side in ("top", "right", "left"):
-            axis.spines[side].set_visible(False)
-        axis.tick_params(length=0, labelsize=8)
+        plain_axis(axis)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
