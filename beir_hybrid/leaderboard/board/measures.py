@@ -19,6 +19,7 @@ from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_score
 from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.metrics import MAP
 from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
@@ -27,7 +28,7 @@ from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
 
-_PAIR_METRIC = "map"
+_PAIR_METRIC = MAP.name
 """Metric of the matrices by language pair."""
 
 
