@@ -54,19 +54,37 @@ def topical(text: str) -> np.ndarray:
     return vector_of(text) + 0.8 * vector_of(f"topic {number}") + 0.4 * vector_of(text.split()[0])
 
 
-def use(folder: Path, patch: pytest.MonkeyPatch, languages: tuple[str, ...] = LANGUAGES) -> Path:
-    """Write the small data set and make it the one that tasks read."""
-    data = small_miracl.write(folder / "data", languages)
+def use(
+    folder: Path, patch: pytest.MonkeyPatch, languages: tuple[str, ...] = LANGUAGES, shared: Path | None = None
+) -> Path:
+    """Make the small data set the one that tasks read: written here, or one that is only read and prepared once."""
+    data = (shared or folder) / "data"
+    if not data.exists():
+        small_miracl.write(data, languages)
     patch.setenv("BEIR_HYBRID_MIRACL", str(data))
     patch.delenv("BEIR_HYBRID_MIRACL_QUERIES", raising=False)
     patch.delenv("BEIR_HYBRID_CHUNK_SIZE", raising=False)
     patch.setenv("BEIR_HYBRID_HOME", str(folder / "home"))
-    patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder / "hub"))
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", str((shared or folder) / "hub"))
     SHARED_RUNS.clear()
     return data
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.fixture(autouse=True)
+def small(request: pytest.FixtureRequest, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tasks read the small data set; a test that asks for `data` has its own, which it may change."""
+    if "data" in request.fixturenames:
+        request.getfixturevalue("data")
+    else:
+        use(tmp_path, monkeypatch, shared=shared)
+
+
+@pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return use(tmp_path, monkeypatch)
 
