@@ -47,10 +47,6 @@ class Metric:
         """The label, with a note where lower is better."""
         return self.label if self.higher_is_better is not False else f"{self.label} (lower is better)"
 
-    def improves(self, difference: float) -> bool:
-        """Whether a value that is larger by ``difference`` is better; no difference is not."""
-        return in_favour(difference, self.higher_is_better is not False)
-
     def at(self, k: int) -> Metric:
         """Return the same metric of the first k passages."""
         return replace(self, name=f"{self.name}_at_{k}", label=f"{self.label}@{k}", cut_off=k)

@@ -81,14 +81,23 @@ def setting_of(name: str) -> str:
 
 
 def all_subsets(languages: Sequence[str]) -> list[Subset]:
-    """Return the subsets of a corpus: monolingual, cross-lingual by question language, multilingual.
+    """Return the subsets of a corpus: monolingual, cross-lingual by question language, multilingual."""
+    return [
+        *(Subset(x, x) for x in languages),
+        *(Subset(x, y) for x in languages for y in languages if x != y),
+        *(Subset(x, MULTI) for x in languages),
+    ]
 
-    With more than MOST_PAIRED languages, a question language has one cross-lingual subset, ``en-cross``.
-    """
-    cross = [Subset(x, CROSS) for x in languages]
+
+def task_subsets(languages: Sequence[str]) -> list[Subset]:
+    """Return the subsets that MTEB writes; more than MOST_PAIRED languages have ``cross`` instead of pairs."""
     if len(languages) <= MOST_PAIRED:
-        cross = [pair for subset in cross for pair in pairs_of(subset, languages)]
-    return [*(Subset(x, x) for x in languages), *cross, *(Subset(x, MULTI) for x in languages)]
+        return all_subsets(languages)
+    return [
+        *(Subset(x, x) for x in languages),
+        *(Subset(x, CROSS) for x in languages),
+        *(Subset(x, MULTI) for x in languages),
+    ]
 
 
 def pairs_of(subset: Subset, languages: Sequence[str]) -> list[Subset]:

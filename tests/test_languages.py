@@ -9,7 +9,17 @@ from mteb.languages import ISO_TO_LANGUAGE, ISO_TO_SCRIPT, check_language_code
 
 from beir_hybrid import languages
 from beir_hybrid.errors import DataError
-from beir_hybrid.subsets import MULTI, SETTINGS, Subset, all_subsets, is_subset, setting_of
+from beir_hybrid.subsets import (
+    CROSS,
+    MULTI,
+    SETTINGS,
+    Subset,
+    all_subsets,
+    is_subset,
+    pairs_of,
+    setting_of,
+    task_subsets,
+)
 
 ISO_639_1 = sorted(languages._table()["iso_639_3"])
 ISO_639_3 = sorted({*ISO_TO_LANGUAGE} - {*languages._table()["iso_639_3"].values()})
@@ -52,6 +62,7 @@ def test_the_names_of_subsets() -> None:
         "-en",
         "multi-en",
         "multi-multi",
+        "cross-en",
         "en-de-fr",
         "zh-Hant-en",
         "en_de",
@@ -78,6 +89,17 @@ def test_two_hundred_languages_have_all_their_subsets() -> None:
     counts = [sum(subset.setting == setting for subset in subsets) for setting in SETTINGS]
     assert counts == [200, 200 * 199, 200]
     assert [*map(Subset.parse, map(str, subsets))] == subsets
+
+
+def test_a_task_of_many_languages_has_means_over_the_pools_of_the_others() -> None:
+    codes = ISO_639_3[:21]
+    assert task_subsets(codes[:20]) == all_subsets(codes[:20])
+    subsets = task_subsets(codes)
+    assert len(set(map(str, subsets))) == 3 * len(codes)
+    assert [sum(subset.setting == setting for subset in subsets) for setting in SETTINGS] == [21, 21, 21]
+    assert str(Subset("zh-Hant", CROSS)) == "zh-Hant_cross" and Subset.parse("ceb-cross") == Subset("ceb", CROSS)
+    pairs = [pair for subset in subsets for pair in pairs_of(subset, codes)]
+    assert sorted(pairs) == sorted(all_subsets(codes))
 
 
 @given(tags())

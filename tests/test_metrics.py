@@ -44,9 +44,8 @@ def test_names_and_labels() -> None:
 
 
 def test_directions() -> None:
-    assert MAP.improves(0.1)
-    assert not MAP.improves(0)
-    assert metric_of("rank_distance").improves(-3)
+    assert MAP.higher_is_better and in_favour(0.1, higher_is_better=True)
+    assert not in_favour(0, higher_is_better=True)
     assert in_favour(-1, higher_is_better=False)
     lower = {name for name, metric in LANGUAGE_FIGURES.items() if metric.higher_is_better is False}
     assert lower == {"rank_distance", "normalized_rank_distance"}

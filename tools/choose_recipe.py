@@ -7,7 +7,6 @@ evaluated on the one left out, whose texts are of another kind. What a head gain
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import write_json
 from tools.train_heads import RECIPE, HeadsRecipe, interpolated, read_recipe
 
 if TYPE_CHECKING:
@@ -58,12 +57,15 @@ class Trial:
 
     def lost(self, base: Scores) -> float:
         """Return the largest loss of monolingual mAP against the base, over the sources."""
-        return max(base[source]["monolingual_map"] - found["monolingual_map"] for source, found in self.scores.items())
+        lost = (
+            base[source]["monolingual_map"] - of_source["monolingual_map"] for source, of_source in self.scores.items()
+        )
+        return max(lost)
 
     @property
     def multilingual(self) -> float:
         """Multilingual mAP, the mean over the sources."""
-        return float(np.mean([found["multilingual_map"] for found in self.scores.values()]))
+        return float(np.mean([figures["multilingual_map"] for figures in self.scores.values()]))
 
 
 def choose(base: Scores, trials: Sequence[Trial]) -> Trial:
@@ -168,8 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         base, trials = try_all(read_recipe(options.recipe), quiet=options.quiet)
         chosen = choose(base, trials)
-        with atomic_path(options.out) as path:
-            path.write_text(json.dumps(_report(base, trials, chosen), indent=1) + "\n", encoding="utf-8")
+        write_json(options.out, _report(base, trials, chosen), indent=1)
     except BeirHybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.languages import mteb_code
-from beir_hybrid.subsets import CROSS, MULTI, Subset, all_subsets
+from beir_hybrid.subsets import CROSS, MULTI, Subset, task_subsets
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,7 +20,7 @@ def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
     A multilingual subset has the language of its questions first and all others behind it.
     """
     found = {}
-    for subset in all_subsets(languages):
+    for subset in task_subsets(languages):
         if subset.pool in (MULTI, CROSS):
             others = [language for language in languages if language != subset.questions]
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import stdev
 from typing import Any
 
@@ -38,21 +38,6 @@ _DIGITS = 9
 """Significant digits kept: the last ones depend on the machine."""
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """The rows with all that was measured of them, and what a reader has to know."""
-
-    rows: Mapping[str, Row]
-    measures: Mapping[str, Measures]
-    columns: Sequence[Column]
-    notes: Sequence[str]
-
-    def figures(self, column: Column) -> dict[str, Figure]:
-        """Return the figures of a column by row."""
-        found = {key: self.measures[key].figures.get(column.key) for key in self.rows}
-        return {key: figure for key, figure in found.items() if figure is not None}
-
-
 def build_board(
     settings: Settings,
     rows: Sequence[Row],
@@ -76,11 +61,14 @@ def build_board(
         BeirHybridError: Something cannot be measured or compared; the message says what.
     """
     baselines = find_baselines(settings, rows)
-    measured = _measure(settings, rows, progress)
-    figures = {column: measured.figures(column) for column in measured.columns}
+    measures, columns, notes = _measure(settings, rows, progress)
+    figures = {
+        column: {key: found.figures[column.key] for key, found in measures.items() if column.key in found.figures}
+        for column in columns
+    }
     tests = compare_columns(settings, figures, against_baselines(rows, baselines), progress)
-    board_rows = {key: _row(key, settings, measured, baselines, tests, facts) for key in measured.rows}
-    cited = _published_rows(published, measured.columns, board_rows)
+    board_rows = {row.key: _row(row, settings, figures, baselines, tests, facts) for row in rows}
+    cited = _published_rows(published, columns, board_rows)
     board = {
         "schema_version": SCHEMA_VERSION,
         "title": settings.title,
@@ -90,20 +78,20 @@ def build_board(
         "correction": settings.correction,
         "flips": settings.flips,
         "seed": settings.seed,
-        "columns": [asdict(column) for column in measured.columns],
+        "columns": [asdict(column) for column in columns],
         "baselines": [{"row": one.row, "label": one.label, "mark": one.mark} for one in baselines],
-        "groups": _groups(measured.rows, cited),
+        "groups": _groups(rows, cited),
         "rows": {**board_rows, **cited},
         "comparisons": _comparisons(tests),
-        "languages": {key: measures.languages for key, measures in measured.measures.items()},
-        "matrices": {key: measures.matrices for key, measures in measured.measures.items()},
+        "languages": {key: found.languages for key, found in measures.items()},
+        "matrices": {key: found.matrices for key, found in measures.items()},
         "captions": captions(
-            settings, board_rows, measured.columns, baselines, sum(len(one_order(one.shown)) for one in tests)
+            settings, board_rows, columns, baselines, sum(len(one_order(test.shown)) for test in tests)
         ),
         "notes": [
-            *measured.notes,
-            *coverage_notes(board_rows, measured.columns),
-            *untested_notes(board_rows, measured.columns),
+            *notes,
+            *coverage_notes(board_rows, columns),
+            *untested_notes(board_rows, columns),
             *published_notes(cited),
         ],
         "inputs": _inputs(rows),
@@ -111,7 +99,10 @@ def build_board(
     return _rounded(board)
 
 
-def _measure(settings: Settings, rows: Sequence[Row], progress: bool) -> _Measured:
+def _measure(
+    settings: Settings, rows: Sequence[Row], progress: bool
+) -> tuple[dict[str, Measures], list[Column], list[str]]:
+    """Return what was measured of each row, the columns that have figures, and what a reader has to know."""
     from tqdm.auto import tqdm
 
     columns = columns_of([run for row in rows for run in row.runs])
@@ -128,7 +119,7 @@ def _measure(settings: Settings, rows: Sequence[Row], progress: bool) -> _Measur
                 measures[key] = _without(measures[key], column)
                 notes.append(partial_note(labels[key], column, len(figure.subsets), len(every)))
     filled = [column for column in columns if any(column.key in found.figures for found in measures.values())]
-    return _Measured({row.key: row for row in rows}, measures, filled, notes)
+    return measures, filled, notes
 
 
 def _without(measures: Measures, column: Column) -> Measures:
@@ -170,26 +161,25 @@ def _comparisons(tests: Sequence[ColumnTests]) -> list[dict[str, Any]]:
 
 
 def _row(
-    key: str,
+    row: Row,
     settings: Settings,
-    measured: _Measured,
+    figures: Mapping[Column, Mapping[str, Figure]],
     baselines: Sequence[Baseline],
     tests: Sequence[ColumnTests],
     facts: TrainingFacts,
 ) -> dict[str, Any]:
-    row, by_column = measured.rows[key], {one.column.key: one for one in tests}
+    by_column = {test.column: test for test in tests}
     cells = {}
-    for column in measured.columns:
-        figures = measured.figures(column)
-        if key in figures:
-            means = {other: figure.mean for other, figure in figures.items()}
+    for column, of_column in figures.items():
+        if row.key in of_column:
+            means = {key: figure.mean for key, figure in of_column.items()}
             best, second = best_and_second(means, column.higher_is_better, column.decimals)
             cells[column.key] = {
-                **_value(figures[key]),
-                "best": key in best,
-                "second": key in second,
+                **_value(of_column[row.key]),
+                "best": row.key in best,
+                "second": row.key in second,
                 "seen_in_training": _seen(row, column.task, facts),
-                **_tested(key, settings, baselines, by_column.get(column.key)),
+                **_tested(row.key, settings, baselines, by_column.get(column)),
             }
     return {
         "label": row.entry.label,
@@ -268,11 +258,11 @@ def _cited(value: float) -> dict[str, Any]:
     return {"value": value, "best": False, "second": False, "marks": [], "tested": False, **nothing}
 
 
-def _groups(rows: Mapping[str, Row], cited: Iterable[str]) -> list[dict[str, Any]]:
+def _groups(rows: Sequence[Row], cited: Iterable[str]) -> list[dict[str, Any]]:
     """Group the rows by base encoder, in the order in which each first occurs; cited rows come last."""
     by_base: dict[str, list[str]] = {}
-    for key, row in rows.items():
-        by_base.setdefault(row.entry.base, []).append(key)
+    for row in rows:
+        by_base.setdefault(row.entry.base, []).append(row.key)
     groups = [{"label": base, "rows": keys} for base, keys in by_base.items()]
     published = list(cited)
     return [*groups, {"label": PUBLISHED, "rows": published}] if published else groups

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from beir_hybrid.files import write_json
+from beir_hybrid.folders import locked
 from beir_hybrid.study.definition import Study, StudyError
 from beir_hybrid.study.paper.page import write_page
-from beir_hybrid.study.paper.summary import summarise, write_summary
+from beir_hybrid.study.paper.summary import summarise
 from beir_hybrid.study.paper.sweep_plot import write_sweep
 from beir_hybrid.study.plan import Plan
 
@@ -30,7 +32,8 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     if not plan.done():
         raise StudyError(f"{out}: nothing of this study is done there")
     summary = summarise(study, plan)
-    write_summary(summary, out / FILE_NAME)
+    with locked(out / FILE_NAME):  # which clears away what a killed process left
+        write_json(out / FILE_NAME, summary, indent=1, ensure_ascii=False)
     plots = write_sweep(summary, page.parent / "study")
     plot = next((file for file in plots if file.suffix == ".png"), None)
     relative = None if plot is None else Path(os.path.relpath(plot, page.parent)).as_posix()

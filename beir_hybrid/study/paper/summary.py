@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from beir_hybrid.files import atomic_path
-from beir_hybrid.folders import locked
 from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, FLIPS, RESAMPLES
 from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
 from beir_hybrid.study.ledger import Entry
@@ -49,12 +45,6 @@ def summarise(study: Study, plan: Plan) -> Summary:
         },
         "times": _times(plan),
     }
-
-
-def write_summary(summary: Summary, path: Path) -> None:
-    """Write study.json."""
-    with locked(path), atomic_path(path) as temporary:  # the lock clears away what a killed process left
-        temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
