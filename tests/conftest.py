@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_finish() -> None:
     make_mteb_quick()  # the test modules have imported MTEB, or have no need of it
+    # What they have imported stays: trainers collect garbage often, and would look through all of it each time.
+    gc.collect()
+    gc.freeze()
 
 
 def real_data() -> Path | None:

@@ -138,7 +138,7 @@ def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -
         for stream in (1, 2):
             os.dup2(printed, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
-        gc.freeze()  # the trainer collects garbage often, which takes a second with all these modules
+        gc.freeze()  # as tests/conftest.py does
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end

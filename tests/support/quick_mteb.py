@@ -20,8 +20,9 @@ def make_mteb_quick() -> None:
     from mteb.results import task_result
 
     task_result.json = SimpleNamespace(**{**vars(json), "dump": _dump})  # type: ignore[attr-defined]
-    if not hasattr(result_cache._get_package_versions, "cache_info"):
-        result_cache._get_package_versions = functools.cache(result_cache._get_package_versions)
+    versions = getattr(result_cache, "_get_package_versions", None)
+    if versions is not None and not hasattr(versions, "cache_info"):
+        result_cache._get_package_versions = functools.cache(versions)
 
 
 def _dump(value: Any, file: TextIO, indent: int | None = None) -> None:
