@@ -17,7 +17,7 @@ from beir_hybrid.leaderboard.render import tables_csv, tables_latex, tables_mark
 from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables
 from beir_hybrid.metrics import best_and_second
 from tests.support.helpers import property_test
-from tests.support.small_board import lose_figure, small_board
+from tests.support.small_board import MANY_SCRIPTS_NAME, lose_figure, small_board
 from tests.support.tools import needed
 
 SCRIPT = "<script>alert(1)</script>"
@@ -177,6 +177,9 @@ def test_the_ten_special_letters_of_latex() -> None:
 
 def test_the_latex_document_compiles(tmp_path: Path) -> None:
     board = board_with(SCRIPT + SPECIAL)
+    for row in board["rows"].values():
+        if row["label"] == MANY_SCRIPTS_NAME:  # which needs XeLaTeX or LuaLaTeX
+            row["label"] = "Çelik, Älv & Škoda"
     (tmp_path / "t.tex").write_text(tables_latex.latex(board), encoding="utf-8")
     done = subprocess.run(
         [needed("pdflatex"), "-interaction=nonstopmode", "-halt-on-error", "t.tex"],
