@@ -11,6 +11,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
 from beir_hybrid.languages import mteb_code
+from beir_hybrid.metrics import LANGUAGE_FAIRNESS
 from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
 from beir_hybrid.subsets import MULTI, Subset
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
@@ -94,7 +95,7 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
                 "subsets, where every question has right answers in several languages: rank distance between them, "
                 "strong alignment, the share of the question's own language among the top passages, and PEER."
             ),
-            "main_score": "language_fairness",
+            "main_score": LANGUAGE_FAIRNESS.name,
             "eval_langs": {
                 **{language: [mteb_code(language)] for language in languages},
                 ALL: [mteb_code(language) for language in languages],

@@ -20,6 +20,7 @@ from mteb.cache import ResultCache
 
 from beir_hybrid import beir, corpora, tasks
 from beir_hybrid.corpora.formats.export import export_beir
+from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
 from beir_hybrid.mteb.run import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
@@ -342,8 +343,8 @@ def test_a_rank_table_is_not_mixed_with_another(small: Path) -> None:
 
 
 def test_tables_have_the_names_of_the_tasks() -> None:
-    classes = [getattr(tasks, name) for name in beir.TASKS.values()]
-    assert {task.corpus_name: task.metadata.name for task in classes} == beir.TASKS
+    classes = [getattr(tasks, name) for name in task_names().values()]
+    assert {task.corpus_name: task.metadata.name for task in classes} == task_names()
 
 
 def test_a_faiss_index_of_another_pool_is_refused(small: Path) -> None:

@@ -68,7 +68,7 @@ class EvaluationTexts:
     Attributes:
         evaluation: The task, data set or source as the user typed it.
         revision: Revision of its data.
-        language: ISO 639-1 code.
+        language: Its tag.
         kind: ``question`` or ``passage``.
         ids: Their ids.
         texts: Their texts, in the order of ``ids``.
@@ -112,7 +112,7 @@ class Overlap:
     Attributes:
         evaluation: The task, data set or source as the user typed it.
         revision: Revision of its data.
-        language: ISO 639-1 code.
+        language: Its tag.
         kind: ``question`` or ``passage``.
         texts: Number of evaluation texts.
         training_texts: Number of training texts in that language.

@@ -36,7 +36,7 @@ TEXT_COLUMNS = pa.schema([("text_hash", pa.uint64()), ("shingles", pa.large_list
 """What is known of a text: the hash of its normalised form, and its hashed shingles, ascending, each once."""
 
 SCHEMA = pa.schema([("language", pa.string()), ("kind", pa.string()), *TEXT_COLUMNS])
-"""Columns of the file; ``language`` is an ISO 639-1 code, ``kind`` is ``question`` or ``answer``."""
+"""Columns of the file; ``language`` is a tag such as ``en``, ``kind`` is ``question`` or ``answer``."""
 
 _METADATA_KEY = b"beir_hybrid"
 _BATCH = 8192  # texts that are cut into shingles at a time, to bound the memory
@@ -185,7 +185,7 @@ def of_pairs(parts: Sequence[ParallelPairs], languages: Iterable[str] | None = N
 
     Args:
         parts: The sources of the run.
-        languages: ISO 639-1 codes of the languages trained on; None for all.
+        languages: Tags of the languages trained on; None for all.
 
     Returns:
         The fingerprints, with the texts. Of texts that normalise to the same, the first is kept; texts without a

@@ -107,6 +107,11 @@ def test_it_is_no_retrieval_corpus(data: Path) -> None:
         load("ntrex")
 
 
+def test_a_corpus_that_only_its_task_reads_is_one_line() -> None:
+    with pytest.raises(DataError, match=r"^miracl is read by its task MIRACLCLFull only, through MTEB$"):
+        load("miracl")
+
+
 def test_its_addresses_are_those_of_the_publisher() -> None:
     commit = "https://raw.githubusercontent.com/MicrosoftTranslator/NTREX/8561f6a622db9edad1217683e5c83daefd8bb2bf"
     assert sources.address_of(SOURCE, "en") == f"{commit}/NTREX-128/newstest2019-src.eng.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from beir_hybrid import beir, corpora
 from beir_hybrid.corpora.formats.export import export_beir
+from beir_hybrid.corpora.spec import TaskFacts
 from beir_hybrid.errors import DataError
 from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
@@ -22,6 +24,7 @@ from beir_hybrid.overlap.check import read_evaluation
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.subsets import SETTINGS
 from beir_hybrid.tasks import tasks_of
+from beir_hybrid.tasks.metadata import task_metadata
 from beir_hybrid.training.pairs import load_pairs
 from beir_hybrid.training.sampler import HybridBatchSampler
 from tests.support.babel import LANGUAGES, QUESTIONS, SPEC, BabelRetrieval, BabelRetrievalLanguageBias, passages_of
@@ -179,12 +182,24 @@ def test_the_leaderboard_has_its_columns(table: tuple[Any, Any], results: list[S
 
 
 def test_a_model_that_searches_has_the_same_subsets(folder: Path) -> None:
-    some = LANGUAGES[:22]
-    task = BabelRetrieval().filter_languages(None, hf_subsets=[f"{some[0]}-cross", f"{some[0]}-multi"])
-    task.ranks_folder = folder / "search"
-    scores = task.evaluate(WordSearch(), encode_kwargs={})
-    assert list(scores) == [f"{some[0]}-cross", f"{some[0]}-multi"]
-    assert 0 < scores[f"{some[0]}-cross"]["main_score"] <= 1
+    some = LANGUAGES[:21]
+    facts = TaskFacts(name="SmallBabelRetrieval", module=__name__)
+    spec = replace(SPEC, name="small-babel", languages=some, task=facts, pairs={})
+    corpora.register(spec)
+    try:
+        task = type(facts.name, (BabelRetrieval,), {"corpus_name": spec.name, "metadata": task_metadata(spec)})()
+        assert len(task.hf_subsets) == 3 * len(some)
+        task.filter_languages(None, hf_subsets=[f"{some[0]}-cross", f"{some[0]}-multi"])
+        task.ranks_folder = folder / "search"
+        scores = task.evaluate(WordSearch(), encode_kwargs={})
+    finally:
+        corpora.unregister(spec.name)
+    assert list(scores) == task.hf_subsets == [f"{some[0]}-cross", f"{some[0]}-multi"]
+    [path] = (folder / "search").rglob("SmallBabelRetrieval.parquet")
+    rows = rank_table.read(path)[0].to_pandas()
+    means = (1 / rows["rank_in_language"]).groupby(rows["passage_language"]).mean()
+    expected = means[means.index != some[0]].mean()
+    assert scores[f"{some[0]}-cross"]["main_score"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_beir_reads_its_export(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.inputs.training_data import TrainingData, TrainingFacts
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 from beir_hybrid.ranks import rank_table
+from beir_hybrid.subsets import Subset
 from tests.support.mteb_models import CountingEncoder, vector_of
 from tests.support.small_ranks import write_ranks
 
@@ -347,3 +348,22 @@ def test_no_rank_table_is_made_by_reading(tmp_path: Path) -> None:
     make_board(Inputs(tmp_path / "ranks"), SETTINGS)
     assert path.read_bytes() == before
     assert rank_table.read(path)[0].num_rows == 20 * 9
+
+
+def test_results_of_many_languages_hold_means_over_pools(tmp_path: Path) -> None:
+    codes = ("ace", "ceb", "zh-Hant")
+    values = {"ace-ace": 0.9, "ceb-ceb": 0.8, "zh-Hant_zh-Hant": 0.7}
+    values |= {"ace-cross": 0.6, "ceb-cross": 0.5, "zh-Hant_cross": 0.4}
+    values |= {"ace-multi": 0.3, "ceb-multi": 0.2, "zh-Hant_multi": 0.1}
+    write_result(tmp_path, "me/a", "ManyR", {name: {"ndcg_at_10": value} for name, value in values.items()})
+    pairs = {str(Subset(x, y)): {"ndcg_at_10": 0.5} for x in codes for y in codes if x != y}
+    write_result(tmp_path, "me/b", "ManyR", pairs)
+    board = make_board(Inputs(results=tmp_path / "results"), SETTINGS)
+    assert not any(note.startswith("Left out") for note in board["notes"])  # both are means over the same pairs
+    cells = board["rows"]["me__a"]["cells"]
+    found = {key.split("/")[1]: cell["value"] for key, cell in cells.items()}
+    assert found == pytest.approx({"monolingual": 0.8, "cross-lingual": 0.5, "multilingual": 0.2})
+    assert board["languages"]["me__a"]["ManyR"]["zh-Hant"] == pytest.approx(
+        {"monolingual": 0.7, "cross-lingual": 0.4, "multilingual": 0.1}
+    )
+    assert all("cross" not in matrices["languages"] for matrices in board["matrices"]["me__a"].values())

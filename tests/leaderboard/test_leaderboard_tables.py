@@ -178,8 +178,7 @@ def test_the_ten_special_letters_of_latex() -> None:
 def test_the_latex_document_compiles(tmp_path: Path) -> None:
     board = board_with(SCRIPT + SPECIAL)
     for row in board["rows"].values():
-        if row["label"] == MANY_SCRIPTS_NAME:  # which needs XeLaTeX or LuaLaTeX
-            row["label"] = "Çelik, Älv & Škoda"
+        row["label"] = row["label"].replace(MANY_SCRIPTS_NAME, "a name in the letters that pdfLaTeX has")
     (tmp_path / "t.tex").write_text(tables_latex.latex(board), encoding="utf-8")
     done = subprocess.run(
         [needed("pdflatex"), "-interaction=nonstopmode", "-halt-on-error", "t.tex"],

@@ -19,7 +19,7 @@ FACTS = Path(__file__).parent / "facts.json"
 """The file of the facts."""
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-"""ISO 639-1 codes of the languages, those of XQuAD-R."""
+"""Its languages, those of XQuAD-R."""
 
 Texts = Mapping[str, str]
 """Language -> text, in all of ``LANGUAGES``."""

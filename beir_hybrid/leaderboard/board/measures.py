@@ -19,15 +19,16 @@ from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_score
 from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.metrics import MAP
 from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, one_target_map
-from beir_hybrid.subsets import MULTI, SETTINGS, Subset, setting_of
+from beir_hybrid.subsets import CROSS, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 WHOLE_TASK = "all"
 """Setting of the columns of tasks that know no settings."""
 
-_PAIR_METRIC = "map"
+_PAIR_METRIC = MAP.name
 """Metric of the matrices by language pair."""
 
 
@@ -175,11 +176,13 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != ALL_QUESTIONS)
         coverage = _coverage(result, column)
         return ResultScores(means[ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
-    # A subset of a task without settings stands for a language.
-    of_column = {
-        str(Subset(subset, subset)) if column.setting == WHOLE_TASK else subset: means[subset] for subset in subsets
-    }
-    return ResultScores(fmean(of_column.values()), of_column, tuple(sorted(of_column)))
+    if column.setting == WHOLE_TASK:  # a subset stands for a language
+        by_subset = {str(Subset(subset, subset)): means[subset] for subset in subsets}
+        return ResultScores(fmean(by_subset.values()), by_subset, tuple(sorted(by_subset)))
+    languages = list(dict.fromkeys(subset.questions for subset in map(Subset.parse, result.scores)))
+    names = sorted(str(pair) for subset in map(Subset.parse, subsets) for pair in pairs_of(subset, languages))
+    by_subset = {subset: means[subset] for subset in subsets}
+    return ResultScores(fmean(by_subset.values()), by_subset, tuple(names))
 
 
 def _coverage(result: ResultSource, column: Column) -> float | None:
@@ -284,6 +287,7 @@ def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[
     pairs = [column for column in columns if column.metric == _PAIR_METRIC and column.setting in SETTINGS[:2]]
     for task in dict.fromkeys(column.task for column in pairs):
         means = _subset_means(seeds, [column for column in pairs if column.task == task])
+        means = {subset: mean for subset, mean in means.items() if subset.pool != CROSS}
         if any(subset.setting == "cross-lingual" for subset in means):
             languages = sorted({language for subset in means for language in subset})
             found[task] = {
