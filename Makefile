@@ -16,16 +16,16 @@ endif
 .PHONY: help quickstart run ours atlas docs-figures versions test lint wheel clean
 
 help:
-	@echo "make quickstart  train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
-	@echo "make run         evaluate the offline encoder on XQuAD-R and print the setting averages"
-	@echo "make ours        train the heads that come with the package again"
-	@echo "make atlas       make the file of Atlas-R's facts again"
+	@echo "make quickstart    train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
+	@echo "make run           evaluate the offline encoder on XQuAD-R and print the setting averages"
+	@echo "make ours          train the heads that come with the package again"
+	@echo "make atlas         make the file of Atlas-R's facts again"
 	@echo "make docs-figures  write the tables with figures of README and docs again, from the published records"
-	@echo "make versions    quick tests with the lowest and the newest versions permitted; needs uv"
-	@echo "make test        lint, types and all tests"
-	@echo "make lint        lint and types only"
-	@echo "make wheel       build the source distribution and the wheel into $(DIST)/"
-	@echo "make clean       remove what these commands made, the results excepted"
+	@echo "make versions      quick tests with the lowest and the newest versions permitted; needs uv"
+	@echo "make test          lint, types and all tests"
+	@echo "make lint          lint and types only"
+	@echo "make wheel         build the source distribution and the wheel into $(DIST)/"
+	@echo "make clean         remove what these commands made, the results excepted"
 
 quickstart: $(INSTALLED)
 	$(VENV)/bin/beir-hybrid quickstart --out quickstart
