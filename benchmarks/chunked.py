@@ -20,8 +20,8 @@ from mteb.models.abs_encoder import AbsEncoder
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.mteb.encode import Call
-from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.tasks import MIRACLCLFull
 from benchmarks.measure import measured
 

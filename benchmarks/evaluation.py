@@ -27,7 +27,7 @@ from sentence_transformers.util import cos_sim
 from tabulate import tabulate
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 from beir_hybrid.subsets import setting_of
 from beir_hybrid.tasks import MLQAR, AbsTaskParallelRetrieval, XQuADR
 from benchmarks.measure import Measured, measured

@@ -25,8 +25,8 @@ import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 from beir_hybrid.scoring.counting import CountedRanks
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 SIZES = {"xquad-r": (1190, 13_014, 384), "small": (20, 330, 16)}
@@ -277,7 +277,7 @@ def resume(size: str) -> dict[str, Any]:
 
 def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.checkpoints import Checkpoint
+    from beir_hybrid.scoring.progress import Checkpoint
     from beir_hybrid.tasks import MIRACLCLFull
 
     call = Call(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})

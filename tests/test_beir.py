@@ -22,7 +22,7 @@ from beir_hybrid import beir, corpora, tasks
 from beir_hybrid.corpora.formats.export import export_beir
 from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from tests.support import small_xquad
 from tests.support.beir_models import WordsForBeir, WordsForMteb

@@ -14,9 +14,9 @@ from beir_hybrid.cli import app
 from beir_hybrid.corpora.formats.trec import read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import read_json, read_text, read_toml
-from beir_hybrid.leaderboard.inputs.predictions import find_predictions, read_judgments
 from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
+from beir_hybrid.leaderboard.inputs.stored_predictions import find_predictions, read_judgments
 from beir_hybrid.leaderboard.inputs.training_data import find_training_data
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_there_is_one_table_of_languages() -> None:
                 if pairs and all(isinstance(text, str) and LANGUAGE.fullmatch(text) for pair in pairs for text in pair):
                     tables.add(str(path.relative_to(ROOT)))
     assert tables <= {"beir_hybrid/languages.py", "beir_hybrid/corpora/ntrex.py"}  # the latter: names of its files
+
+
+def test_a_file_name_means_one_thing() -> None:
+    # Commands are named after what they run, and a corpus has a spec and a task of its name.
+    files = [path for path in FILES if path.name != "__init__.py" and path.parent.name not in ("cli", "tasks")]
+    assert [name for name, times in Counter(path.name for path in files).items() if times > 1] == []

@@ -36,7 +36,7 @@ def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
     Raises:
         BeirHybridError: A table cannot be read or written, or none is wanted.
     """
-    from beir_hybrid.leaderboard.board.rows import runs_of
+    from beir_hybrid.leaderboard.board.model_rows import runs_of
     from beir_hybrid.leaderboard.inputs.evaluations import find_rank_tables
 
     patterns = [pattern for entry in settings.models for pattern in entry.models]

@@ -38,7 +38,7 @@ def study(
     whole = read_study(path)
     names = [name.strip() for name in only.split(",") if name.strip()]
     chosen = whole.only(names) if names else whole
-    from beir_hybrid.study.paper.report import write_report
+    from beir_hybrid.study.paper.outputs import write_report
     from beir_hybrid.study.run import make_plan, run_study
 
     if page is not None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beir_hybrid.corpora.columns import TextColumn
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.corpora.text_columns import TextColumn
 from beir_hybrid.errors import BeirHybridError, DataError, one_line
 from beir_hybrid.files import read_text, reading, user_path
 from beir_hybrid.subsets import MULTI, Subset, is_subset

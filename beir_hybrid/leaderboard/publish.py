@@ -47,10 +47,10 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
         BeirHybridError: There is nothing to show, or something cannot be read or compared.
     """
     from beir_hybrid.leaderboard.board.build import build_board
-    from beir_hybrid.leaderboard.board.rows import make_rows, runs_of
+    from beir_hybrid.leaderboard.board.model_rows import make_rows, runs_of
     from beir_hybrid.leaderboard.inputs.evaluations import check_same_data, find_rank_tables
-    from beir_hybrid.leaderboard.inputs.predictions import find_predictions
     from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
+    from beir_hybrid.leaderboard.inputs.stored_predictions import find_predictions
     from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts, find_training_data
     from beir_hybrid.mteb.results import MODEL_META, find_results
 

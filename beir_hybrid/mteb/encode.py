@@ -12,7 +12,7 @@ from datasets import Dataset
 from mteb.timing import TimingStack
 from mteb.types import PromptType
 
-from beir_hybrid.corpora.columns import take
+from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.mteb.private import create_dataloader
 from beir_hybrid.ranks.model_state import Encode, by_language
 from beir_hybrid.scoring.matrices import check_embeddings, on_device, widened

@@ -21,8 +21,8 @@ from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 from beir_hybrid.errors import ModelError
 from beir_hybrid.files import shown
 from beir_hybrid.mteb.fingerprint import fingerprint
+from beir_hybrid.mteb.passes import SHARED_RUNS, CountedRun, run_encoder
 from beir_hybrid.mteb.predictions import predict, write_predictions
-from beir_hybrid.mteb.run import SHARED_RUNS, CountedRun, run_encoder
 from beir_hybrid.mteb.subset_data import languages_of
 from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state, sampled_texts_of
 from beir_hybrid.ranks.rank_table import Pairs, default_path, store
@@ -30,9 +30,9 @@ from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
 from beir_hybrid.ranks.search import Results, ranks_in_results, returned
 from beir_hybrid.scoring.bias import same_language_scores
-from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.evaluation import own_language_scores, rank_rows, scores_by_subset
+from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset
+from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.subsets import MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import torch
 from beir_hybrid.corpora.formats.trec import read_predictions
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import atomic_path
-from beir_hybrid.mteb.run import CountedRun
+from beir_hybrid.mteb.passes import CountedRun
 from beir_hybrid.scoring.confidence import TOP_K
 from beir_hybrid.scoring.matrices import is_sparse, select_rows
 from beir_hybrid.subsets import MULTI, Subset
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
-    from beir_hybrid.scoring.evaluation import Embeddings
+    from beir_hybrid.scoring.corpus_scores import Embeddings
 
 Predictions = dict[str, dict[str, float]]
 """Query id -> passage id -> score."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from beir_hybrid.corpora.columns import take
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.ranks.model_state import (
     PASSAGE,
     QUERY,
@@ -32,9 +32,9 @@ from beir_hybrid.ranks.model_state import (
     close,
     sampled_rows,
 )
-from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, RankCounter, Similarity, own_scores_in, scores_of
 from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.scoring.targets import Targets
 
 if TYPE_CHECKING:

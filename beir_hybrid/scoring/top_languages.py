@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from beir_hybrid.corpora.columns import take
+from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TopScores
 

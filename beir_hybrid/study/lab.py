@@ -20,10 +20,10 @@ from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.folders import replaced_folder
 from beir_hybrid.models.base import Base, find_base
 from beir_hybrid.models.model_files import content_hash
-from beir_hybrid.study import evaluation, held_out
+from beir_hybrid.study import held_out, trials
 from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, StudyError, System
-from beir_hybrid.study.evaluation import NAMESPACE, ModelName
 from beir_hybrid.study.head_bench import HeadBench
+from beir_hybrid.study.trials import NAMESPACE, ModelName
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
@@ -118,8 +118,8 @@ class Lab:
 
     def evaluate_bm25(self, task: str) -> dict[str, Any]:
         """Evaluate MTEB's lexical baseline; the result is that of `evaluate`."""
-        model, name = evaluation.bm25()
-        return {"figures": evaluation.evaluate(model, name, task, self.out, _BATCH_SIZE["full"])}
+        model, name = trials.bm25()
+        return {"figures": trials.evaluate(model, name, task, self.out, _BATCH_SIZE["full"])}
 
     # Names and places
 
@@ -171,8 +171,8 @@ class Lab:
     def _evaluate(
         self, model: SentenceTransformer, name: ModelName, task: str, base: StudyBase, seen: set[str] | None = None
     ) -> dict[str, Any]:
-        encoder = evaluation.wrapped(model, name, seen)
-        return {"figures": evaluation.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
+        encoder = trials.wrapped(model, name, seen)
+        return {"figures": trials.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
 
     def _training_datasets(self, system: System) -> set[str] | None:
         """Return the MTEB tasks that a trained model has seen; None if nobody knows what its base has seen."""

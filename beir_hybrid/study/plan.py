@@ -8,11 +8,11 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.study import evaluation
+from beir_hybrid.study import trials
 from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, System, selection_system
-from beir_hybrid.study.evaluation import ModelName
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Entry, Ledger
+from beir_hybrid.study.trials import ModelName
 
 
 @dataclass(eq=False)
@@ -162,7 +162,7 @@ class Plan:
             facts = partial(_evaluation_facts, partial(lab.untuned_name, base), task)
             self._add(_evaluate_id(name.last, task), facts, partial(lab.evaluate_untuned, base, name, task), embedded)
         for task in self.study.tasks if "bm25" in self.study.anchors else ():
-            facts = partial(_evaluation_facts, evaluation.bm25_name, task)
+            facts = partial(_evaluation_facts, trials.bm25_name, task)
             self._add(_evaluate_id("bm25", task), facts, partial(lab.evaluate_bm25, task), embedded)
 
     def _train(self, system: System, seed: int) -> dict[str, Any]:
@@ -241,4 +241,4 @@ def _evaluation_facts(name_of: Callable[[], ModelName], task: str) -> dict[str, 
 
 @cache
 def _dataset_revision(task: str) -> str:
-    return evaluation.dataset_revision(task)
+    return trials.dataset_revision(task)

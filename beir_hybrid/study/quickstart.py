@@ -21,8 +21,8 @@ from beir_hybrid.folders import replaced_folder
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
 
 if TYPE_CHECKING:
-    from beir_hybrid.study.evaluation import ModelName
     from beir_hybrid.study.lab import Lab
+    from beir_hybrid.study.trials import ModelName
 
 STUDY = Study(
     name="quickstart",

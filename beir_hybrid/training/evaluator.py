@@ -21,8 +21,8 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.metrics import LANGUAGE_FAIRNESS, RANK_DISTANCE
 from beir_hybrid.ranks.rows import build
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.counting import CountedRanks
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.matrices import check_embeddings, widened
 from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 

@@ -24,7 +24,7 @@ from beir_hybrid.corpora import atlas
 from beir_hybrid.corpora.atlas.facts import FACTS, all_facts, split_of
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.errors import DataError
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.tasks import BENCHMARKS, AtlasR, AtlasRLanguageBias

@@ -28,7 +28,7 @@ from beir_hybrid.corpora.formats.export_folder import MARKER
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import as_folder
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from tests.cli.test_cli import Cli, cli
 from tests.support import small_xquad
 from tests.support.beir_models import WordsForBeir, WordsForMteb

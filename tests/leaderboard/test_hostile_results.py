@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from beir_hybrid.cli import app
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.board.rows import Run
+from beir_hybrid.leaderboard.board.model_rows import Run
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 from beir_hybrid.mteb.results import find_results, identity_of

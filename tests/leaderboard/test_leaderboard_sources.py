@@ -18,8 +18,8 @@ from mteb.cache import ResultCache
 from mteb.results import TaskResult
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.inputs.predictions import find_predictions
 from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.inputs.stored_predictions import find_predictions
 from beir_hybrid.leaderboard.inputs.training_data import TrainingData, TrainingFacts
 from beir_hybrid.leaderboard.publish import Inputs, make_board
 from beir_hybrid.ranks import rank_table

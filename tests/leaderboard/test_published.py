@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from beir_hybrid.models import e5_q4, heads
-from beir_hybrid.study.paper.page import write_page
+from beir_hybrid.study.paper.study_page import write_page
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "leaderboard" / "published"

@@ -20,8 +20,8 @@ from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.mteb import predictions
 from beir_hybrid.mteb.encode import Call
+from beir_hybrid.mteb.passes import CountedRun, run_encoder
 from beir_hybrid.mteb.predictions import Predictions, predict, write_predictions
-from beir_hybrid.mteb.run import CountedRun, run_encoder
 from beir_hybrid.mteb.subset_data import SubsetData
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import corpus_of, qrels_of

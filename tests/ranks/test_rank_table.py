@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from beir_hybrid.errors import BeirHybridError, RankTableError
 from beir_hybrid.ranks import SCHEMA, TableInfo, build, default_path, merge, rank_table, read, schema, store, write
-from beir_hybrid.scoring.evaluation import count_corpus, rank_rows
+from beir_hybrid.scoring.corpus_scores import count_corpus, rank_rows
 from tests.support.helpers import ScoreTable, property_test, score_tables
 from tests.support.processes import run
 

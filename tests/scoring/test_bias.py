@@ -31,7 +31,7 @@ from beir_hybrid.scoring.bias import (
     one_target_map,
     query_bias,
 )
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score, of all queries and passages."""

@@ -17,9 +17,9 @@ from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import DataError, ModelError
 from beir_hybrid.ranks import build
 from beir_hybrid.ranks.schema import decode_languages
-from beir_hybrid.scoring import counting, evaluation
+from beir_hybrid.scoring import corpus_scores, counting
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.counting import CountedRanks, PassageBlock, count_ranks
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.retrieval_scores import K_VALUES, NOT_RETRIEVED, query_metrics
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.subsets import MULTI
@@ -118,7 +118,7 @@ def test_metrics_of_a_whole_corpus_equal_pytrec_eval(table: ScoreTable, block: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "BLOCK_ELEMENTS", block)
         patch.setattr(counting, "TILE_ELEMENTS", tile)
-        patch.setattr(evaluation, "HELD_ELEMENTS", 10**9 if held else -1)
+        patch.setattr(corpus_scores, "HELD_ELEMENTS", 10**9 if held else -1)
         counted = list(count_corpus(table.corpus, table.embeddings, table.similarity))
     assert [one.targets.query_language for one in counted] == languages
     for one in counted:
@@ -271,7 +271,7 @@ def rank_lists(
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every pool too large to be held, and cut into blocks of a few passages."""
     monkeypatch.setattr(counting, "BLOCK_ELEMENTS", 1800)
-    monkeypatch.setattr(evaluation, "HELD_ELEMENTS", -1)
+    monkeypatch.setattr(corpus_scores, "HELD_ELEMENTS", -1)
 
 
 EMBEDDINGS = random_embeddings(CORPUS)

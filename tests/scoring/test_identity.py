@@ -18,7 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Static
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from beir_hybrid.mteb.fingerprint import fingerprint
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import (
     SAMPLED_TEXTS,
@@ -29,7 +29,7 @@ from beir_hybrid.ranks.model_state import (
     sampled_rows,
     sampled_texts,
 )
-from beir_hybrid.scoring.checkpoints import Checkpoint
+from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.tasks import MIRACLCL, XQuADR, XQuADRLanguageBias
 from tests.support.helpers import property_test
 from tests.support.mteb_models import CountingEncoder, meta_of, vector_of

@@ -13,7 +13,7 @@ from mteb._evaluators.retrieval_metrics import calculate_retrieval_scores, make_
 from numpy.typing import NDArray
 
 from beir_hybrid.scoring.confidence import TOP_K
-from beir_hybrid.scoring.evaluation import count_corpus, scores_by_subset
+from beir_hybrid.scoring.corpus_scores import count_corpus, scores_by_subset
 from beir_hybrid.scoring.retrieval_scores import K_VALUES, NOT_RETRIEVED, query_metrics
 from beir_hybrid.subsets import MULTI
 from tests.support.helpers import (

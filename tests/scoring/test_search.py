@@ -11,7 +11,7 @@ from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.ranks import build
 from beir_hybrid.ranks.rows import search_rows
 from beir_hybrid.ranks.search import ranks_in_results, returned
-from beir_hybrid.scoring.evaluation import count_corpus, rank_rows
+from beir_hybrid.scoring.corpus_scores import count_corpus, rank_rows
 from beir_hybrid.subsets import MULTI
 from tests.support.helpers import (
     LANGUAGES,

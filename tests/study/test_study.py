@@ -43,17 +43,17 @@ from beir_hybrid.study.definition import (
     read_study,
     selection_system,
 )
-from beir_hybrid.study.evaluation import ModelName, evaluate, wrapped
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.held_out import held_out_corpus, held_out_rows, split
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, Contrast, Part, verdict
-from beir_hybrid.study.paper.page import write_page
-from beir_hybrid.study.paper.report import write_report
+from beir_hybrid.study.paper.outputs import write_report
+from beir_hybrid.study.paper.study_page import write_page
 from beir_hybrid.study.paper.summary import summarise
 from beir_hybrid.study.paper.sweep_plot import sweep_lines
 from beir_hybrid.study.run import make_plan, run_study
+from beir_hybrid.study.trials import ModelName, evaluate, wrapped
 from beir_hybrid.tasks import XQuADR
 from beir_hybrid.training.pairs import read_source
 from tests.support.small_models import save_labse, save_xlm_r

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.scoring.corpus_scores import Embeddings
 from beir_hybrid.scoring.counting import PassageBlock
-from beir_hybrid.scoring.evaluation import Embeddings
 from beir_hybrid.scoring.retrieval_scores import K_VALUES
 from tests.support.mteb_models import meta_of
 

@@ -23,8 +23,8 @@ def run(folder: Path, kill: bool) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from beir_hybrid.scoring.checkpoints import Checkpoint
     from beir_hybrid.scoring.chunked import ChunkedRun
+    from beir_hybrid.scoring.progress import Checkpoint
     from beir_hybrid.tasks.miracl import MIRACLCLFull
     from tests.support.mteb_models import CountingEncoder
 

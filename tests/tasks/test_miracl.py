@@ -30,12 +30,12 @@ from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 from beir_hybrid.corpora import miracl
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.mteb.encode import Call
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
-from beir_hybrid.scoring.checkpoints import Checkpoint
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.evaluation import count_corpus
+from beir_hybrid.scoring.corpus_scores import count_corpus
+from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.tasks.miracl import MIRACLCL, AbsTaskMIRACL, MIRACLCLFull
 from tests.support import small_miracl
 from tests.support.helpers import ScoreTable, TableModel, property_test, score_tables

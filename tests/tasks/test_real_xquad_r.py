@@ -13,7 +13,7 @@ import pytrec_eval
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from beir_hybrid.corpora import ParallelCorpus, load
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import XQuADR
 from tests.support.mteb_models import CountingEncoder

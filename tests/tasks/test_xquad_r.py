@@ -17,7 +17,7 @@ from mteb.cache import ResultCache
 
 from beir_hybrid.corpora import spec_of
 from beir_hybrid.errors import DataError, ModelError
-from beir_hybrid.mteb.run import SHARED_RUNS
+from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import XQuADR
 from tests.support import small_xquad

@@ -22,7 +22,7 @@ from beir_hybrid.leaderboard.board.captions import (
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.comparisons import ColumnTests, against_baselines, compare_columns, one_order
 from beir_hybrid.leaderboard.board.measures import Figure, Measures, columns_of, measure, not_numbers
-from beir_hybrid.leaderboard.board.rows import Baseline, Row, find_baselines
+from beir_hybrid.leaderboard.board.model_rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.inputs.settings import Settings, unique_key
 from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts

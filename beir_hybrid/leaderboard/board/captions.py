@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beir_hybrid.leaderboard.board.columns import Column
-from beir_hybrid.leaderboard.board.rows import Baseline
+from beir_hybrid.leaderboard.board.model_rows import Baseline
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.scoring.bias import MIN_COVERAGE, coverage_text
 

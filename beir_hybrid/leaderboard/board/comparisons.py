@@ -9,7 +9,7 @@ from statistics import fmean
 
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.measures import Figure
-from beir_hybrid.leaderboard.board.rows import Baseline, Row
+from beir_hybrid.leaderboard.board.model_rows import Baseline, Row
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.corrections import correct
 from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, rank_ranges

@@ -14,10 +14,10 @@ import pandas as pd
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
-from beir_hybrid.leaderboard.board.rows import Row, Run
+from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
-from beir_hybrid.leaderboard.inputs.predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.inputs.stored_predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.stats.intervals import average_interval
 from beir_hybrid.metrics import MAP
 from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.ranks.model_state import PASSAGE, QUERY, ModelState
-from beir_hybrid.scoring.evaluation import Embeddings, count_corpus
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 
 if TYPE_CHECKING:
     from beir_hybrid.corpora.parallel import ParallelCorpus

@@ -8,7 +8,7 @@ from pathlib import Path
 from beir_hybrid.files import write_json
 from beir_hybrid.folders import locked
 from beir_hybrid.study.definition import Study, StudyError
-from beir_hybrid.study.paper.page import write_page
+from beir_hybrid.study.paper.study_page import write_page
 from beir_hybrid.study.paper.summary import summarise
 from beir_hybrid.study.paper.sweep_plot import write_sweep
 from beir_hybrid.study.plan import Plan
