@@ -197,7 +197,7 @@ def test_mteb_offers_the_same_as_before_and_ours(environment: Environment) -> No
     shipped = {head.model_name for head in baselines()}
     assert set(MODELS) == {"beir-hybrid/multilingual-e5-small-q4", "ours", *shipped}
 
-    registration = environment.site_packages / "beir_hybrid/registration.py"
+    registration = environment.site_packages / "beir_hybrid/mteb/registration.py"
     whole = registration.read_text(encoding="utf-8")
     registration.write_text("raise ImportError('broken')\n", encoding="utf-8")
     broken, errors = environment.offered()

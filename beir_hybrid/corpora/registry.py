@@ -6,6 +6,8 @@ the leaderboard and `beir-hybrid data list` go through the specs in the order of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from beir_hybrid.corpora import atlas, miracl, mlqa_r, ntrex, xquad_r
 from beir_hybrid.corpora.spec import CorpusSpec, PairSource
 from beir_hybrid.errors import DataError
@@ -57,10 +59,7 @@ def spec_of(name: str) -> CorpusSpec:
     Raises:
         DataError: There is none of that name.
     """
-    if name not in _SPECS:
-        known = ", ".join(spec.name for spec in specs() if spec.read or spec.pairs)
-        raise DataError(f"unknown data set {name!r}; known: {known}")
-    return _SPECS[name]
+    return _known(name, [spec for spec in specs() if spec.read or spec.pairs])
 
 
 def retrieval_spec_of(name: str) -> CorpusSpec:
@@ -69,7 +68,7 @@ def retrieval_spec_of(name: str) -> CorpusSpec:
     Raises:
         DataError: There is none of that name.
     """
-    spec = spec_of(name)
+    spec = _known(name, retrieval_specs())
     if spec.read is None and spec.pairs:
         raise DataError(
             f"{name} is no retrieval corpus: it has parallel sentences but no questions, and serves for training only"
@@ -77,6 +76,12 @@ def retrieval_spec_of(name: str) -> CorpusSpec:
     if spec.read is None:
         raise DataError(f"{name} is read by its task {spec.task.name if spec.task else ''} only, through MTEB")
     return spec
+
+
+def _known(name: str, offered: Sequence[CorpusSpec]) -> CorpusSpec:
+    if name not in _SPECS:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join(spec.name for spec in offered)}")
+    return _SPECS[name]
 
 
 def spec_of_task(task: str) -> CorpusSpec:
