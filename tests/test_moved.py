@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
@@ -22,6 +23,43 @@ def test_an_old_name_gives_the_module_of_the_new_one_and_warns(old: str, monkeyp
     with pytest.warns(DeprecationWarning, match=re.escape(f"{old} is now {moved.MOVED[old]}")):
         assert import_module(old) is new
     assert new.__spec__ is not None and new.__spec__.name == moved.MOVED[old]
+
+
+def test_imports_that_documents_show_work() -> None:
+    pattern = re.compile(r"^(?:>>> )?((?:from beir_hybrid[.\w]* import [\w, ]+)|(?:import beir_hybrid[.\w]*))$", re.M)
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    lines = {line for path in documents for line in pattern.findall(path.read_text(encoding="utf-8"))}
+    assert len(lines) > 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        for line in lines:
+            exec(line, {})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from beir_hybrid.corpora.trec import write_trec_run",
+        "from beir_hybrid.leaderboard.columns import COLUMNS",
+        "from beir_hybrid.leaderboard.regenerate import Inputs, make_board, regenerate",
+        "from beir_hybrid.leaderboard.settings import Settings",
+        "from beir_hybrid.leaderboard.significance import compare",
+        "from beir_hybrid.leaderboard.unit_scores import unit_scores",
+        "from beir_hybrid.scoring import rank_table; rank_table.read, rank_table.store",
+        "from beir_hybrid.training.overlap import find_overlap, read_evaluation, read_training",
+        "from beir_hybrid.training.recipe import make_recipe",
+        "from beir_hybrid.training.train import train",
+        "import beir_hybrid.autoload",
+    ],
+)
+def test_imports_that_documents_showed_before_work_and_warn(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in moved.MOVED:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        package, _, module = name.rpartition(".")
+        if package in sys.modules:
+            monkeypatch.delattr(sys.modules[package], module, raising=False)
+    with pytest.warns(DeprecationWarning, match=" is now "):
+        exec(line, {})
 
 
 def test_modules_below_an_old_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from beir_hybrid.corpora import specs
@@ -71,3 +72,11 @@ def _prefix(metric: str) -> str:
     """Return what stands before the setting in the heading of a column; nothing before that of mAP."""
     known = find_metric(metric) or MAP
     return "" if known == MAP else f"{known.label.replace('Recall', 'R')} "
+
+
+def __getattr__(name: str) -> tuple[Column, ...]:
+    """Give the columns by the name that they had before corpora could be registered; goes with ``moved.py``."""
+    if name != "COLUMNS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("COLUMNS is now board_columns()", DeprecationWarning, stacklevel=2)
+    return board_columns()
