@@ -262,10 +262,10 @@ def writing(target: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def write_json(path: Path, content: object, indent: int = 2, ensure_ascii: bool = True) -> None:
-    """Write a JSON file atomically."""
+    """Write a JSON file atomically; a lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n"
     with atomic_path(path) as temporary:
-        text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
 
 
 # Names

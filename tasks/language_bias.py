@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
+from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.languages import mteb_code
 from beir_hybrid.metrics import LANGUAGE_FAIRNESS
-from beir_hybrid.scoring.bias import PEER_WEIGHTS, coverage_text, is_covered, mean_bias_by_language, query_bias
+from beir_hybrid.scoring.bias import (
+    ALL_QUESTIONS,
+    PEER_WEIGHTS,
+    coverage_text,
+    is_covered,
+    mean_bias_by_language,
+    query_bias,
+)
 from beir_hybrid.subsets import MULTI, Subset
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
@@ -23,9 +31,6 @@ if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
 
 logger = logging.getLogger("mteb.beir_hybrid")
-
-ALL = "all"
-"""Subset of the questions of all languages."""
 
 
 class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
@@ -70,10 +75,10 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         assert corpus is not None
         pool_sizes = {language: len(part.passages) for language, part in corpus.languages.items()}
         figures = query_bias(table, pool_sizes, self.peer_weights)
-        languages = [subset for subset in self.metadata.hf_subsets if subset != ALL]
+        languages = [subset for subset in self.metadata.hf_subsets if subset != ALL_QUESTIONS]
         scores: dict[str, ScoresDict] = dict(mean_bias_by_language(figures, languages))
         main_score = self.metadata.main_score
-        value, coverage = scores[ALL][main_score], scores[ALL][f"{main_score}_coverage"]
+        value, coverage = scores[ALL_QUESTIONS][main_score], scores[ALL_QUESTIONS][f"{main_score}_coverage"]
         shown = f"{value:.4f}" if is_covered(coverage) else "no figure"
         note = "" if coverage == 1 else f" ({coverage_text(coverage)})"
         logger.info(f"{self.metadata.name}: {main_score} {shown}{note}")
@@ -89,7 +94,7 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
     languages = [subset.questions for subset in map(Subset.parse, source.hf_subsets) if subset.pool == MULTI]
     return source.model_copy(
         update={
-            "name": f"{source.name}LanguageBias",
+            "name": source.name + BIAS_SUFFIX,
             "description": (
                 f"Does the rank of a passage depend on its language? The pool is that of {source.name}'s multilingual "
                 "subsets, where every question has right answers in several languages: rank distance between them, "
@@ -98,7 +103,7 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
             "main_score": LANGUAGE_FAIRNESS.name,
             "eval_langs": {
                 **{language: [mteb_code(language)] for language in languages},
-                ALL: [mteb_code(language) for language in languages],
+                ALL_QUESTIONS: [mteb_code(language) for language in languages],
             },
         }
     )

@@ -89,8 +89,10 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
-    from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, find_results
+    from beir_hybrid.corpora.spec import BIAS_SUFFIX
+    from beir_hybrid.mteb.results import find_results
     from beir_hybrid.ranks.rank_table import rank_tables_below
+    from beir_hybrid.scoring.bias import ALL_QUESTIONS
 
     check_exists(path)
     if path.suffix != ".json":

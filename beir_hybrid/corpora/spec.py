@@ -8,6 +8,9 @@ from pathlib import Path
 
 from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences, choose
 
+BIAS_SUFFIX = "LanguageBias"
+"""What follows the name of a retrieval task in that of its bias task."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -70,7 +73,7 @@ class TaskFacts:
     @property
     def bias_name(self) -> str:
         """Name of the task that measures language bias on the same data."""
-        return f"{self.name}LanguageBias"
+        return self.name + BIAS_SUFFIX
 
 
 Reader = Callable[["CorpusSpec", Sequence[str], bool], ParallelCorpus]

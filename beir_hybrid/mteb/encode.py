@@ -13,8 +13,9 @@ from mteb.timing import TimingStack
 from mteb.types import PromptType
 
 from beir_hybrid.corpora.text_columns import take
+from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.mteb.private import create_dataloader
-from beir_hybrid.ranks.model_state import Encode, by_language
+from beir_hybrid.ranks.model_state import Encode, ModelState, by_language
 from beir_hybrid.scoring.matrices import check_embeddings, on_device, widened
 from beir_hybrid.subsets import Subset
 
@@ -88,6 +89,10 @@ class Call:
     def progress(self) -> bool:
         """Whether progress bars are wanted."""
         return bool(self.encode_kwargs.get("show_progress_bar", True))
+
+    def state(self) -> ModelState:
+        """Return the state of the model now, as far as its content tells it."""
+        return ModelState(fingerprint(self.model, self.encode_kwargs))
 
     def encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
         """Encode the texts of one language; the encoder is told its monolingual subset, ``xx-xx``.

@@ -20,9 +20,9 @@ from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
 
 from beir_hybrid.errors import ModelError
 from beir_hybrid.files import shown
-from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.mteb.passes import SHARED_RUNS, CountedRun, run_encoder
 from beir_hybrid.mteb.predictions import predict, write_predictions
+from beir_hybrid.mteb.results import PREDICTIONS_SUFFIX
 from beir_hybrid.mteb.subset_data import languages_of
 from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state, sampled_texts_of
 from beir_hybrid.ranks.rank_table import Pairs, default_path, store
@@ -137,10 +137,6 @@ class Evaluation:
         revision = "/".join(filter(None, [meta.revision or NO_REVISION, meta.experiment_name]))
         return shown(meta.name or NO_NAME, _LONGEST_LABEL), shown(revision, _LONGEST_LABEL)
 
-    def fingerprint(self) -> ModelState:
-        """Return the state of the model now, as far as its content tells it."""
-        return ModelState(fingerprint(self.call.model, self.call.encode_kwargs))
-
     @property
     def sampler(self) -> Encode | None:
         """Embeds the texts of a sample by the model as it is now; None where it does not embed."""
@@ -178,7 +174,7 @@ class Evaluation:
                 f"{task} writes no predictions, which would need all passages' embeddings in memory; "
                 "scores and the rank table are complete."
             )
-        return folder / f"{task}_predictions.json" if folder is not None and self.predicts else None
+        return folder / f"{task}{PREDICTIONS_SUFFIX}" if folder is not None and self.predicts else None
 
     @contextmanager
     def counted(self, used_by: str, alone: bool = False) -> Iterator[CountedRun]:
@@ -193,7 +189,7 @@ class Evaluation:
         if self.chunk_size is None or alone:
             yield self._counted_at_once(used_by, alone)
             return
-        state = self.fingerprint()
+        state = self.call.state()
         run = partial(self._chunked, chunk_size=self.chunk_size)
         sampler = self.call.sampler(self.corpus_of)
         checkpoint = Checkpoint.reserve(
@@ -220,7 +216,7 @@ class Evaluation:
         return run
 
     def _is_current(self, state: ModelState) -> bool:
-        return self.same(state, self.fingerprint())
+        return self.same(state, self.call.state())
 
     def _chunked(self, checkpoint: Checkpoint, chunk_size: int) -> ChunkedRun:
         call, (questions, passages) = self.call, self.languages
@@ -324,7 +320,7 @@ class Evaluation:
 
     def _state_of_search(self) -> ModelState | None:
         """Tell a model that searches from others: by its content, its embeddings, its name, or as this one run."""
-        state = self.fingerprint()
+        state = self.call.state()
         if state.fingerprint is not None:
             return state
         model = self.call.model

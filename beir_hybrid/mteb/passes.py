@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.mteb.fingerprint import fingerprint
 from beir_hybrid.ranks.model_state import PASSAGE, QUERY, ModelState
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 
@@ -62,7 +61,7 @@ def run_encoder(
         similarity = call.encoder.similarity
         ranks = count_corpus(corpus, embeddings, similarity, query_languages, passage_languages, call.progress)
         counted = {of_language.targets.query_language: of_language for of_language in ranks}
-    state = ModelState(fingerprint(call.model, call.encode_kwargs))
+    state = call.state()
     if state.fingerprint is None:
         state = ModelState(sample=embeddings.sample())
     return CountedRun(counted, state, embeddings)

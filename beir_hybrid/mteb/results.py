@@ -14,12 +14,6 @@ from beir_hybrid.files import files_below, read_json, relative_to, sha256_of, sh
 from beir_hybrid.schemas import Name, Open, TaskName, checked
 from beir_hybrid.subsets import is_subset
 
-BIAS_SUFFIX = "LanguageBias"
-"""What follows the name of a retrieval task in that of its bias task."""
-
-ALL_QUESTIONS = "all"
-"""Subset of a bias task that holds the questions of all languages."""
-
 MAIN_SCORE = "main_score"
 """MTEB's key of a task's main score."""
 

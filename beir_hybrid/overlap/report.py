@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from beir_hybrid.files import atomic_path
+from beir_hybrid.files import write_json
 from beir_hybrid.overlap.check import NEAR, Overlap, TrainingData, find_overlap, read_evaluation, read_training
 
 MAX_SHARE = 0.01
@@ -51,10 +50,7 @@ class Report:
             "above_max_share": bool(self.above),
             "overlap": [{**asdict(part), "share": part.share} for part in self.overlap],
         }
-        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        with atomic_path(path) as temporary:
-            # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
-            temporary.write_bytes(text.encode("utf-8", errors="replace"))
+        write_json(path, content, ensure_ascii=False)
 
 
 def compare(

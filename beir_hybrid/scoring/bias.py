@@ -31,6 +31,9 @@ PEER_WEIGHTS: Mapping[int, float] = {0: 0.5, 1: 0.5}
 MIN_COVERAGE = 0.9
 """Share of the queries that must have a figure for there to be a mean."""
 
+ALL_QUESTIONS = "all"
+"""Subset of a bias task that holds the questions of all languages."""
+
 
 def query_bias(
     table: pd.DataFrame, pool_sizes: Mapping[str, int], peer_weights: Mapping[int, float] = PEER_WEIGHTS
@@ -301,7 +304,9 @@ def mean_bias_by_language(figures: pd.DataFrame, languages: Sequence[str]) -> di
 
     Beside each figure stands its coverage, e.g. ``rank_distance_coverage``: the share of the queries that have it.
     """
-    queries = {language: figures[figures["query_language"] == language] for language in languages} | {"all": figures}
+    queries = {language: figures[figures["query_language"] == language] for language in languages} | {
+        ALL_QUESTIONS: figures
+    }
     return {
         name: {**mean_bias(some), **{f"{figure}_coverage": share for figure, share in bias_coverage(some).items()}}
         for name, some in queries.items()

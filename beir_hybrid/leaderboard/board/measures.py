@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
@@ -20,9 +21,9 @@ from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.inputs.stored_predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.stats.intervals import average_interval
 from beir_hybrid.metrics import MAP
-from beir_hybrid.mteb.results import ALL_QUESTIONS, BIAS_SUFFIX, MAIN_SCORE, ResultSource
+from beir_hybrid.mteb.results import MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.scoring.bias import is_covered, one_target_map
+from beir_hybrid.scoring.bias import ALL_QUESTIONS, is_covered, one_target_map
 from beir_hybrid.subsets import CROSS, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 WHOLE_TASK = "all"
