@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+def find_spec(name: str) -> "ModuleSpec | None":
+    """Return the specification of an old name, and from then on be asked for the others first; None for other names.
+
+    Other finders would load a module below an old package a second time, from the folder of the new one.
+    """
+    finder = MovedModules()
+    spec = finder.find_spec(name)
+    if spec is not None and not any(isinstance(other, MovedModules) for other in sys.meta_path):
+        sys.meta_path.insert(0, finder)
+    return spec
+
+
 class MovedModules:
     """A finder for ``sys.meta_path`` that gives the module of the new name to whoever imports the old one."""
 
@@ -65,9 +77,3 @@ class _Loader:
     def exec_module(self, module: "ModuleType") -> None:
         """Run nothing, since the module ran under its own name; its specification was overwritten meanwhile."""
         module.__spec__ = self._spec
-
-
-def install() -> None:
-    """Put the finder in front of the others, once: they would load a module below an old package a second time."""
-    if not any(type(finder).__name__ == "MovedModules" for finder in sys.meta_path):
-        sys.meta_path.insert(0, MovedModules())

@@ -30,7 +30,7 @@ START_UP = {
     "beir_hybrid.pth": b"import beir_hybrid.mteb.hook\n",
     "beir_hybrid.start": b"beir_hybrid.mteb.hook:install\n",
 }
-HOOK_MODULES = ["beir_hybrid", "beir_hybrid.moved", "beir_hybrid.mteb", "beir_hybrid.mteb.hook"]
+HOOK_MODULES = ["beir_hybrid", "beir_hybrid.mteb", "beir_hybrid.mteb.hook"]
 PACKAGE_DATA = {".css", ".html", ".jinja", ".js", ".json", ".safetensors", ".toml", ".unicode"}
 # What mteb offers: names of tasks, keys of models. Printed behind what mteb itself may print.
 LIST = """
