@@ -20,6 +20,7 @@ from beir_hybrid import __version__
 from beir_hybrid.cli import data
 from beir_hybrid.cli.bias import bias
 from beir_hybrid.cli.export import export
+from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
 from beir_hybrid.cli.overlap import overlap
 from beir_hybrid.cli.quickstart import quickstart
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(bias)
 app.command()(export)
+app.command()(interleave)
 app.command()(scores)
 app.command()(_needs_mteb(train))
 app.command()(_needs_mteb(leaderboard))
