@@ -1,9 +1,10 @@
 """Keep the rank tables that leaderboard.toml names: ``python -m tools.store_ranks DIR``.
 
 They go to leaderboard/published/ranks, which ``regenerate.py`` reads. DIR holds rank tables of any number of models,
-such as the folder ``ranks`` of a study; those that no row names are left out. What is stored already and not found in
-DIR stays. The languages of the best 100 passages are not stored: no table of the leaderboard needs them, and they are
-half of a file.
+such as the folder ``ranks`` of a study; those that no row names are left out, and so are the training seeds of a row
+that has several, whose scores a study keeps in one file (study.scores.parquet, to be copied to the same folder). What
+is stored already and not found in DIR stays. The languages of the best 100 passages are not stored: no table of the
+leaderboard needs them, and they are half of a file.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
     from beir_hybrid.leaderboard.board.model_rows import runs_of
     from beir_hybrid.leaderboard.inputs.evaluations import find_rank_tables
 
-    patterns = [pattern for entry in settings.models for pattern in entry.models]
     runs = runs_of(find_rank_tables(source), [])
-    wanted = [run for run in runs if any(run.matches(pattern) for pattern in patterns)]
+    rows = [[run for run in runs if any(map(run.matches, entry.models))] for entry in settings.models]
+    wanted = [run for of_row in rows if len(of_row) == 1 for run in of_row]
     if not wanted:
-        raise BeirHybridError(f"no row of the settings names any of the {len(runs)} models below {shown(source)}")
+        raise BeirHybridError(f"no row of the settings is one of the {len(runs)} models below {shown(source)}")
     written = []
     for run in wanted:
         for ranks in run.ranks.values():

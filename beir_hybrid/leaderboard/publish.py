@@ -23,7 +23,7 @@ class Inputs:
     """Where the figures of a leaderboard come from.
 
     Attributes:
-        ranks: Folder of rank tables.
+        ranks: Folder of rank tables, and of files of scores by question.
         results: Folder of MTEB's results.
         predictions: Folder of MTEB's predictions.
         qrels: Judgments of the predictions: ``PATH`` or ``TASK=PATH``.
@@ -50,6 +50,7 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     from beir_hybrid.leaderboard.board.model_rows import make_rows, runs_of
     from beir_hybrid.leaderboard.inputs.evaluations import check_same_data, find_rank_tables
     from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
+    from beir_hybrid.leaderboard.inputs.score_file import find_scores
     from beir_hybrid.leaderboard.inputs.stored_predictions import find_predictions
     from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts, find_training_data
     from beir_hybrid.mteb.results import MODEL_META, find_results
@@ -57,15 +58,17 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     left_out: list[str] = []
     ranks = find_rank_tables(inputs.ranks, left_out if inputs.lenient else None) if inputs.ranks else []
     ranks += find_predictions(inputs.predictions, inputs.qrels) if inputs.predictions else []
+    scores = find_scores(inputs.ranks) if inputs.ranks else []
     results = find_results(inputs.results) if inputs.results else []
-    if not ranks and not results:
+    if not ranks and not results and not scores:
         folders = [shown(folder) for folder in (inputs.ranks, inputs.results, inputs.predictions) if folder]
         raise BeirHybridError(
             f"there are no rank tables or results below {', '.join(folders)}; `mteb run` says where it writes them"
             + "".join(f" ({note})" for note in left_out[:1])
         )
-    rows = make_rows(settings, runs_of(ranks, results))
-    check_same_data(table for row in rows for run in row.runs for table in run.ranks.values())
+    rows = make_rows(settings, runs_of(ranks, results, scores))
+    runs = [run for row in rows for run in row.runs]
+    check_same_data(source for run in runs for source in (*run.ranks.values(), *run.scores.values()))
     found = find_training_data(inputs.results, MODEL_META) if inputs.results else []
     found += find_training_data(inputs.manifests) if inputs.manifests else []
     published = read_published_figures(settings.published_figures) if settings.published_figures else []

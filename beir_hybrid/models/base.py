@@ -83,8 +83,23 @@ def find_base(name: str, asked_by: str = "--base ") -> Base:
     if name in (OFFLINE, e5_q4.NAME):
         return Base(e5_q4.NAME, e5_q4.REVISION, None)
     checkpoint = locate(name, asked_by)
-    public = checkpoint.source if checkpoint.folder is None else checkpoint.folder.resolve().name
-    return Base(public, checkpoint.revision(), checkpoint, asked_by)
+    return Base(name_of(name, asked_by), checkpoint.revision(), checkpoint, asked_by)
+
+
+def name_of(name: str, asked_by: str = "--base ") -> str:
+    """Return what manifests call the model that a user names: its hub id, or the last part of its folder.
+
+    Args:
+        name: A folder, a hub id, or the offline encoder.
+        asked_by: What stands before the name in messages.
+
+    Raises:
+        ModelError: There is no such folder.
+    """
+    if name in (OFFLINE, e5_q4.NAME):
+        return e5_q4.NAME
+    checkpoint = locate(name, asked_by)
+    return checkpoint.source if checkpoint.folder is None else checkpoint.folder.resolve().name
 
 
 def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:

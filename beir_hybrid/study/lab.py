@@ -23,7 +23,7 @@ from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study import held_out, trials
 from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, StudyError, System
 from beir_hybrid.study.head_bench import HeadBench
-from beir_hybrid.study.trials import NAMESPACE, ModelName
+from beir_hybrid.study.trials import ModelName
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
@@ -129,12 +129,11 @@ class Lab:
 
     def model_name(self, system: System, seed: int, revision: str) -> ModelName:
         """Return what a trained model is filed under."""
-        return ModelName(f"{NAMESPACE}/{system.key}_seed-{seed}", revision)
+        return ModelName(trials.trained_name(system, seed), revision)
 
     def untuned_name(self, base: StudyBase) -> ModelName:
         """Return what an untuned base is filed under."""
-        model = self.base(base)
-        return ModelName(f"{NAMESPACE}/{model.name.rpartition('/')[2]}_untuned", model.revision)
+        return ModelName(trials.untuned_name(base.model), self.base(base).revision)
 
     # How
 

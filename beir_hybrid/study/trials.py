@@ -11,6 +11,7 @@ from beir_hybrid.errors import ModelError
 from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
+from beir_hybrid.models.base import name_of
 from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mteb.models import MTEBModels
     from sentence_transformers import SentenceTransformer
 
+    from beir_hybrid.study.definition import System
     from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 BM25 = "mteb/baseline-bm25s"
@@ -41,6 +43,16 @@ class ModelName:
     def rank_table(self, task: str, out: Path) -> Path:
         """Return where the study keeps the rank table of a task."""
         return rank_table.default_path(task, self.name, self.revision, out)
+
+
+def trained_name(system: System, seed: int) -> str:
+    """Return the name that a trained model is filed under."""
+    return f"{NAMESPACE}/{system.key}_seed-{seed}"
+
+
+def untuned_name(base: str) -> str:
+    """Return the name that a base, as `find_base` takes it, is filed under as it is."""
+    return f"{NAMESPACE}/{name_of(base).rpartition('/')[2]}_untuned"
 
 
 def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[str] | None = None) -> MTEBModels:

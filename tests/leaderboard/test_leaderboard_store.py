@@ -14,7 +14,13 @@ from tools.store_ranks import main, store_ranks
 SETTINGS = """
 [[model]]
 label = "X-X"
-models = ["me/x-x-seed*"]
+models = ["me/x-x"]
+[[model]]
+label = "X-Y"
+models = ["me/x-y"]
+[[model]]
+label = "hybrid"
+models = ["me/hybrid-seed*"]
 """
 
 
@@ -26,8 +32,10 @@ def settings(tmp_path: Path) -> Path:
 
 
 def test_the_tables_that_rows_name_are_stored_smaller_and_without_top_languages(tmp_path: Path, settings: Path) -> None:
-    sources = [write_ranks(tmp_path, f"me/x-x-seed{seed}", 0.8, questions=300, seed=seed) for seed in (1, 2)]
+    sources = [write_ranks(tmp_path, f"me/{name}", 0.8, questions=300) for name in ("x-x", "x-y")]
     write_ranks(tmp_path, "me/other", 0.5)
+    for seed in (1, 2):  # their scores are kept, in the file of their study
+        write_ranks(tmp_path, f"me/hybrid-seed{seed}", 0.5, seed=seed)
     out = tmp_path / "published"
     written = store_ranks(tmp_path / "ranks", read_settings(settings), out)
     assert written == [out / source.relative_to(tmp_path / "ranks") for source in sources]
@@ -47,6 +55,6 @@ def test_nothing_to_store_is_one_line(tmp_path: Path, settings: Path, capsys: py
     arguments = [str(tmp_path / "ranks"), "--settings", str(settings), "--out", str(tmp_path / "published")]
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: no row of the settings names any of the 1 models below ")
+    assert error.startswith("error: no row of the settings is one of the 1 models below ")
     assert error.count("\n") == 1
     assert not (tmp_path / "published").exists()

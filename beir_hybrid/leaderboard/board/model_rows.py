@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.inputs.evaluations import RankSource
+from beir_hybrid.leaderboard.inputs.score_file import ScoreSource
 from beir_hybrid.leaderboard.inputs.settings import NO_BASE, ModelEntry, Settings, unique_key
 from beir_hybrid.mteb.results import ResultSource, short_revision
 from beir_hybrid.ranks.schema import is_named
@@ -20,7 +21,7 @@ MARKS = "†‡§¶"
 _SHORTEST_REVISION = 7
 """Letters of a revision from which on a part of it is understood, as Git does."""
 
-Source = TypeVar("Source", RankSource, ResultSource)
+Source = TypeVar("Source", RankSource, ResultSource, ScoreSource)
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Run:
         revision: Its revision.
         ranks: Task -> rank table.
         results: Task -> result of MTEB.
+        scores: Task -> scores by question, of tasks without a rank table.
     """
 
     model: str
     revision: str
     ranks: Mapping[str, RankSource]
     results: Mapping[str, ResultSource]
+    scores: Mapping[str, ScoreSource] = field(default_factory=dict)
 
     def matches(self, pattern: str) -> bool:
         """Whether a pattern such as ``me/*``, ``me/mine@main`` or, shortened, ``me/mine@0123456`` names this run."""
@@ -93,18 +96,27 @@ class Baseline:
         return row.key != self.row and self.base in (None, row.entry.base)
 
 
-def runs_of(ranks: Iterable[RankSource], results: Iterable[ResultSource]) -> list[Run]:
+def runs_of(
+    ranks: Iterable[RankSource], results: Iterable[ResultSource], scores: Iterable[ScoreSource] = ()
+) -> list[Run]:
     """Put together what belongs to one model and revision, in the order of their names.
 
+    Where there is a rank table, which holds more, scores by question of the same model and task are not needed.
+
     Raises:
-        BeirHybridError: Two rank tables, predictions or results hold the same model, revision and task.
+        BeirHybridError: Two rank tables, predictions, results or files of scores hold the same model, revision and
+            task.
     """
-    of_ranks, of_results = _by_run(ranks), _by_run(results)
+    of_ranks, of_results, of_scores = _by_run(ranks), _by_run(results), _by_run(scores)
     # MTEB's results do not say in which state a model was that has no name: they are not put beside ranks of one.
     for name in [name for name in of_results if name in of_ranks and not is_named(*name)]:
         of_results[name[0], f"{name[1]} (MTEB's results)"] = of_results.pop(name)
-    names = sorted({*of_ranks, *of_results})
-    return [Run(*name, of_ranks.get(name, {}), of_results.get(name, {})) for name in names]
+    runs = []
+    for name in sorted({*of_ranks, *of_results, *of_scores}):
+        tables = of_ranks.get(name, {})
+        further = {task: source for task, source in of_scores.get(name, {}).items() if task not in tables}
+        runs.append(Run(*name, tables, of_results.get(name, {}), further))
+    return runs
 
 
 def _by_run(sources: Iterable[Source]) -> dict[tuple[str, str], dict[str, Source]]:

@@ -93,13 +93,13 @@ def _of_newest_data(sources: Sequence[RankSource], left_out: list[str]) -> list[
     return kept
 
 
-def check_same_data(sources: Iterable[RankSource]) -> None:
+def check_same_data(sources: Iterable[Source]) -> None:
     """Make sure that all sources of a task were made from the same data.
 
     Raises:
         RankTableError: Two revisions of the data were found.
     """
-    first: dict[str, RankSource] = {}
+    first: dict[str, Source] = {}
     for source in sources:
         other = first.setdefault(source.task, source)
         if other.data_revision != source.data_revision:

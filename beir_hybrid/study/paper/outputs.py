@@ -1,15 +1,18 @@
-"""The report of a study: study.json, the page and the plot of the alpha sweep."""
+"""The report of a study: its scores by question, study.json, the page and the plot of the alpha sweep."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from beir_hybrid.files import write_json
 from beir_hybrid.folders import locked
+from beir_hybrid.leaderboard.inputs.score_file import RunScores, write_scores
 from beir_hybrid.study.definition import Study, StudyError
+from beir_hybrid.study.paper.scores import SCORES, StudyScores, evaluated_scores
 from beir_hybrid.study.paper.study_page import write_page
-from beir_hybrid.study.paper.summary import summarise
+from beir_hybrid.study.paper.summary import Summary, judge, summarise
 from beir_hybrid.study.paper.sweep_plot import write_sweep
 from beir_hybrid.study.plan import Plan
 
@@ -22,7 +25,7 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     Args:
         study: The study.
         plan: Finds its results.
-        out: Its folder, which gets study.json.
+        out: Its folder, which gets study.json and the scores by question that its tests are made from.
         page: The Markdown file; the plot is written beside it, into ``study/``.
         command: What reproduces the study.
 
@@ -32,10 +35,30 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     if not plan.done():
         raise StudyError(f"{out}: nothing of this study is done there")
     summary = summarise(study, plan)
+    scores = list(evaluated_scores(study, plan, summary["languages"]))
     with locked(out / FILE_NAME):  # which clears away what a killed process left
-        write_json(out / FILE_NAME, summary, indent=1, ensure_ascii=False)
-    plots = write_sweep(summary, page.parent / "study")
+        if scores:
+            write_scores(out / SCORES, scores)
+        write_judged(study, summary, scores, out / FILE_NAME, page, command)
+    return page
+
+
+def write_judged(
+    study: Study, summary: Summary, scores: Iterable[RunScores], file: Path, page: Path, command: str
+) -> None:
+    """Judge the claims, and write study.json, the page and its plot.
+
+    Args:
+        study: The study.
+        summary: What was done; verdicts that it holds are replaced.
+        scores: The scores of its models.
+        file: Where study.json goes.
+        page: The Markdown file; the plot is written beside it, into ``study/``.
+        command: What reproduces the study.
+    """
+    judged = judge(study, summary, StudyScores(scores))
+    write_json(file, judged, indent=1, ensure_ascii=False)
+    plots = write_sweep(judged, page.parent / "study")
     plot = next((file for file in plots if file.suffix == ".png"), None)
     relative = None if plot is None else Path(os.path.relpath(plot, page.parent)).as_posix()
-    write_page(summary, relative, command, page)
-    return page
+    write_page(judged, relative, command, page)

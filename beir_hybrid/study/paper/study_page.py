@@ -14,10 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
-from beir_hybrid.metrics import MAP, RANK_DISTANCE, metric_of
+from beir_hybrid.leaderboard.stats.cells import PLURALS
+from beir_hybrid.metrics import MAP, ONE_TARGET, RANK_DISTANCE, metric_of
 from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.study.definition import ALPHA
-from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED
+from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, EQUIVALENT, NOT_SUPPORTED, SUPPORTED
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
 
@@ -28,7 +29,11 @@ _KINDS = {
     "evaluate": "evaluating",
 }
 
-_DIGITS = {MAP.name: MAP.decimals + 1, RANK_DISTANCE.name: RANK_DISTANCE.decimals}
+_DIGITS = {
+    MAP.name: MAP.decimals + 1,
+    ONE_TARGET.name: ONE_TARGET.decimals + 1,
+    RANK_DISTANCE.name: RANK_DISTANCE.decimals,
+}
 """Metric -> decimals shown here: a mean over seeds has one more than a leaderboard."""
 
 
@@ -59,6 +64,7 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         claims=summary["claims"],
         supported=SUPPORTED,
         not_supported=NOT_SUPPORTED,
+        equivalent=EQUIVALENT,
         cannot_be_told=CANNOT_BE_TOLD,
         alpha=ALPHA,
         min_coverage=MIN_COVERAGE,
@@ -66,6 +72,8 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         verdicts=_verdicts(summary["claims"]),
         cases=_cases(summary["claims"]),
         comparisons=lambda parts: _comparisons(parts, summary["tests"]["confidence"]),
+        units=_units(summary["tests"]["units"]),
+        margins=", ".join(f"{margin:g} for {metric_of(name).label}" for name, margin in _margins(summary)),
         cuts=_cuts,
         figures=list(_figures(summary)),
         selection=_selection(summary["selection"]),
@@ -77,18 +85,33 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
 
 
 def _verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
-    headings = ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "not significant")
+    headings = ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "equivalent", "open")
     return _table(
         headings,
         ((c["text"], c["base"], c["seeds"], f"**{c['verdict']}**", *_counts(c["parts"])) for c in claims),
     )
 
 
-def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
-    """Count the comparisons as claimed, the other way, and not significant."""
+def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int, int]:
+    """Count the comparisons as claimed, the other way, without a significant difference but equivalent, and others."""
     significant = [part for part in parts if part["significant"]]
     as_claimed = sum(part["favourable"] for part in significant)
-    return as_claimed, len(significant) - as_claimed, len(parts) - len(significant)
+    equivalent = sum(part["equivalent"] and not part["significant"] for part in parts)
+    return as_claimed, len(significant) - as_claimed, equivalent, len(parts) - len(significant) - equivalent
+
+
+def _units(units: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what was flipped and drawn, e.g. ``48 articles with 1,190 questions (XQuAD-R)``."""
+    named = []
+    for task, of_task in units.items():
+        held = "" if of_task["unit"] == "question" else f" with {of_task['questions']:,} questions"
+        named.append(f"{of_task['units']:,} {PLURALS[of_task['unit']]}{held} ({_data_set(task)})")
+    return ", ".join(named)
+
+
+def _margins(summary: Summary) -> Iterable[tuple[str, float]]:
+    margins: Mapping[str, float] = summary["tests"]["margins"]
+    return margins.items()
 
 
 def _cases(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -111,7 +134,8 @@ def _cases(claims: Sequence[Mapping[str, Any]]) -> str:
 
 def _comparisons(parts: Iterable[Mapping[str, Any]], confidence: float) -> str:
     headings = ("trained on", "tested on", "figure", "baseline", "hybrid", "baseline's", "difference")
-    return _table((*headings, f"{100 * confidence:g} % interval", "corrected p"), map(_part_row, parts))
+    further = (f"{100 * confidence:g} % interval", "corrected p", "design effect", "verdict on hybrid")
+    return _table((*headings, *further), map(_part_row, parts))
 
 
 def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
@@ -128,6 +152,8 @@ def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
         f"{part['difference']:+.{digits}f}",
         f"{part['low']:+.{digits}f} to {part['high']:+.{digits}f}",
         "< 0.0001" if p < 0.0001 else f"{p:.4f}",
+        "" if part["design_effect"] is None else f"{part['design_effect']:.1f}",
+        part["verdict"],
     )
 
 

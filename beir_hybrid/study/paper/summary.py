@@ -5,46 +5,90 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, FLIPS, RESAMPLES
 from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
 from beir_hybrid.study.ledger import Entry
-from beir_hybrid.study.paper.claims import CLAIMS, LEVEL, UNTUNED, Part, compare_all, verdict
+from beir_hybrid.study.paper.claims import CLAIMS, LEVEL, MARGINS, UNTUNED, Part, compare_all, verdict
 from beir_hybrid.study.plan import Plan, selecting, untuned
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    from beir_hybrid.study.paper.scores import StudyScores
+
+SCHEMA_VERSION = 2
 
 Summary = dict[str, Any]
 
 
 def summarise(study: Study, plan: Plan) -> Summary:
-    """Compute all figures of a study, as far as it is done.
+    """Collect what was done in a study, as far as it is done.
 
     Returns:
-        ``study`` (settings), ``items`` (done, of all), ``systems`` and ``anchors`` (figures by column: mean and
-        standard deviation over seeds), ``selection`` (what was tried on held-out data), ``claims`` (verdicts, each
-        with its comparisons), ``tests`` (how they were made) and ``times`` (seconds by kind of item).
+        ``study`` (settings), ``items`` (done, of all), ``languages`` (trained on, by experiment), ``systems`` and
+        ``anchors`` (figures by column: mean and standard deviation over seeds), ``selection`` (what was tried on
+        held-out data) and ``times`` (seconds by kind of item). ``judge`` adds the rest.
     """
     pairings = list(study.pairings())
     return {
         "schema_version": SCHEMA_VERSION,
         "study": asdict(study),
         "items": {"done": plan.done(), "all": plan.size()},
+        "languages": trained_languages(study, plan),
         "systems": [row for pairing in pairings for row in _systems(study, plan, *pairing)],
         "anchors": _anchors(study, plan),
         "selection": [row for pairing in pairings for row in _selection(study, plan, *pairing)],
-        "claims": _claims(study, compare_all(study, plan)),
-        "tests": {
-            "level": LEVEL,
-            "correction": "holm",
-            "flips": FLIPS,
-            "resamples": RESAMPLES,
-            "confidence": CONFIDENCE,
-            "unit": "question",
-        },
         "times": _times(plan),
     }
+
+
+def trained_languages(study: Study, plan: Plan) -> dict[str, list[str]]:
+    """Return the languages that each experiment trains on; nothing of one of which no model was trained."""
+    languages = {}
+    for experiment, base in study.pairings():
+        trained = (plan.trained(system, seed) for system in study.systems(experiment, base) for seed in base.seeds)
+        first = next((entry for entry in trained if entry is not None), None)
+        if first is not None:
+            languages[experiment.name] = list(first.facts["languages"])
+    return languages
+
+
+def judge(study: Study, summary: Summary, scores: StudyScores) -> Summary:
+    """Judge the claims by the scores of a study's models.
+
+    Args:
+        study: The study.
+        summary: What ``summarise`` returned.
+        scores: Of its models.
+
+    Returns:
+        The summary with ``claims`` (verdicts, each with its comparisons) and ``tests`` (how they were made).
+    """
+    parts = compare_all(study, scores, summary["languages"])
+    tests = {
+        "level": LEVEL,
+        "correction": "holm",
+        "flips": FLIPS,
+        "resamples": RESAMPLES,
+        "confidence": CONFIDENCE,
+        "margins": MARGINS,
+        "units": _units(parts),
+    }
+    return {**summary, "claims": _claims(study, parts), "tests": tests}
+
+
+def _units(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
+    """Return what was flipped and drawn: task -> unit, number of units and of questions, at most."""
+    units: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        known, compared = units.get(part.contrast.column.task, {"units": 0}), part.comparison
+        if compared.units > known["units"]:
+            units[part.contrast.column.task] = {
+                "unit": compared.unit,
+                "units": compared.units,
+                "questions": compared.questions,
+            }
+    return units
 
 
 def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
@@ -148,6 +192,8 @@ def _part(part: Part) -> dict[str, Any]:
         "baseline_value": part.baseline,
         "favourable": part.favourable,
         "significant": part.significant,
+        "equivalent": part.equivalent,
+        "verdict": part.verdict,
         **asdict(part.comparison),
     }
 

@@ -1,0 +1,100 @@
+"""The scores of a study's models, question by question: from their rank tables, or from the one file that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from beir_hybrid.leaderboard.board.columns import Column, board_columns
+from beir_hybrid.leaderboard.board.family_scores import family_scores
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
+from beir_hybrid.leaderboard.inputs.score_file import RunScores
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.study.paper.claims import UNTUNED, Contrast, scores_key, system_of, unseen_languages
+from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name
+from beir_hybrid.subsets import SETTINGS, Subset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from beir_hybrid.ranks.schema import TableInfo
+    from beir_hybrid.study.definition import Study
+    from beir_hybrid.study.plan import Plan
+
+SCORES = "study.scores.parquet"
+"""The file in the folder of a study that keeps them."""
+
+
+class StudyScores:
+    """The scores of the models of a study, by model, task and what they are filed under."""
+
+    def __init__(self, runs: Iterable[RunScores]) -> None:
+        self._runs = {(run.model, run.task): run.columns for run in runs}
+
+    def of_seeds(self, contrast: Contrast, label: str) -> Sequence[ColumnScores]:
+        """Return the scores of one side of a comparison, one a seed; none where one of them is not there."""
+        base = contrast.base
+        if label == UNTUNED:
+            names = [untuned_name(base.model)]
+        else:
+            system = system_of(contrast.experiment, base, label)
+            names = [trained_name(system, seed) for seed in base.seeds]
+        of_models = [self._runs.get((name, contrast.column.task), {}).get(contrast.key) for name in names]
+        known = [scores for scores in of_models if scores is not None]
+        return known if len(known) == len(of_models) else []
+
+
+def evaluated_scores(study: Study, plan: Plan, languages: Mapping[str, Sequence[str]]) -> Iterator[RunScores]:
+    """Yield the scores of the models that were evaluated, from their rank tables.
+
+    Args:
+        study: The study.
+        plan: Finds what is done.
+        languages: Name of an experiment -> the languages that it trains on.
+
+    Raises:
+        RankTableError: A rank table is missing or damaged.
+    """
+    for entry in plan.entries():
+        if entry.facts.get("model", "").startswith(f"{NAMESPACE}/"):
+            table, info = rank_table.read(plan.rank_table(entry))
+            yield run_scores(table, info, asked_languages(study, info.task, languages))
+
+
+def asked_languages(study: Study, task: str, languages: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the languages that a claim asks a task about one by one: those that an experiment does not train on."""
+    trained_on = [languages.get(one.name, ()) for one in study.experiments if task in one.tasks]
+    return list(dict.fromkeys(language for known in trained_on for language in unseen_languages(task, known)))
+
+
+def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) -> RunScores:
+    """Compute what a leaderboard and the claims of a study need of a rank table.
+
+    Args:
+        table: The rank table.
+        info: What holds for all of it.
+        languages: Languages whose questions have figures of their own.
+
+    Returns:
+        The scores of the columns of the leaderboard, of the groups of language pairs, and of single languages.
+    """
+    columns = [column for column in board_columns() if column.task == info.task]
+    scores = column_scores(table, info, columns)
+    alone = {
+        scores_key(column, language): _of_language(scores[column.key], language)
+        for column in columns
+        if column.key in scores and not column.is_bias and column.setting != SETTINGS[1]
+        for language in languages
+    }
+    groups = {
+        Column.of(info.task, group, figure, group, info.task).key: of_group
+        for figure, by_group in family_scores(table, info).items()
+        for group, of_group in by_group.items()
+    }
+    return RunScores(info.model, info.model_revision, info.task, info.dataset_revision, {**scores, **alone, **groups})
+
+
+def _of_language(scores: ColumnScores, language: str) -> ColumnScores:
+    names = [subset for subset in scores.subsets if Subset.parse(subset).questions == language]
+    return replace(scores, queries=scores.queries[scores.queries["subset"].isin(names)])
