@@ -90,6 +90,7 @@ NAMES = ("~nobody-of-that-name/x", "/dev/null/x", "x" * 5000)
         ("study", "--preset", "offline", "--page"),
         ("train", "--base", "offline", "--data", "atlas", "--output"),
         ("bias", ".", "--plot"),
+        ("interleave", ".", "--out"),
         ("overlap", "--train", "atlas", "--eval", "AtlasR", "--json"),
     ],
     ids=" ".join,
