@@ -6,15 +6,9 @@ MLQA-R, where a question exists in some languages only, are 21.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
-
-
-def name_of(subsets: Iterable[str]) -> str:
-    """Return the name of a stratum: its subsets in the order of their names, with spaces between."""
-    return " ".join(sorted(subsets))
 
 
 def in_strata(scores: ColumnScores) -> ColumnScores:
@@ -24,12 +18,14 @@ def in_strata(scores: ColumnScores) -> ColumnScores:
         scores: The scores of a column, in which a question is asked once in each subset.
 
     Returns:
-        The scores of a question's mean over the subsets of each stratum, NaN where a query of it lacks the figure; the
-        question stands for its queries.
+        The scores of each question, means over the subsets of a stratum, NaN where a query of it lacks the figure. A
+        stratum is called after its subsets, in the order of their names.
     """
+    if scores.means:  # stored in strata
+        return scores
     queries = scores.queries
     questions = queries.groupby("subset")["question_id"].agg(lambda ids: tuple(sorted(ids)))
-    names = {subset: name_of(part.index) for _, part in questions.groupby(questions) for subset in part.index}
+    names = {subset: " ".join(part.index) for _, part in questions.groupby(questions) for subset in part.index}
     by_question = queries.assign(subset=queries["subset"].map(names)).groupby(["subset", "question_id"], sort=True)
     means = by_question.agg(
         cluster_id=("cluster_id", "first"), score=("score", lambda values: values.mean(skipna=False))

@@ -7,8 +7,8 @@ text are not independent of each other either. Looser units, for comparison, are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,17 +40,20 @@ class ColumnScores:
         name: Model, revision and column, for messages.
         data_revision: Revision of the data set.
         queries: One row a (query, subset) with the columns ``query_id``, ``question_id``, ``cluster_id``, ``subset``
-            and ``score``; NaN where a query does not have the figure, as some of language bias.
+            and ``score``; NaN where a query does not have the figure, as some of language bias. A subset can be a
+            stratum (``strata.py``), of which a query is a question.
+        means: Subset -> mean over its queries, where the subsets of ``queries`` are strata that were stored.
     """
 
     name: str
     data_revision: str
     queries: pd.DataFrame
+    means: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def subsets(self) -> tuple[str, ...]:
         """The subsets that the figure is computed from, in the order of their names."""
-        return tuple(sorted(self.queries["subset"].unique()))
+        return tuple(sorted(subset for name in self.queries["subset"].unique() for subset in subsets_in(name)))
 
     @property
     def coverage(self) -> float:
@@ -60,6 +63,8 @@ class ColumnScores:
     @property
     def by_subset(self) -> dict[str, float]:
         """Subset -> mean over its queries; NaN where none of them has the figure."""
+        if self.means:
+            return dict(self.means)
         means = self.queries.groupby("subset", observed=True)["score"].mean()
         return {str(subset): float(mean) for subset, mean in means.items()}
 
@@ -71,7 +76,13 @@ class ColumnScores:
         """
         if not is_covered(self.coverage):
             return math.nan
-        return float(self.queries.groupby("subset", observed=True)["score"].mean().mean())
+        means = self.queries.groupby("subset", observed=True)["score"].mean()
+        return float(np.average(means, weights=[len(subsets_in(name)) for name in means.index]))
+
+
+def subsets_in(name: str) -> list[str]:
+    """Return the subsets that a stratum puts together; a subset is one of one."""
+    return name.split(" ")
 
 
 def unit_scores(table: pa.Table, info: TableInfo, column: Column) -> ColumnScores:

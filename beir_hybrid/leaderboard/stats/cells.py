@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from beir_hybrid.leaderboard.board.unit_scores import subsets_in
 from beir_hybrid.leaderboard.inputs.settings import Unit
 
 PLURALS = {"question": "questions", "article": "articles", "query": "queries"}
@@ -46,20 +47,22 @@ class CellMatrix:
 
         Args:
             units: The unit of each query, n ids.
-            subsets: The subset of each query, n names.
+            subsets: The subset of each query, n names; a stratum counts for the subsets in it.
             scores: Shape (N, n).
         """
         unit, unit_names = pd.factorize(units, sort=True)
         subset, subset_names = pd.factorize(subsets, sort=True)
         n_units, n_subsets = len(unit_names), len(subset_names)
+        together = np.array([len(subsets_in(name)) for name in subset_names])
         counts = np.bincount(unit * n_subsets + subset, minlength=n_units * n_subsets).reshape(n_units, n_subsets)
-        strata, stratum, sizes = np.unique(counts, axis=1, return_inverse=True, return_counts=True)
+        strata, stratum = np.unique(counts, axis=1, return_inverse=True)
         stratum = stratum.ravel()
+        sizes = np.bincount(stratum, weights=together)
         n_strata = len(sizes)
-        place = unit * n_strata + stratum[subset]
-        sums = np.stack([np.bincount(place, weights=column, minlength=n_units * n_strata) for column in scores])
+        place, weights = unit * n_strata + stratum[subset], together[subset]
+        sums = np.stack([np.bincount(place, weights * column, n_units * n_strata) for column in scores])
         shaped = sums.reshape(len(scores), n_units, n_strata) / sizes
-        return cls(shaped, strata.astype(np.float64), sizes / n_subsets)
+        return cls(shaped, strata.astype(np.float64), sizes / sizes.sum())
 
     @property
     def n_units(self) -> int:

@@ -1,4 +1,4 @@
-"""The scores of a study's models, question by question: from their rank tables, or from the one file that keeps them."""
+"""The scores of a study's models by question: from their rank tables, or from the one file that keeps them."""
 
 from __future__ import annotations
 
