@@ -69,6 +69,9 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     rows = make_rows(settings, runs_of(ranks, results, scores))
     runs = [run for row in rows for run in row.runs]
     check_same_data(source for run in runs for source in (*run.ranks.values(), *run.scores.values()))
+    stored = next((source for run in runs for source in run.scores.values()), None)
+    if settings.unit == "query" and stored is not None:
+        raise BeirHybridError(f'unit = "query" needs rank tables: {shown(stored.file)} holds scores by question')
     found = find_training_data(inputs.results, MODEL_META) if inputs.results else []
     found += find_training_data(inputs.manifests) if inputs.manifests else []
     published = read_published_figures(settings.published_figures) if settings.published_figures else []

@@ -145,6 +145,7 @@ def _data_revisions(rows: Sequence[Row]) -> dict[str, dict[str, list[str]]]:
         for run in row.runs:
             revisions = {task: result.data_revision for task, result in run.results.items()}
             revisions |= {task: table.data_revision for task, table in run.ranks.items() if table.metric is None}
+            revisions |= {task: stored.data_revision for task, stored in run.scores.items()}
             for task, revision in sorted(revisions.items()):
                 labels = found.setdefault(task, {}).setdefault(revision, [])
                 labels += [row.entry.label] if row.entry.label not in labels else []
@@ -286,6 +287,7 @@ def _inputs(rows: Sequence[Row]) -> list[dict[str, str]]:
     for run in (run for row in rows for run in row.runs):
         for table in run.ranks.values():
             found[f"{'ranks' if table.metric is None else 'predictions'}/{table.file}"] = table.sha256
+        found.update({f"ranks/{stored.file}": stored.sha256 for stored in run.scores.values()})
         found.update({f"results/{result.file}": result.sha256 for result in run.results.values()})
     return [{"file": file, "sha256": digest} for file, digest in sorted(found.items())]
 

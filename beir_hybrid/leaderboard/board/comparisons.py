@@ -10,6 +10,7 @@ from statistics import fmean
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.measures import Figure
 from beir_hybrid.leaderboard.board.model_rows import Baseline, Row
+from beir_hybrid.leaderboard.board.strata import in_strata
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, equivalence_groups, rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, corrected
@@ -78,6 +79,8 @@ def compare_columns(
 def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], shown: Sequence[Pair]) -> ColumnTests:
     """Compare every two rows of a column, one with its baseline in this order."""
     scores = {key: figure.scores for key, figure in figures.items() if figure.scores is not None}
+    if any(seed.means for seeds in scores.values() for seed in seeds):  # stored in strata: so must the others be
+        scores = {key: tuple(map(in_strata, seeds)) for key, seeds in scores.items()}
     first = [pair for pair in shown if scores.keys() >= set(pair)]
     pairs = one_order([*first, *combinations(scores, 2)])
     comparisons = compare_many(

@@ -67,6 +67,21 @@ def by_group(scores: ColumnScores) -> dict[str, ColumnScores]:
     }
 
 
+def one_target_of_pairs(columns: Mapping[str, ColumnScores]) -> pd.DataFrame | None:
+    """Return one-target mAP by language pair from the scores of groups, by the keys of their columns.
+
+    Returns:
+        Question language (rows) x answer language (columns); None where there are no such scores.
+    """
+    means = {
+        (subset.questions, subset.pool): mean
+        for key, scores in columns.items()
+        if key.endswith(f"/{ONE_TARGET.name}")
+        for subset, mean in zip(map(Subset.parse, scores.by_subset), scores.by_subset.values(), strict=True)
+    }
+    return pd.Series(means).unstack() if means else None
+
+
 def _pair_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
     """Return the average precisions of all pairs that were evaluated; None for none."""
     columns = [Column.of(info.task, setting, MAP.name, setting, info.task) for setting in SETTINGS[:2]]

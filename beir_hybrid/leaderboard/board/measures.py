@@ -15,6 +15,7 @@ import pandas as pd
 from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
+from beir_hybrid.leaderboard.board.family_scores import one_target_of_pairs
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.settings import Settings
@@ -93,7 +94,7 @@ class Measures:
 def columns_of(runs: Sequence[Run]) -> list[Column]:
     """Return the columns that some runs could fill: those of the leaderboard, then those of other tasks by name."""
     known = {column.task for column in board_columns()}
-    tasks = {task for run in runs for task in (*run.ranks, *run.results)}
+    tasks = {task for run in runs for task in (*run.ranks, *run.results, *run.scores)}
     others = sorted(task for task in tasks if task not in known and not _is_bias_of(task, known | tasks))
     return [*board_columns(), *(column for task in others for column in _further_columns(task, runs))]
 
@@ -156,6 +157,10 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
         frame = table.to_pandas()
         if len(frame) and rank_table.ranked_in_pool(frame).all():
             one_target[task] = one_target_map(frame, source.info.pool_sizes)
+    for task, stored in run.scores.items():
+        scores.update({column.key: stored.columns[column.key] for column in columns if column.key in stored.columns})
+        if (matrix := one_target_of_pairs(stored.columns)) is not None:
+            one_target[task] = matrix
     for column in columns:
         if column.key not in scores and (result := _result_scores(run, column)) is not None:
             scores[column.key] = result
@@ -223,7 +228,7 @@ def not_numbers(run: Run, columns: Sequence[Column]) -> list[str]:
     for column in columns:
         result, subsets = _result_subsets(run, column)
         subset = None if result is None else _subset_without_score(result, subsets, column)
-        if result is not None and subset is not None and column.task not in run.ranks:
+        if result is not None and subset is not None and column.task not in {**run.ranks, **run.scores}:
             value = reprlib.repr(result.scores[subset].get(column.metric))
             notes.append(
                 f"Left out: {run.model} in {column.key}: {column.metric} of the subset {subset} in {result.file} is "
