@@ -23,7 +23,7 @@ class ColumnTests:
     Attributes:
         column: The column.
         pairs: Every two rows, in one order, -> their comparison, corrected over these.
-        ranks: Row -> the ranks that the comparisons allow.
+        ranks: Row -> the ranks that the comparisons allow; none where the figure has no better side.
         shown: (row, baseline) -> the same comparison, corrected over all that the main table shows.
     """
 
@@ -31,6 +31,11 @@ class ColumnTests:
     pairs: Mapping[Pair, Comparison]
     ranks: Mapping[str, RankRange]
     shown: Mapping[Pair, Comparison] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> set[str]:
+        """The rows that were compared."""
+        return {row for pair in self.pairs for row in pair}
 
 
 def against_baselines(rows: Sequence[Row], baselines: Sequence[Baseline]) -> list[Pair]:
@@ -90,15 +95,15 @@ def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], sho
         correction=settings.correction,
     )
     by_pair = dict(zip(pairs, comparisons, strict=True))
-    order = sorted(units, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better)
+    order = sorted(units, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better is not False)
+    if column.higher_is_better is None:
+        return ColumnTests(column, by_pair, {})
     ranks = rank_ranges(order, by_pair, alpha=settings.alpha, higher_is_better=column.higher_is_better)
     return ColumnTests(column, by_pair, ranks)
 
 
 def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequence[Pair]) -> list[ColumnTests]:
-    of_column = [
-        {pair: _between(pair, test.pairs) for pair in shown if test.ranks.keys() >= set(pair)} for test in tests
-    ]
+    of_column = [{pair: _between(pair, test.pairs) for pair in shown if test.rows >= set(pair)} for test in tests]
     once = [(number, pair) for number, comparisons in enumerate(of_column) for pair in one_order(comparisons)]
     corrected = correct([of_column[number][pair].p for number, pair in once], settings.correction)
     p_values = {(number, frozenset(pair)): float(p) for (number, pair), p in zip(once, corrected, strict=True)}
