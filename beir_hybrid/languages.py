@@ -57,6 +57,19 @@ def parse(tag: str) -> Tag:
     return Tag(language, match["script"], match["region"])
 
 
+def tag_of(code: str) -> str:
+    """Return the tag of a language, however many letters its code has: ``zh-Hant`` of ``zho-Hant``, ``de`` of ``de``.
+
+    Raises:
+        DataError: It is neither a tag nor one but for its three letters, as MTEB writes them.
+    """
+    match = _TAG.fullmatch(code)
+    language = match["language"] if match else ""
+    tag = _iso_639_1().get(language, language) + code[len(language) :]
+    parse(tag)
+    return tag
+
+
 def iso_639_3(tag: str) -> str:
     """Return the three-letter code of a language: ``deu`` of ``de``.
 

@@ -81,6 +81,9 @@ _PEER = "PEER, arXiv 2405.00978"
 MAP = Metric("map", "mAP", "ranks", _LAREQA)
 """Mean average precision over the full ranking."""
 
+ONE_TARGET = Metric("one_target_map", "one-target mAP", "answers", _LAREQA, about_languages=True)
+"""Mean average precision in the pool of all languages when the answers in one of them are the only ones there."""
+
 _AT_K = {
     metric.name: metric
     for metric in (

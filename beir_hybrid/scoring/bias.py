@@ -186,19 +186,40 @@ def one_target_map(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Dat
     Raises:
         RankTableError: The table lacks ranks in the pool of all languages.
     """
+    precisions = one_target_precisions(table, pool_sizes)
+    of_cell = precisions.groupby(["query_language", "passage_language"], sort=False)["precision"]
+    matrix = of_cell.mean().where(of_cell.count() / of_cell.size() >= MIN_COVERAGE).unstack("passage_language")
+    languages = [language for language in pool_sizes if language in matrix.columns or language in matrix.index]
+    return matrix.reindex(index=[x for x in languages if x in matrix.index], columns=languages)
+
+
+def one_target_precisions(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:
+    """Compute the average precision of each query when its answers in one language are the only ones in the pool.
+
+    Of a single answer that is 1 / (its rank in the pool less the right answers above it).
+
+    Args:
+        table: A rank table whose ranks in the pool are known.
+        pool_sizes: Language -> passages of the pool.
+
+    Returns:
+        One row a query and language of answers, with the columns ``query_id``, ``question_id``, ``query_language``,
+        ``passage_language`` and ``precision``; NaN where one of these answers was not returned.
+
+    Raises:
+        RankTableError: The table lacks ranks in the pool of all languages.
+    """
     ranks = _with_known_ranks(table, pool_sizes).sort_values(["query_id", "rank_in_pool"], kind="stable")
     # Answers in other languages are taken out of the pool: those that rank better no longer count.
     place = ranks.groupby("query_id", sort=False).cumcount()
     place_in_language = ranks.groupby(["query_id", "passage_language"], sort=False).cumcount()
     alone = ranks["rank_in_pool"] - (place - place_in_language)
-    of_answers = ranks.assign(precision=((place_in_language + 1) / alone).where(ranks["was_ranked"])).groupby(
-        ["query_language", "passage_language", "query_id"], sort=False
+    ids = ["query_language", "passage_language", "query_id", "question_id"]
+    answers = ranks[ids].assign(
+        precision=((place_in_language + 1) / alone).where(ranks["was_ranked"]), was_ranked=ranks["was_ranked"]
     )
-    average = of_answers["precision"].mean().where(of_answers["was_ranked"].all())
-    of_cell = average.groupby(["query_language", "passage_language"], sort=False)
-    matrix = of_cell.mean().where(of_cell.count() / of_cell.size() >= MIN_COVERAGE).unstack("passage_language")
-    languages = [language for language in pool_sizes if language in matrix.columns or language in matrix.index]
-    return matrix.reindex(index=[x for x in languages if x in matrix.index], columns=languages)
+    by_target = answers.groupby(ids, sort=False)
+    return by_target["precision"].mean().where(by_target["was_ranked"].all()).reset_index()
 
 
 def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.DataFrame:

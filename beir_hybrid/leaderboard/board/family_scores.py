@@ -1,0 +1,98 @@
+"""From a rank table to the figures of groups of language pairs: within a family and between families, by script.
+
+The figure of a group is the plain mean over its pairs of the means over their queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from beir_hybrid.families import groups_of
+from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
+from beir_hybrid.metrics import MAP, ONE_TARGET
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.scoring.bias import one_target_precisions
+from beir_hybrid.subsets import SETTINGS, Subset
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from beir_hybrid.ranks.schema import TableInfo
+
+FAMILY_FIGURES = (MAP, ONE_TARGET)
+"""What is computed of each group: mAP in the pools of single languages, and one-target mAP in that of all languages."""
+
+GroupScores = Mapping[str, ColumnScores]
+"""Group -> scores, whose subsets are the pairs of the group."""
+
+
+def family_scores(table: pa.Table, info: TableInfo) -> dict[str, GroupScores]:
+    """Compute the figures of language pairs, by family and by script.
+
+    Args:
+        table: A rank table.
+        info: What holds for all of it.
+
+    Returns:
+        ``map`` and ``one_target_map`` -> group of ``families.pair_groups`` -> its scores, a subset a pair of languages.
+        What does not follow from the table is left out: mAP of pairs that were not evaluated, one-target mAP of
+        questions without ranks in the pool of all languages.
+    """
+    pairs = {MAP.name: _pair_scores(table, info), ONE_TARGET.name: _one_target_scores(table, info)}
+    return {figure: by_group(scores) for figure, scores in pairs.items() if scores is not None}
+
+
+def by_group(scores: ColumnScores) -> dict[str, ColumnScores]:
+    """Sort the scores of pairs of languages into their groups.
+
+    Args:
+        scores: Those of subsets that are pairs of languages.
+
+    Returns:
+        Group -> the scores of its pairs, in the order of ``families.groups_of``.
+    """
+    names = {(subset.questions, subset.pool): str(subset) for subset in map(Subset.parse, scores.subsets)}
+    return {
+        group: replace(
+            scores,
+            name=f"{scores.name} {group}",
+            queries=scores.queries[scores.queries["subset"].isin([names[pair] for pair in pairs])],
+        )
+        for group, pairs in groups_of(names).items()
+    }
+
+
+def _pair_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
+    """Return the average precisions of all pairs that were evaluated; None for none."""
+    columns = [Column.of(info.task, setting, MAP.name, setting, info.task) for setting in SETTINGS[:2]]
+    of_settings = list(column_scores(table, info, columns).values())
+    if not of_settings:
+        return None
+    queries = pd.concat([scores.queries for scores in of_settings], ignore_index=True)
+    return replace(of_settings[0], name=_name(info, MAP.name), queries=queries)
+
+
+def _one_target_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
+    """Return the one-target average precisions of all questions with ranks in the pool; None for none."""
+    frame = table.to_pandas()
+    frame = frame[rank_table.ranked_in_pool(frame, info)]
+    returned = frame[rank_table.ranked_in_pool(frame)]
+    if returned.empty:
+        return None
+    target = ["query_id", "passage_language"]
+    precisions = one_target_precisions(returned, info.pool_sizes).set_index(target)["precision"].rename("score")
+    targets = frame.drop_duplicates(target).join(precisions, on=target)
+    pairs = zip(targets["query_language"], targets["passage_language"], strict=True)
+    queries = targets[["query_id", "question_id", "cluster_id", "score"]].assign(
+        subset=[str(Subset(*pair)) for pair in pairs]
+    )
+    return ColumnScores(_name(info, ONE_TARGET.name), info.dataset_revision, queries, pooled=False)
+
+
+def _name(info: TableInfo, figure: str) -> str:
+    return f"{info.model} ({info.model_revision}), {info.task}/{figure},"
