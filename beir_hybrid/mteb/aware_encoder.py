@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mteb.types import PromptType
 
 _STANDARD = {"arb": "ara", "cmn": "zho"}
-"""What some tasks call the standard variety of a language -> what its tag stands for."""
+"""Code of the standard variety, which some tasks name -> code of the language that is meant by its tag."""
 
 
 class AwareEncoder:
@@ -129,10 +129,10 @@ def language_of_subset(
             f"language={NEAREST!r} reads it off the embeddings"
         )
     code = codes.pop()
-    language, _, script = code.partition("-")
-    code_of_tag = f"{_STANDARD.get(language, language)}-{script}"
+    for standard, macro in _STANDARD.items():
+        code = code.replace(f"{standard}-", f"{macro}-", 1)
     for tag in known:
-        if mteb_code(tag) == code_of_tag:
+        if mteb_code(tag) == code:
             return tag
     raise DebiasError(f"{task_metadata.name} {hf_subset} is in {code}, and the map knows {', '.join(known)} only")
 
