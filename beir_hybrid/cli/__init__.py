@@ -19,6 +19,7 @@ import typer
 from beir_hybrid import __version__
 from beir_hybrid.cli import data
 from beir_hybrid.cli.bias import bias
+from beir_hybrid.cli.debias import debias
 from beir_hybrid.cli.export import export
 from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
@@ -55,6 +56,7 @@ app.command()(export)
 app.command()(interleave)
 app.command()(scores)
 app.command()(_needs_mteb(train))
+app.command()(_needs_mteb(debias))
 app.command()(_needs_mteb(leaderboard))
 app.command()(overlap)
 app.command()(_needs_mteb(study))

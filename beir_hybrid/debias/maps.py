@@ -125,6 +125,11 @@ class AffineMap(Map):
         """Size of an embedding."""
         return len(self.matrix)
 
+    @property
+    def components(self) -> int:
+        """Number of directions that are taken out."""
+        return int(np.linalg.matrix_rank(np.eye(self.dimensions) - self.matrix, tol=_ROUNDING))
+
     def _map(self, embeddings: Array, language: str | None) -> Array:
         mapped = embeddings @ self.matrix.astype(embeddings.dtype)
         return mapped if self.shift is None else mapped + self.shift.astype(embeddings.dtype)
@@ -157,16 +162,23 @@ class Leace(AffineMap):
     """The smallest change after which no linear classifier finds the language (LEACE, arXiv 2306.03819, theorem 4.3).
 
     With the covariance S of the embeddings, of all languages together, W = S^(-1/2) and the cross-covariance C of
-    embeddings and languages, one column a language, the map is ``x -> x - W^+ P W (x - mean)``, where P projects onto
-    the columns of W C. Eigenvalues of S below `SMALLEST_EIGENVALUE` of the largest are taken for zero.
+    embeddings and languages, one column a language, the map is ``x -> x - W^+ P W x``, where P projects onto the
+    columns of W C. Eigenvalues of S below `SMALLEST_EIGENVALUE` of the largest are taken for zero.
     """
 
     method = "leace"
     takes_components = False
 
     @classmethod
-    def fit(cls, embeddings: Embeddings, components: int | None = None) -> Self:
-        """Fit the map; see `Map.fit`. The number of directions follows from the languages."""
+    def fit(cls, embeddings: Embeddings, components: int | None = None, affine: bool = False) -> Self:
+        """Fit the map; see `Map.fit`. The number of directions follows from the languages.
+
+        Args:
+            embeddings: As for `Map.fit`.
+            components: None.
+            affine: Whether the mean of all embeddings is kept, ``x -> x - W^+ P W (x - mean)``, as in the theorem. The
+                language cannot be found either way.
+        """
         _no_components(cls, components)
         checked = _checked(embeddings)
         rows = np.concatenate(list(checked.values()))
@@ -183,7 +195,7 @@ class Leace(AffineMap):
         _, strengths, directions = np.linalg.svd(white, full_matrices=False)
         chosen = directions[: _rank(strengths, 1)]
         matrix = np.eye(len(mean)) - (axes / deviations) @ chosen.T @ chosen @ (deviations[:, None] * axes.T)
-        return cls(_normalised(checked), tuple(checked), matrix, mean - mean @ matrix)
+        return cls(_normalised(checked), tuple(checked), matrix, mean - mean @ matrix if affine else None)
 
 
 @dataclass(frozen=True, eq=False)

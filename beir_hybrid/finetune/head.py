@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import InputModule, Router
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import Tensor, nn
 
 from beir_hybrid.errors import ModelError
 from beir_hybrid.finetune.embedding_cache import EmbeddingCache, Encode, cache_folder
-from beir_hybrid.models.base import text_limit
+from beir_hybrid.models.base import model_like, text_limit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransform
     if dimensions is None:
         raise ModelError("the base does not say how many dimensions its embeddings have")
     caches = {
-        prompt: EmbeddingCache(cache_folder(revision, prompt, text_limit(encoder)), _encode_with(encoder, prompt))
+        prompt: EmbeddingCache(cache_folder(revision, prompt, text_limit(encoder)), encode_with(encoder, prompt))
         for prompt in {"", *_prompts(encoder).values()}
     }
     options: dict[str, Any] = {
@@ -102,7 +102,7 @@ def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransform
         "init_weight": torch.eye(dimensions),
     }
     dense = Dense(dimensions, dimensions, **options)
-    return _model_like(encoder, [StoredEmbeddings(caches, dimensions), dense, Normalize()])
+    return model_like(encoder, [StoredEmbeddings(caches, dimensions), dense, Normalize()])
 
 
 def fill_embeddings(model: SentenceTransformer, prompt: str, texts: Iterable[str], progress: bool = True) -> None:
@@ -126,27 +126,16 @@ def with_head(encoder: SentenceTransformer, trained: SentenceTransformer) -> Sen
     What the encoder ends with, a normalisation too, stays: the head was trained on its output.
     """
     _, dense, normalize = trained
-    return _model_like(encoder, [*encoder, dense, normalize], trained.model_card_data)
-
-
-def _model_like(
-    encoder: SentenceTransformer, modules: list[nn.Module], card: SentenceTransformerModelCardData | None = None
-) -> SentenceTransformer:
-    return SentenceTransformer(
-        modules=modules,
-        device=str(encoder.device),
-        prompts=_prompts(encoder),
-        default_prompt_name=encoder.default_prompt_name,
-        similarity_fn_name=encoder.similarity_fn_name,
-        model_card_data=card,
-    )
+    return model_like(encoder, [*encoder, dense, normalize], trained.model_card_data)
 
 
 def _prompts(encoder: SentenceTransformer) -> dict[str, str]:
     return {name: prompt or "" for name, prompt in encoder.prompts.items()}
 
 
-def _encode_with(encoder: SentenceTransformer, prompt: str) -> Encode:
+def encode_with(encoder: SentenceTransformer, prompt: str) -> Encode:
+    """Return how an encoder embeds texts with a prompt for an `EmbeddingCache`."""
+
     def encode(texts: list[str]) -> NDArray[np.float32]:
         embeddings = encoder.encode(texts, prompt=prompt, show_progress_bar=False, convert_to_numpy=True)
         return np.asarray(embeddings, np.float32)

@@ -6,13 +6,13 @@ write equal folders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentence_transformers import SentenceTransformerModelCardData
 
-from beir_hybrid.corpora.registry import pair_sources
+from beir_hybrid.corpora.registry import find, pair_sources
 from beir_hybrid.models import e5_q4
 from beir_hybrid.models.manifest import TrainingManifest
 
@@ -67,24 +67,18 @@ def set_logs(model: SentenceTransformer, trainer: SentenceTransformerTrainer) ->
     model.model_card_data.training_logs = list(rows.values())
 
 
-def add_section(folder: Path, manifest: TrainingManifest) -> None:
-    """Add our section, on what a model was made of, to the card that Sentence Transformers wrote into its folder."""
+def add_section(folder: Path, manifest: TrainingManifest, about: Sequence[str] | None = None) -> None:
+    """Add our section to the card that Sentence Transformers wrote into a model's folder.
+
+    Args:
+        folder: The folder of the model.
+        manifest: What the model was made of.
+        about: Lines before the table of the data; by default those about a training.
+    """
     card = folder / "README.md"
     before, heading, after = card.read_text(encoding="utf-8").partition(_BEFORE)
-    card.write_text(before + _section(manifest) + heading + after, encoding="utf-8")
-
-
-def _section(manifest: TrainingManifest) -> str:
-    settings = manifest.settings
-    batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
-    how = "all weights" if settings["tune"] == "full" else "a linear head on the frozen base"
-    lines = [
-        "## Hybrid Training",
-        "",
-        f"Trained with [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) from `{manifest.base['name']}` "
-        f"(revision `{manifest.base['revision']}`): {how}, {manifest.steps_done:,} steps of "
-        f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
-        "`training_manifest.json` has all settings.",
+    section = [
+        *(about or _training(manifest)),
         "",
         "| Data | Revision | Rows | Languages | Licence |",
         "|---|---|---|---|---|",
@@ -92,11 +86,27 @@ def _section(manifest: TrainingManifest) -> str:
         "",
         "",
     ]
-    return "\n".join(lines)
+    card.write_text(before + "\n".join(section) + heading + after, encoding="utf-8")
+
+
+def _training(manifest: TrainingManifest) -> list[str]:
+    settings = manifest.settings
+    batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
+    how = "all weights" if settings["tune"] == "full" else "a linear head on the frozen base"
+    return [
+        "## Hybrid Training",
+        "",
+        f"Trained with [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) from `{manifest.base['name']}` "
+        f"(revision `{manifest.base['revision']}`): {how}, {manifest.steps_done:,} steps of "
+        f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
+        "`training_manifest.json` has all settings.",
+    ]
 
 
 def _data_row(part: Mapping[str, Any]) -> str:
     languages = ", ".join(part["languages"])
     known = pair_sources().get(part["source"])
-    licence = known[0].licence if known else "see the source"
-    return f"| {part['source']} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {licence} |"
+    spec = known[0] if known else find(part["source"])
+    licence = spec.licence if spec else "see the source"
+    source = str(part["source"]).replace("|", r"\|")
+    return f"| {source} | `{part['revision'][:12]}` | {part['rows']:,} | {languages} | {licence} |"

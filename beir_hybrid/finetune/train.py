@@ -19,7 +19,7 @@ from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
-from beir_hybrid.models.base import Base, find_base, training_prompts
+from beir_hybrid.models.base import Base, find_base, forget_last_call, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
 from beir_hybrid.overlap import fingerprints
 from beir_hybrid.quiet import silenced
@@ -194,7 +194,7 @@ def _write(
 ) -> TrainingManifest:
     """Write the model, its card, the manifest and the fingerprints of the training texts."""
     set_logs(model, trainer)
-    _forget_last_call(model)
+    forget_last_call(model)
     model.save_pretrained(str(folder))
     prints = folder / fingerprints.FILE_NAME
     fingerprints.of_pairs(data.parts).write(prints)
@@ -218,12 +218,3 @@ def _write(
     manifest.write(folder)
     add_section(folder, manifest)
     return manifest
-
-
-def _forget_last_call(model: SentenceTransformer) -> None:
-    """Let no tokenizer save how it was called last, which differs between a run and one that was resumed."""
-    for module in model.modules():
-        backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
-        if backend is not None:
-            backend.no_truncation()
-            backend.no_padding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,8 @@ from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.models.model_files import DENSE, check
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +31,13 @@ class Base:
         name: What a manifest calls it: the hub id, the name of the offline encoder, or the last part of the folder.
         revision: What names its content and no other: a commit, or a hash of the files.
         checkpoint: Where its files are; None for the offline encoder.
+        asked_by: What stands before the model in messages.
     """
 
     name: str
     revision: str
     checkpoint: Checkpoint | None
+    asked_by: str = ""
 
     @property
     def training_datasets(self) -> frozenset[str] | None:
@@ -59,24 +63,28 @@ class Base:
         Raises:
             ModelError: It is damaged, needs code of its own, or takes no texts of that length.
         """
-        model = e5_q4.load(device) if self.checkpoint is None else _load_files(self.checkpoint, device)
+        model = e5_q4.load(device) if self.checkpoint is None else _load_files(self.checkpoint, device, self.asked_by)
         model.float()  # weights that were saved in half precision would hardly move
         if max_length is not None:
             _cut_texts(model, max_length, self.name)
         return model
 
 
-def find_base(name: str) -> Base:
+def find_base(name: str, asked_by: str = "--base ") -> Base:
     """Find the model that a user names: a folder, a hub id, or the offline encoder, "offline" or its full name.
+
+    Args:
+        name: What the user wrote.
+        asked_by: What stands before it in messages.
 
     Raises:
         ModelError: There is none, or the hub cannot be asked.
     """
     if name in (OFFLINE, e5_q4.NAME):
         return Base(e5_q4.NAME, e5_q4.REVISION, None)
-    checkpoint = locate(name, "--base ")
+    checkpoint = locate(name, asked_by)
     public = checkpoint.source if checkpoint.folder is None else checkpoint.folder.resolve().name
-    return Base(public, checkpoint.revision(), checkpoint)
+    return Base(public, checkpoint.revision(), checkpoint, asked_by)
 
 
 def _cut_texts(model: SentenceTransformer, max_length: int, name: str) -> None:
@@ -114,11 +122,36 @@ def training_prompts(model: SentenceTransformer) -> dict[str, str]:
     return {"question": prompt("query"), "answer": prompt("document", "passage", "corpus")}
 
 
-def _load_files(checkpoint: Checkpoint, device: str | None) -> SentenceTransformer:
+def model_like(
+    model: SentenceTransformer, modules: Iterable[nn.Module], card: SentenceTransformerModelCardData | None = None
+) -> SentenceTransformer:
+    """Return a model of some modules with the device, the prompts and the similarity of another one."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        modules=list(modules),
+        device=str(model.device),
+        prompts={name: prompt or "" for name, prompt in model.prompts.items()},
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+        model_card_data=card,
+    )
+
+
+def forget_last_call(model: SentenceTransformer) -> None:
+    """Let no tokenizer save how it was called last, so that equal models are saved as equal files."""
+    for module in model.modules():
+        backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+        if backend is not None:
+            backend.no_truncation()
+            backend.no_padding()
+
+
+def _load_files(checkpoint: Checkpoint, device: str | None, asked_by: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     folder = checkpoint.fetch()
-    check(folder, f"--base {checkpoint.source}", wanted=DENSE)
+    check(folder, f"{asked_by}{checkpoint.source}", wanted=DENSE)
     try:
         # A transformers model without modules of Sentence Transformers gets mean pooling, as it always does there.
         return SentenceTransformer(

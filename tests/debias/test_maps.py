@@ -59,16 +59,17 @@ def test_fewer_components_take_out_those_in_which_the_means_differ_most() -> Non
     np.testing.assert_allclose(Projection.fit(parts, components=1).matrix, expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("sizes", [(40, 60, 50), (30, 300, 200, 31)])
-def test_leace_is_that_of_the_package_of_its_authors(sizes: tuple[int, ...]) -> None:
+def test_leace_is_that_of_the_package_of_its_authors(sizes: tuple[int, ...], affine: bool) -> None:
     from concept_erasure import LeaceEraser
 
     parts = embeddings(sizes=sizes, normalised=False)
     rows = torch.from_numpy(np.concatenate(list(parts.values())))
     eraser = LeaceEraser.fit(
-        rows, torch.from_numpy(one_hot(parts)), shrinkage=False, constrain_cov_trace=False, svd_tol=1e-9
+        rows, torch.from_numpy(one_hot(parts)), shrinkage=False, constrain_cov_trace=False, svd_tol=1e-9, affine=affine
     )
-    np.testing.assert_allclose(Leace.fit(parts).transform(rows.numpy()), eraser(rows).numpy(), atol=1e-9)
+    np.testing.assert_allclose(Leace.fit(parts, affine=affine).transform(rows.numpy()), eraser(rows).numpy(), atol=1e-9)
 
 
 @pytest.mark.parametrize("flat", [0, 3])
@@ -88,8 +89,10 @@ def test_leace_follows_its_definition(flat: int) -> None:
     left = np.linalg.pinv(whitening, rcond=1e-6)
     span = whitening @ cross
     matrix = left @ span @ np.linalg.pinv(span, rcond=1e-6) @ whitening
-    expected = rows - (rows - mean) @ matrix.T
-    np.testing.assert_allclose(Leace.fit(parts).transform(rows), expected, atol=1e-8)
+    np.testing.assert_allclose(Leace.fit(parts).transform(rows), rows - rows @ matrix.T, atol=1e-8)
+    kept_mean = Leace.fit(parts, affine=True).transform(rows)
+    np.testing.assert_allclose(kept_mean, rows - (rows - mean) @ matrix.T, atol=1e-8)
+    np.testing.assert_allclose(kept_mean.mean(axis=0), mean, atol=1e-8)
 
 
 @given(st.integers(0, 10**6), st.integers(2, 4), st.booleans())
