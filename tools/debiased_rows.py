@@ -23,6 +23,7 @@ import numpy as np
 
 from beir_hybrid.corpora import load, ntrex, spec_of
 from beir_hybrid.corpora.registry import spec_of_task
+from beir_hybrid.debias.before_after import translation_figures
 from beir_hybrid.debias.maps import METHODS, DebiasError, Embeddings, Lir, Map
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
@@ -34,7 +35,6 @@ from beir_hybrid.mteb.evaluation import Evaluation
 from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.interleaving import interleaved
-from beir_hybrid.scoring.retrieval_scores import query_metrics
 from beir_hybrid.study import trials
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.trials import ModelName
@@ -208,28 +208,14 @@ def translation_map(fit: Embeddings, held_out: Embeddings) -> dict[int, float]:
     figures = {}
     for components in COMPONENTS:
         fitted = Lir.fit(fit, components)
-        figures[components] = _multilingual_map({x: fitted.transform(rows, x) for x, rows in held_out.items()})
+        mapped = {language: fitted.transform(rows, language) for language, rows in held_out.items()}
+        figures[components] = translation_figures(mapped, lambda a, b: a @ b.T)["map_in_pool"]
     return figures
 
 
 def choose(figures: Mapping[int, float]) -> int:
     """Return the number of components with the highest figure; of those equal to four decimals the smallest."""
     return max(sorted(figures), key=lambda components: round(figures[components], 4))
-
-
-def _multilingual_map(embeddings: Embeddings) -> float:
-    number, (n, _) = len(embeddings), next(iter(embeddings.values())).shape
-    pool = np.concatenate(list(embeddings.values()))
-    means = []
-    for language in range(number):
-        own = np.arange(language * n, (language + 1) * n)
-        scores = pool[own] @ pool.T
-        scores[np.arange(n), own] = -np.inf
-        right = np.arange(n)[:, None] + n * np.delete(np.arange(number), language)
-        of_right = np.take_along_axis(scores, right, 1)
-        ranks = 1 + (scores[:, None, :] > of_right[:, :, None]).sum(2)
-        means.append(query_metrics(ranks, np.ones_like(ranks), (1,))[MAP.name].mean())
-    return float(np.mean(means))
 
 
 def _figures(file: Path) -> tuple[str, ...]:
