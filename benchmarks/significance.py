@@ -19,6 +19,8 @@ from ranx.statistical_tests.fisher_randomization_test import fisher_randomizatio
 from scipy.stats import permutation_test
 from tabulate import tabulate
 
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
+from beir_hybrid.leaderboard.stats.cells import CellMatrix
 from beir_hybrid.leaderboard.stats.resampling import Batch, flip_p_values
 from beir_hybrid.leaderboard.stats.significance import compare_many
 
@@ -67,8 +69,8 @@ def by_ranx(model: Scores, baseline: Scores, flips: int) -> float:
 
 def ours(scores: dict[str, Scores], pairs: Sequence[tuple[int, int]], flips: int) -> tuple[float, float, list[Scores]]:
     """Test all pairs; return the seconds of ``compare_many``, those of its flips alone, and the p values by task."""
-    series = {
-        f"{task} {setting} {model}": [pd.Series(row, index=np.arange(len(row)))]
+    columns = {
+        f"{task} {setting} {model}": [_column(row)]
         for task, of_task in scores.items()
         for setting, of_setting in enumerate(of_task)
         for model, row in enumerate(of_setting)
@@ -80,20 +82,25 @@ def ours(scores: dict[str, Scores], pairs: Sequence[tuple[int, int]], flips: int
         for i, j in pairs
     ]
     start = time.process_time()
-    compare_many(series, names, flips=flips, correction="holm")
+    compare_many(columns, names, flips=flips, correction="holm")
     everything = time.process_time() - start
     p_values = []
     start = time.process_time()
     for of_task in scores.values():
         n_models = of_task.shape[1]
-        batch = Batch(
-            scores=of_task.reshape(SETTINGS * n_models, -1),
-            seeds=np.ones(SETTINGS * n_models, dtype=np.int64),
-            seed_errors=np.zeros(SETTINGS * n_models),
-            pairs=[(setting * n_models + i, setting * n_models + j) for setting in range(SETTINGS) for i, j in pairs],
-        )
-        p_values.append(flip_p_values(batch, flips, seed=0))
+        units = pd.Series(np.arange(of_task.shape[2]))
+        cells = CellMatrix.of(units, pd.Series("en-en", index=units.index), of_task.reshape(SETTINGS * n_models, -1))
+        places = [(setting * n_models + i, setting * n_models + j) for setting in range(SETTINGS) for i, j in pairs]
+        batch = Batch.of(cells, np.ones(SETTINGS * n_models, dtype=np.int64), places, [None] * len(places))
+        p_values.append(np.array([p.differ for p in flip_p_values(batch, flips, seed=0)]))
     return everything, time.process_time() - start, p_values
+
+
+def _column(scores: Scores) -> ColumnScores:
+    """Make a column of one subset, whose units are questions."""
+    ids = pd.Series(np.arange(len(scores))).map("q{:04}".format)
+    queries = {"query_id": ids, "question_id": ids, "cluster_id": ids, "subset": "en-en", "score": scores}
+    return ColumnScores("random scores", "1", pd.DataFrame(queries))
 
 
 def theirs(test: Test, scores: dict[str, Scores], pairs: Sequence[tuple[int, int]], flips: int, sample: int) -> tuple:

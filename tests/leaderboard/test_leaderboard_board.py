@@ -72,7 +72,8 @@ def test_figures_are_those_of_the_rank_tables(three: Path) -> None:
         cell = board["rows"]["X-Y"]["cells"][column.key]
         assert cell["value"] == pytest.approx(column_scores(table, info, [column])[column.key].average, rel=1e-8)
         assert cell["low"] <= cell["value"] <= cell["high"]
-        assert (cell["units"], cell["tested"], cell["spread"]) == (20, True, None)
+        assert (cell["unit"], cell["units"], cell["questions"]) == ("article", 10, 20)
+        assert (cell["tested"], cell["spread"]) == (True, None)
 
 
 def test_comparisons_are_those_of_the_unit_scores_and_corrected_once_over_the_table(three: Path) -> None:
@@ -82,14 +83,14 @@ def test_comparisons_are_those_of_the_unit_scores_and_corrected_once_over_the_ta
         for name in ("me/x-x", "me/hybrid-0")
     }
     for column in (column for column in COLUMNS if column.task == "XQuADR"):
-        of_model, of_baseline = ([unit_scores(*tables[name], column, "question")] for name in ("me/hybrid-0", "me/x-x"))
+        of_model, of_baseline = ([unit_scores(*tables[name], column)] for name in ("me/hybrid-0", "me/x-x"))
         expected = compare(of_model, of_baseline, flips=2000, resamples=200)
         [found] = [
             one
             for one in board["comparisons"]
             if (one["column"], one["row"], one["baseline"]) == (column.key, "hybrid", "X-X")
         ]
-        for name in ("difference", "low", "high", "p", "p_t", "p_wilcoxon"):
+        for name in ("difference", "low", "high", "p", "p_t", "p_wilcoxon", "design_effect"):
             assert found[name] == pytest.approx(getattr(expected, name), rel=1e-6, abs=1e-12), (column.key, name)
     baselines = {"X-X", "X-Y"}
     with_baseline = [one for one in board["comparisons"] if one["baseline"] in baselines and one["row"] != "other"]
@@ -223,10 +224,15 @@ def test_equal_inputs_give_equal_boards(three: Path) -> None:
     assert json.dumps(board_of(three, PAPER)) == json.dumps(board_of(three, PAPER))
 
 
-def test_articles_are_a_stricter_unit(three: Path) -> None:
-    board = board_of(three, replace(PAPER, unit="article"))
+def test_articles_are_the_unit_and_the_caption_counts_them(three: Path) -> None:
+    board = board_of(three, PAPER)
     assert board["rows"]["X-X"]["cells"][MAP]["units"] == 10
-    assert "over articles: 10 (XQuAD-R)" in board["captions"]["main"]
+    caption = board["captions"]["main"]
+    assert "What is flipped: 10 articles with 20 questions (XQuAD-R)." in caption
+    assert "Few units: 10 articles (XQuAD-R). With fewer than 30 a test is coarse" in caption
+    board = board_of(three, replace(PAPER, unit="question"))
+    assert board["rows"]["X-X"]["cells"][MAP]["units"] == 20
+    assert "What is flipped: 20 questions (XQuAD-R)." in board["captions"]["main"]
 
 
 def test_all_differences_zero_is_no_difference(tmp_path: Path) -> None:
@@ -304,8 +310,8 @@ def test_other_questions_are_refused_unless_the_common_ones_are_asked_for(tmp_pa
     assert "20" in message
     assert "17" in message
     board = board_of(tmp_path, replace(SETTINGS, baselines=("me/a",), common_questions=True))
-    assert {one["units"] for one in board["comparisons"]} == {17}
-    assert [row["cells"][MAP]["units"] for row in board["rows"].values()] == [20, 17]
+    assert {one["questions"] for one in board["comparisons"]} == {17}
+    assert [row["cells"][MAP]["questions"] for row in board["rows"].values()] == [20, 17]
 
 
 def test_fewer_languages_are_left_out_and_said_so(three: Path) -> None:
@@ -354,11 +360,14 @@ def test_a_figure_that_most_queries_have_is_shown_with_how_many_and_tested_on_th
     assert cell["coverage"] == 0.9 and cell["reason"] is None and cell["tested"] and cell["rank"]
     assert cell["low"] <= cell["value"] <= cell["high"]
     table, info = rank_table.read(rank_table.default_path("XQuADR", "me/search", "main", three))
-    known = query_bias(table.to_pandas(), info.pool_sizes)["rank_distance"].dropna()
-    assert len(known) == 54 and cell["value"] == pytest.approx(known.mean(), rel=1e-8)
+    known = query_bias(table.to_pandas(), info.pool_sizes).dropna(subset="rank_distance")
+    by_language = known.groupby("query_language")["rank_distance"].mean()
+    assert len(known) == 54 and cell["value"] == pytest.approx(by_language.mean(), rel=1e-8)
     # Each question is asked in three languages; of two of them no query has a figure.
-    assert cell["units"] == 18
-    units = {(one["row"], one["baseline"]): one["units"] for one in board["comparisons"] if one["column"] == BIAS[0]}
+    assert cell["questions"] == 18
+    units = {
+        (one["row"], one["baseline"]): one["questions"] for one in board["comparisons"] if one["column"] == BIAS[0]
+    }
     assert units["me__search", "me__x-x"] == 18 and units["me__x-y", "me__x-x"] == 20
     assert board["notes"] == [
         f"Of {share} % of the queries: me/{model} in XQuAD-R language bias (rank distance, language fairness, strong "

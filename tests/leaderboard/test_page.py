@@ -165,7 +165,7 @@ def test_a_board_without_tests_and_rank_tables():
     board = {**small_board(), "baselines": [], "comparisons": [], "matrices": {}}
     for row in board["rows"].values():
         for cell in row["cells"].values():
-            cell.update(tested=False, marks=[], low=None, high=None, rank=None, tie_group=None, units=None)
+            cell.update(tested=False, marks=[], low=None, high=None, rank=None, tie_group=None, unit=None)
     text = Parsed(page.render_page(board)).text
     assert "Nothing was tested in this column." in text
     assert "heat maps" not in text and "Differences to" not in text

@@ -5,19 +5,33 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.leaderboard.stats.rank_ranges import rank_ranges
+from beir_hybrid.leaderboard.stats.rank_ranges import equivalence_groups, rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many
+from tests.support.column_scores import column
 from tests.support.helpers import property_test
 
 
-def outcome(difference: float, p_corrected: float | None) -> Comparison:
-    return Comparison(difference, 0.0, 0.0, 0.5, 0.5, 0.5, 0.0, 10, False, p_corrected)
+def outcome(difference: float, p_corrected: float | None, p_equivalence: float | None = None) -> Comparison:
+    return Comparison(
+        difference,
+        0.0,
+        0.0,
+        0.5,
+        0.5,
+        0.5,
+        0.0,
+        unit="question",
+        units=10,
+        questions=10,
+        exact=False,
+        p_corrected=p_corrected,
+        p_equivalence_corrected=p_equivalence,
+    )
 
 
 @st.composite
@@ -101,15 +115,27 @@ def test_the_ranges_of_all_models_hold_their_true_ranks() -> None:
     for number in range(200):
         question = rng.normal(size=60)
         scores = {
-            model: [pd.Series(question + mean + rng.normal(scale=0.6, size=60), name=model)]
-            for model, mean in truth.items()
+            model: [column(question + mean + rng.normal(scale=0.6, size=60), model)] for model, mean in truth.items()
         }
         pairs = list(combinations(truth, 2))
         found = compare_many(scores, pairs, flips=500, resamples=10, seed=number, correction="holm")
-        order = sorted(truth, key=lambda model: -scores[model][0].mean())
+        order = sorted(truth, key=lambda model: -scores[model][0].average)
         ranges = rank_ranges(order, dict(zip(pairs, found, strict=True)))
         held += all(ranges[model].best <= rank <= ranges[model].worst for rank, model in enumerate(truth, 1))
     assert held >= 0.92 * 200
+
+
+def test_equivalent_is_what_was_shown_to_be_and_not_what_cannot_be_told_apart() -> None:
+    models = ["a", "b", "c", "d"]
+    comparisons = {pair: outcome(1.0, 0.5, 0.5) for pair in combinations(models, 2)}
+    assert [one.groups for one in rank_ranges(models, comparisons).values()] == ["a"] * 4
+    assert equivalence_groups(models, comparisons) == dict.fromkeys(models, "")
+    for pair in [("a", "b"), ("b", "c")]:
+        comparisons[pair] = outcome(1.0, 0.01, 0.02)  # a difference that is real, and too small to matter
+    assert equivalence_groups(models, comparisons) == {"a": "a", "b": "ab", "c": "b", "d": ""}
+    assert equivalence_groups(models, comparisons, alpha=0.01) == dict.fromkeys(models, "")
+    without_margin = {pair: outcome(1.0, 0.5) for pair in combinations(models, 2)}
+    assert equivalence_groups(models, without_margin) == dict.fromkeys(models, "")
 
 
 @pytest.mark.parametrize("comparisons", [{}, {("a", "b"): outcome(1.0, None)}])

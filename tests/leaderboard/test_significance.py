@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,19 +14,15 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from beir_hybrid.errors import BeirHybridError, RankTableError
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
 from beir_hybrid.leaderboard.stats import resampling
 from beir_hybrid.leaderboard.stats.corrections import correct
 from beir_hybrid.leaderboard.stats.resampling import seed_error
 from beir_hybrid.leaderboard.stats.significance import Comparison, compare, compare_many
+from tests.support.column_scores import Values, column
 from tests.support.helpers import property_test
 
-Values = Sequence[float] | NDArray[np.float64]
-
 QUICK = {"flips": 2_000, "resamples": 500}
-
-
-def series(values: Values, name: str | None = None) -> pd.Series:
-    return pd.Series(np.asarray(values, dtype=float), index=[f"q{n:04}" for n in range(len(values))], name=name)
 
 
 def random_pair(n_units: int, seed: int = 0, effect: float = 0.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -71,23 +66,24 @@ def few_units(draw: st.DrawFn) -> tuple[list[float], list[float]]:
 @property_test(80)
 @given(few_units())
 def test_few_units_are_tested_exactly_as_scipy_tests_them(pair: tuple[list[float], list[float]]) -> None:
-    comparison = compare([series(pair[0])], [series(pair[1])], **QUICK)
+    comparison = compare([column(pair[0])], [column(pair[1])], **QUICK)
     assert comparison.exact
     assert comparison.p == pytest.approx(scipy_randomization(*pair, n_resamples=np.inf), abs=1e-12)
-    assert comparison.units == len(pair[0])
+    assert (comparison.unit, comparison.units, comparison.questions) == ("question", len(pair[0]), len(pair[0]))
+    assert comparison.design_effect is None
 
 
 def test_equal_sums_that_round_differently_are_equal() -> None:
     # In floating point 0.1 + 0.2 - 0.3 is not 0, and not its own opposite: two of the eight flips would be missed.
-    assert compare([series([0.1, 0.2, -0.3])], [series([0.0] * 3)], **QUICK).p == 1.0
-    assert compare([series([0.1, 0.2, 0.3])], [series([0.0] * 3)], **QUICK).p == 2 / 8
+    assert compare([column([0.1, 0.2, -0.3])], [column([0.0] * 3)], **QUICK).p == 1.0
+    assert compare([column([0.1, 0.2, 0.3])], [column([0.0] * 3)], **QUICK).p == 2 / 8
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.02, 0.04])
 @pytest.mark.parametrize("n_units", [30, 200])
 def test_random_flips_give_scipys_p_value(n_units: int, effect: float) -> None:
     model, baseline = random_pair(n_units, effect=effect)
-    comparison = compare([series(model)], [series(baseline)], flips=20_000, resamples=500)
+    comparison = compare([column(model)], [column(baseline)], flips=20_000, resamples=500)
     assert not comparison.exact
     assert same_within_chance(comparison.p, scipy_randomization(model, baseline, 10_000), 20_000, 10_000)
 
@@ -97,21 +93,21 @@ def test_random_flips_give_ranx_p_value() -> None:
 
     for effect in (0.0, 0.03):
         model, baseline = random_pair(120, seed=5, effect=effect)
-        comparison = compare([series(model)], [series(baseline)], flips=50_000, resamples=500)
+        comparison = compare([column(model)], [column(baseline)], flips=50_000, resamples=500)
         expected, _ = fisher_randomization_test(baseline, model, n_permutations=50_000)
         assert same_within_chance(comparison.p, expected, 50_000, 50_000)
 
 
 def test_more_flips_than_ways_is_the_limit_of_random_ones() -> None:
     model, baseline = random_pair(14, seed=2, effect=0.1)
-    exact = compare([series(model)], [series(baseline)], flips=2**14, resamples=500)
-    drawn = compare([series(model)], [series(baseline)], flips=2**14 - 1, resamples=500)
+    exact = compare([column(model)], [column(baseline)], flips=2**14, resamples=500)
+    drawn = compare([column(model)], [column(baseline)], flips=2**14 - 1, resamples=500)
     assert exact.exact and not drawn.exact
     assert same_within_chance(exact.p, drawn.p, 2**14, 2**14)
 
 
 def test_a_random_test_never_says_that_something_is_impossible() -> None:
-    comparison = compare([series(np.full(100, 0.9))], [series(np.linspace(0, 0.5, 100))], flips=999, resamples=100)
+    comparison = compare([column(np.full(100, 0.9))], [column(np.linspace(0, 0.5, 100))], flips=999, resamples=100)
     assert comparison.p == 1 / 1000
 
 
@@ -119,7 +115,7 @@ def test_a_random_test_never_says_that_something_is_impossible() -> None:
 @given(few_units())
 def test_t_wilcoxon_and_effect_size_are_scipys(pair: tuple[list[float], list[float]]) -> None:
     model, baseline = (np.array(values) for values in pair)
-    comparison = compare([series(model)], [series(baseline)], **QUICK)
+    comparison = compare([column(model)], [column(baseline)], **QUICK)
     differences = model - baseline
     assert comparison.difference == pytest.approx(differences.mean(), abs=1e-15)
     if not differences.any():
@@ -136,7 +132,7 @@ def test_t_wilcoxon_and_effect_size_are_scipys(pair: tuple[list[float], list[flo
 
 def test_the_interval_is_scipys_percentile_bootstrap() -> None:
     model, baseline = random_pair(150, seed=3, effect=0.05)
-    comparison = compare([series(model)], [series(baseline)], flips=100, resamples=20_000, confidence=0.9)
+    comparison = compare([column(model)], [column(baseline)], flips=100, resamples=20_000, confidence=0.9)
     expected = stats.bootstrap(
         (model - baseline,), np.mean, n_resamples=20_000, confidence_level=0.9, method="percentile", rng=0
     )
@@ -146,7 +142,7 @@ def test_the_interval_is_scipys_percentile_bootstrap() -> None:
 
 
 def test_turning_a_pair_round_turns_the_signs_only() -> None:
-    model, baseline = (series(values) for values in random_pair(80, effect=0.05))
+    model, baseline = (column(values) for values in random_pair(80, effect=0.05))
     one, other = compare([model], [baseline], **QUICK), compare([baseline], [model], **QUICK)
     assert (other.p, other.p_t, other.p_wilcoxon) == pytest.approx((one.p, one.p_t, one.p_wilcoxon), rel=1e-12)
     assert (other.difference, other.effect_size) == pytest.approx((-one.difference, -one.effect_size))
@@ -154,7 +150,7 @@ def test_turning_a_pair_round_turns_the_signs_only() -> None:
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
-    model, baseline = (series(values) for values in random_pair(80, effect=0.03))
+    model, baseline = (column(values) for values in random_pair(80, effect=0.03))
     one = compare([model], [baseline], **QUICK)
     assert compare([model], [baseline], **QUICK) == one
     other = compare([model], [baseline], **QUICK, seed=1)
@@ -168,8 +164,8 @@ def assert_same(one: Comparison, other: Comparison) -> None:
 
 def test_a_pair_gets_the_same_result_in_any_company() -> None:
     rng = np.random.default_rng(0)
-    scores = {f"m{n}": [series(rng.random(40)) for _ in range(1 + n % 3)] for n in range(6)}
-    scores |= {f"few{n}": [series(rng.random(5))] for n in range(2)}
+    scores = {f"m{n}": [column(rng.random(40)) for _ in range(1 + n % 3)] for n in range(6)}
+    scores |= {f"few{n}": [column(rng.random(5))] for n in range(2)}
     pairs = [(f"m{n}", f"m{k}") for n in range(6) for k in range(n)] + [("few0", "few1")]
     together = compare_many(scores, pairs, **QUICK)
     backwards = compare_many(scores, pairs[::-1], **QUICK)[::-1]
@@ -181,7 +177,7 @@ def test_a_pair_gets_the_same_result_in_any_company() -> None:
 
 def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    model, baseline = ([series(rng.random(70)) for _ in range(3)] for _ in range(2))
+    model, baseline = ([column(rng.random(70)) for _ in range(3)] for _ in range(2))
     whole = [compare(model, baseline, **QUICK), compare(model[:1], baseline[:1], **QUICK)]
     monkeypatch.setattr(resampling, "BLOCK_ELEMENTS", 70 * 13)
     for one, other in zip(
@@ -195,14 +191,16 @@ def test_two_equal_models_do_not_differ_and_nothing_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for n_seeds in (1, 3):
-            comparison = compare([series(values)] * n_seeds, [series(values)] * n_seeds, **QUICK)
-            assert comparison == Comparison(0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 50, False)
+            comparison = compare([column(values)] * n_seeds, [column(values)] * n_seeds, **QUICK)
+            assert comparison == Comparison(
+                0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, unit="question", units=50, questions=50, exact=False
+            )
 
 
 def test_differences_that_are_all_the_same_are_no_error() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        comparison = compare([series([0.5] * 8)], [series([0.25] * 8)], **QUICK)
+        comparison = compare([column([0.5] * 8)], [column([0.25] * 8)], **QUICK)
     assert (comparison.difference, comparison.low, comparison.high) == (0.25, 0.25, 0.25)
     assert (comparison.p, comparison.p_t, comparison.effect_size) == (2 / 2**8, 0.0, math.inf)
 
@@ -227,7 +225,7 @@ def test_benjamini_hochberg_is_scipys_and_never_above_holm(p_values: list[float]
 
 
 def test_compare_many_corrects_over_all_its_pairs() -> None:
-    scores = {f"m{n}": [series(random_pair(60, seed=n, effect=n / 20)[0])] for n in range(4)}
+    scores = {f"m{n}": [column(random_pair(60, seed=n, effect=n / 20)[0])] for n in range(4)}
     pairs = [(f"m{n}", "m0") for n in range(1, 4)]
     for method in ("holm", "benjamini-hochberg"):
         comparisons = compare_many(scores, pairs, **QUICK, correction=method)  # type: ignore[arg-type]
@@ -235,10 +233,10 @@ def test_compare_many_corrects_over_all_its_pairs() -> None:
     assert all(one.p_corrected is None for one in compare_many(scores, pairs, **QUICK))
 
 
-def recipe(rng: np.random.Generator, n_seeds: int, between: float, n_units: int = 60) -> list[pd.Series]:
+def recipe(rng: np.random.Generator, n_seeds: int, between: float, n_units: int = 60) -> list[ColumnScores]:
     own = rng.normal(size=n_units)
     shifts = rng.normal(scale=between, size=n_seeds)
-    return [series(own + shift + rng.normal(scale=0.3, size=n_units)) for shift in shifts]
+    return [column(own + shift + rng.normal(scale=0.3, size=n_units)) for shift in shifts]
 
 
 @pytest.mark.parametrize(("n_seeds", "between"), [(3, 0.0), (3, 0.5), (5, 0.5)])
@@ -253,19 +251,22 @@ def test_recipes_without_a_difference_are_rarely_told_apart(n_seeds: int, betwee
     n_covered = sum(one.low <= 0 <= one.high for one in found)
     assert stats.binomtest(n_covered, n_pairs, 0.95, alternative="less").pvalue > 0.01
     if between:  # of these checkpoints it is true that they differ
-        means = {name: [sum(of_seeds) / n_seeds] for name, of_seeds in scores.items()}
+        means = {
+            name: [column(np.mean([one.queries["score"] for one in of_seeds], axis=0))]
+            for name, of_seeds in scores.items()
+        }
         assert sum(one.p <= 0.05 for one in compare_many(means, pairs, flips=1_000, resamples=100)) > 3 * n_rejected
 
 
 def test_seeds_that_agree_are_tested_as_one_model() -> None:
-    model, baseline = (series(values) for values in random_pair(80, effect=0.03))
+    model, baseline = (column(values) for values in random_pair(80, effect=0.03))
     alone, seeds = compare([model], [baseline], **QUICK), compare([model] * 3, [baseline] * 2, **QUICK)
     assert_same(alone, seeds)
 
 
 def test_a_clear_difference_is_found_with_three_seeds() -> None:
     rng = np.random.default_rng(1)
-    better = [scores + 3.0 for scores in recipe(rng, 3, between=0.1)]
+    better = [column(scores.queries["score"] + 3.0) for scores in recipe(rng, 3, between=0.1)]
     assert compare(better, recipe(rng, 3, between=0.1), **QUICK).p < 0.01
 
 
@@ -280,14 +281,20 @@ def test_the_error_of_seeds_is_that_of_the_analysis_of_variance() -> None:
     assert seed_error(rng.normal(size=(1, n_units))) == 0.0
 
 
+def without(scores: ColumnScores, first: int) -> ColumnScores:
+    return replace(scores, queries=scores.queries.iloc[first:])
+
+
 def test_models_of_other_questions_are_refused_with_the_counts() -> None:
-    model, baseline = (series(values) for values in random_pair(30))
-    model, baseline = model.rename("A, map"), baseline.iloc[5:].rename("B, map")
-    with pytest.raises(RankTableError, match=r"A, map and B, map were not .* units: 30 and 25, 25 in common") as caught:
+    values = random_pair(30)
+    model, baseline = column(values[0], "A, map"), without(column(values[1], "B, map"), 5)
+    with pytest.raises(
+        RankTableError, match=r"A, map and B, map were not .* questions: 30 and 25, 25 in common"
+    ) as caught:
         compare([model], [baseline])
     assert "\n" not in str(caught.value)
     common = compare([model], [baseline], **QUICK, common_only=True)
-    assert common == compare([model.iloc[5:]], [baseline], **QUICK)
+    assert common == compare([without(model, 5)], [baseline], **QUICK)
     assert common.units == 25
     with pytest.raises(RankTableError, match="30 and 25, 25 in common"):
         compare([model, baseline], [model])
@@ -296,38 +303,55 @@ def test_models_of_other_questions_are_refused_with_the_counts() -> None:
     assert compare([model, baseline], [model], **QUICK, common_only=True).units == 25
 
 
+def test_queries_without_the_figure_are_left_out_of_both() -> None:
+    values = random_pair(30)
+    model, baseline = (column(of_one) for of_one in values)
+    model.queries.loc[:2, "score"] = np.nan
+    baseline.queries.loc[27:, "score"] = np.nan
+    expected = compare(*([column(of_one[3:27])] for of_one in values), **QUICK)
+    assert_same(compare([model], [baseline], **QUICK), expected)
+    assert_same(compare([model, column(values[0])], [baseline], **QUICK), expected)
+
+
 def test_the_order_of_the_units_does_not_matter() -> None:
-    model, baseline = (series(values) for values in random_pair(30))
-    assert compare([model], [baseline.iloc[::-1]], **QUICK) == compare([model], [baseline], **QUICK)
+    model, baseline = (column(values) for values in random_pair(30))
+    turned = replace(baseline, queries=baseline.queries.iloc[::-1])
+    assert compare([model], [turned], **QUICK) == compare([model], [baseline], **QUICK)
 
 
-def with_facts(values: Values, **facts: object) -> pd.Series:
-    scores = series(values)
-    scores.attrs = facts
-    return scores
+def of_subset(scores: ColumnScores, subset: str) -> ColumnScores:
+    return replace(scores, queries=scores.queries.assign(subset=subset))
 
 
 @pytest.mark.parametrize(
     ("model", "baseline", "message"),
     [
-        (series([0.5, np.nan], "A, map"), series([0.5, 0.5]), r"A, map: the score of unit 'q0001' is nan"),
-        (series([0.5, np.inf]), series([0.5, 0.5]), r"model: the score of unit 'q0001' is inf"),
-        (series([0.5]), series([0.6]), r"needs two units at least, here there are 1"),
-        (series([]), series([]), r"needs two units at least, here there are 0"),
-        (pd.Series([1.0, 2.0], ["q", "q"]), series([0.5, 0.5]), r"unit 'q' is there twice"),
         (
-            with_facts([0, 1], data_revision="1"),
-            with_facts([1, 0], data_revision="2"),
+            column([0.5, np.inf]),
+            column([0.5, 0.5]),
+            r"model: the query 'en:q0001' in en-en has a score that is infinite",
+        ),
+        (column([0.5, np.nan], "A, map"), column([0.5, 0.5]), r"A, map: a paired test needs two questions .* are 1 to"),
+        (column([0.5]), column([0.6]), r"needs two questions at least, here there are 1"),
+        (column([]), column([]), r"needs two questions at least, here there are 0"),
+        (
+            replace(column([1.0, 2.0]), queries=column([1.0, 2.0]).queries.iloc[[0, 0]]),
+            column([0.5, 0.5]),
+            r"the query 'en:q0000' in en-en is there twice",
+        ),
+        (
+            column([0, 1]),
+            replace(column([1, 0]), data_revision="2"),
             r"the scores are of data revision 1 and of data revision 2; evaluate both on the same data",
         ),
         (
-            with_facts([0, 1], subsets=("en-en",)),
-            with_facts([1, 0], subsets=("de-de",)),
+            column([0, 1]),
+            of_subset(column([1, 0]), "de-de"),
             r"the scores are of 1 subsets and of 1 subsets, not the same",
         ),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(model: pd.Series, baseline: pd.Series, message: str) -> None:
+def test_what_cannot_be_compared_is_one_line(model: ColumnScores, baseline: ColumnScores, message: str) -> None:
     with pytest.raises(RankTableError, match=message) as caught:
         compare([model], [baseline])
     assert "\n" not in str(caught.value)
@@ -335,7 +359,7 @@ def test_what_cannot_be_compared_is_one_line(model: pd.Series, baseline: pd.Seri
 
 def test_a_model_without_scores_and_p_values_that_are_none_are_one_line() -> None:
     with pytest.raises(RankTableError, match="baseline: no scores"):
-        compare([series([0, 1])], [])
+        compare([column([0, 1])], [])
     with pytest.raises(BeirHybridError, match="nan is not a p value"):
         correct([0.5, np.nan])
     with pytest.raises(BeirHybridError, match="choose one of holm, benjamini-hochberg"):

@@ -449,7 +449,20 @@ def test_verdicts(parts: list[tuple[bool, bool]], expected: str) -> None:
 def test_borders_are_those_of_the_leaderboard(
     difference: float, p: float, lower_is_better: bool, expected: Any
 ) -> None:
-    comparison = Comparison(difference, difference, difference, p, p, p, 0.0, 2, True, p_corrected=p)
+    comparison = Comparison(
+        difference,
+        difference,
+        difference,
+        p,
+        p,
+        p,
+        0.0,
+        unit="article",
+        units=2,
+        questions=2,
+        exact=True,
+        p_corrected=p,
+    )
     metric = "rank_distance" if lower_is_better else "map"
     column = next(one for one in COLUMNS if one.metric == metric)
     contrast = Contrast("less-bias", None, None, "X-X", column)  # type: ignore[arg-type]

@@ -48,14 +48,15 @@ def small_board(more_models: int = 0) -> dict[str, Any]:
     measured = [key for key, row in rows.items() if not row["published"]]
     bases = dict.fromkeys(row["base"] for row in rows.values())
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         "title": "A leaderboard of made-up figures & <b>names</b>",
         "alpha": 0.05,
         "confidence": 0.95,
-        "unit": "question",
+        "unit": "article",
         "correction": "holm",
         "flips": 100_000,
         "seed": 0,
+        "margins": {"map": 0.01},
         "columns": columns,
         "baselines": [{"row": row, "label": label, "mark": mark} for row, label, mark in _BASELINES],
         "groups": [{"label": base, "rows": [key for key in rows if rows[key]["base"] == base]} for base in bases],
@@ -65,7 +66,7 @@ def small_board(more_models: int = 0) -> dict[str, Any]:
         "matrices": {key: _matrices(described[key][4], key, chance) for key in measured},
         "captions": {
             "main": "Best value bold, second underlined. † better than X-X and ‡ better than X-Y: two-sided paired "
-            "randomization test over 1,190 questions, Holm-corrected, alpha = 0.05.",
+            "randomization test over 48 articles with 1,190 questions, Holm-corrected, alpha = 0.05.",
             "languages": "Means over the subsets of each question language. Not tested.",
             "matrices": "mAP of the questions in one language (rows) on the passages of one language (columns).",
         },
@@ -141,9 +142,12 @@ def _cell(column, level: float, seeds: int, published: bool, chance: random.Rand
         "marks": ["†", "‡"] if level > 0.6 and not published else [],
         "seen_in_training": True if level == 0.47 else (None if level == 0.44 else False),
         "tested": not published,
-        "units": None if published else 1190,
+        "unit": None if published else "article",
+        "units": None if published else 48,
+        "questions": None if published else 1190,
         "rank": rank,
         "tie_group": None if published else "ab",
+        "equivalence_group": "a" if level == 0.55 and column["metric"] == "map" else None,
         "coverage": None if published else 1.0,
         "reason": None,
     }
@@ -153,7 +157,11 @@ def lose_figure(board: dict[str, Any], row: str, column: str, coverage: float) -
     """Take a figure away that too few queries have, and return the reason that stands in its cell."""
     cell = board["rows"][row]["cells"][column]
     reason = f"{100 * coverage:.1f} % of the queries have one, 90 % are needed"
-    cell.update(dict.fromkeys(("value", "spread", "low", "high", "units", "rank", "tie_group")))
+    cell.update(
+        dict.fromkeys(
+            ("value", "spread", "low", "high", "unit", "units", "questions", "rank", "tie_group", "equivalence_group")
+        )
+    )
     cell.update(best=False, second=False, marks=[], tested=False, coverage=coverage, reason=reason)
     board["comparisons"] = [
         one for one in board["comparisons"] if one["column"] != column or row not in (one["row"], one["baseline"])
@@ -200,9 +208,20 @@ def _comparison(column: str, row: str, baseline: str, rows, chance: random.Rando
         "p_t": p * 0.9,
         "p_wilcoxon": p * 0.8,
         "effect_size": difference / 0.3,
-        "units": 1190,
+        "unit": "article",
+        "units": 48,
+        "questions": 1190,
         "exact": False,
+        "design_effect": chance.uniform(0.9, 4.2),
+        **_about_margin(column.endswith("/map"), p, chance),
     }
+
+
+def _about_margin(has_margin: bool, p: float, chance: random.Random) -> dict[str, Any]:
+    p_values = ("p_equivalence", "p_noninferiority", "p_equivalence_corrected", "p_noninferiority_corrected")
+    drawn = {name: chance.random() if has_margin else None for name in p_values}
+    said = "better" if 3 * p <= 0.05 else "can't be told"
+    return {"margin": 0.01 if has_margin else None, **drawn, "verdict": said}
 
 
 def _languages(level: float, chance: random.Random) -> dict[str, Any]:

@@ -27,10 +27,11 @@ from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.inputs.settings import Settings, unique_key
 from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts
 from beir_hybrid.leaderboard.stats.significance import is_significant
+from beir_hybrid.leaderboard.stats.verdicts import verdict
 from beir_hybrid.metrics import best_and_second, in_favour
 from beir_hybrid.scoring.bias import coverage_text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PUBLISHED = "Published figures"
 """Heading of the rows that are cited, not measured."""
 
@@ -78,11 +79,12 @@ def build_board(
         "correction": settings.correction,
         "flips": settings.flips,
         "seed": settings.seed,
+        "margins": dict(settings.margins),
         "columns": [asdict(column) for column in columns],
         "baselines": [{"row": one.row, "label": one.label, "mark": one.mark} for one in baselines],
         "groups": _groups(rows, cited),
         "rows": {**board_rows, **cited},
-        "comparisons": _comparisons(tests),
+        "comparisons": _comparisons(settings, tests),
         "languages": {key: found.languages for key, found in measures.items()},
         "matrices": {key: found.matrices for key, found in measures.items()},
         "captions": captions(
@@ -149,15 +151,19 @@ def _data_revisions(rows: Sequence[Row]) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _comparisons(tests: Sequence[ColumnTests]) -> list[dict[str, Any]]:
+def _comparisons(settings: Settings, tests: Sequence[ColumnTests]) -> list[dict[str, Any]]:
     """List all comparisons; p values of those with a baseline are corrected over the table, others over the column."""
-    found = []
-    for one in tests:
-        with_baseline = {frozenset(pair) for pair in one.shown}
-        others = {pair: comparison for pair, comparison in one.pairs.items() if frozenset(pair) not in with_baseline}
-        for (row, baseline), comparison in {**one.shown, **others}.items():
-            found.append({"column": one.column.key, "row": row, "baseline": baseline, **asdict(comparison)})
-    return found
+    entries = []
+    for test in tests:
+        column = test.column
+        with_baseline = {frozenset(pair) for pair in test.shown}
+        others = {pair: comparison for pair, comparison in test.pairs.items() if frozenset(pair) not in with_baseline}
+        for (row, baseline), comparison in {**test.shown, **others}.items():
+            facts = asdict(comparison)
+            del facts["p_noninferiority_of_baseline"]
+            said = verdict(comparison, settings.alpha, column.higher_is_better)
+            entries.append({"column": column.key, "row": row, "baseline": baseline, **facts, "verdict": said})
+    return entries
 
 
 def _row(
@@ -195,14 +201,16 @@ def _row(
 
 
 def _value(figure: Figure) -> dict[str, Any]:
-    low, high = figure.interval or (None, None)
+    interval = figure.interval
     return {
         "value": figure.mean,
         "spread": stdev(figure.values) if len(figure.values) > 1 else None,
-        "low": low,
-        "high": high,
-        "tested": figure.units is not None,
-        "units": None if figure.units is None else len(figure.units[0]),
+        "low": interval and interval.low,
+        "high": interval and interval.high,
+        "tested": interval is not None,
+        "unit": interval and interval.unit,
+        "units": interval and interval.units,
+        "questions": interval and interval.questions,
         "coverage": figure.coverage,
         "reason": coverage_text(figure.coverage) if figure.coverage is not None and not figure.values else None,
     }
@@ -211,15 +219,20 @@ def _value(figure: Figure) -> dict[str, Any]:
 def _tested(key: str, settings: Settings, baselines: Sequence[Baseline], tests: ColumnTests | None) -> dict[str, Any]:
     """Return what the tests of a column say of a row: marks of significant gains, and the ranks it may have."""
     if tests is None or key not in tests.ranks:
-        return {"marks": [], "rank": None, "tie_group": None}
+        return {"marks": [], "rank": None, "tie_group": None, "equivalence_group": None}
     marks = []
     for baseline in baselines:
         comparison = tests.shown.get((key, baseline.row))
         if comparison is not None and is_significant(comparison, settings.alpha):
             gained = in_favour(comparison.difference, tests.column.higher_is_better)
             marks += [baseline.mark] if gained else []
-    found = tests.ranks[key]
-    return {"marks": marks, "rank": [found.best, found.worst], "tie_group": found.groups}
+    place = tests.ranks[key]
+    return {
+        "marks": marks,
+        "rank": [place.best, place.worst],
+        "tie_group": place.groups,
+        "equivalence_group": tests.equivalent[key] or None,
+    }
 
 
 def _seen(row: Row, task: str, facts: TrainingFacts) -> bool | None:
@@ -253,8 +266,8 @@ def _published_rows(
 
 
 def _cited(value: float) -> dict[str, Any]:
-    unknown = ("spread", "low", "high", "seen_in_training", "units", "rank", "tie_group", "coverage", "reason")
-    nothing = dict.fromkeys(unknown)
+    unknown = "spread low high seen_in_training unit units questions rank tie_group equivalence_group coverage reason"
+    nothing = dict.fromkeys(unknown.split())
     return {"value": value, "best": False, "second": False, "marks": [], "tested": False, **nothing}
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.model_rows import Baseline
-from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.inputs.settings import Settings, Unit
+from beir_hybrid.leaderboard.stats.cells import PLURALS
+from beir_hybrid.metrics import find_metric
 from beir_hybrid.scoring.bias import MIN_COVERAGE, coverage_text
 
 _CORRECTIONS = {"holm": "Holm-corrected", "benjamini-hochberg": "Benjamini-Hochberg-corrected"}
-_PLURALS = {"question": "questions", "article": "articles", "query": "queries"}
+
+FEW_UNITS = 30
+"""Units below which captions say what so few of them do to a test."""
 
 BoardRows = Mapping[str, Mapping[str, Any]]
 """Row key -> row of the board."""
@@ -58,28 +62,86 @@ def _tests(
         f"{mark} than {baseline.label}{'' if baseline.base is None else ' of the same group'}"
         for mark, baseline in names.items()
     )
+    correction = _CORRECTIONS[settings.correction]
+    tasks = _tested_tasks(rows, columns)
+    parts = [
+        f"Significantly better: {marks}. Two-sided paired randomization test of the figures shown ({settings.flips:,} "
+        f"sign flips), {correction} over the {n_comparisons} comparisons with baselines, alpha = {settings.alpha:g}. "
+        f"What is flipped: {', '.join(task.text for task in tasks)}.",
+        _unknown_articles(settings, tasks),
+        _few_units(tasks),
+        _margins(settings, columns),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+class _TestedTask(NamedTuple):
+    """What the tests of a task flip."""
+
+    group: str
+    unit: Unit
+    units: tuple[int, ...]
+    questions: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """E.g. ``48 articles with 1,190 questions (XQuAD-R)``."""
+        units = f"{_span(self.units)} {PLURALS[self.unit]}"
+        return f"{units}{'' if self.unit == 'question' else f' with {_span(self.questions)} questions'} ({self.group})"
+
+
+def _tested_tasks(rows: BoardRows, columns: Sequence[Column]) -> list[_TestedTask]:
+    """Count what is flipped in each task, in the order of the columns."""
+    groups: dict[str, str] = {}
+    counts: dict[tuple[str, Unit], tuple[set[int], set[int]]] = {}
+    for column in columns:
+        for cell in (row["cells"].get(column.key) for row in rows.values()):
+            if cell is not None and cell["unit"] is not None:
+                groups.setdefault(column.task, column.group)
+                units, questions = counts.setdefault((column.task, cell["unit"]), (set(), set()))
+                units.add(cell["units"])
+                questions.add(cell["questions"])
+    return [
+        _TestedTask(groups[task], unit, tuple(sorted(units)), tuple(sorted(questions)))
+        for (task, unit), (units, questions) in counts.items()
+    ]
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Write the least and the largest of some numbers."""
+    return " to ".join(f"{number:,}" for number in dict.fromkeys((numbers[0], numbers[-1])))
+
+
+def _unknown_articles(settings: Settings, tasks: Sequence[_TestedTask]) -> str:
+    """Say where questions are units because nothing is known of articles."""
+    groups = dict.fromkeys(task.group for task in tasks if task.unit != settings.unit)
+    return f"Articles are not known, so that each question is a unit: {', '.join(groups)}." if groups else ""
+
+
+def _few_units(tasks: Sequence[_TestedTask]) -> str:
+    """Say what few units do to a test."""
+    few = [task for task in tasks if task.units[0] < FEW_UNITS]
+    if not few:
+        return ""
+    listed = ", ".join(f"{_span(task.units)} {PLURALS[task.unit]} ({task.group})" for task in few)
     return (
-        f"Significantly better: {marks}. Two-sided paired randomization test ({settings.flips:,} sign flips) over "
-        f"{_units(settings, rows, columns)}, {_CORRECTIONS[settings.correction]} over the {n_comparisons} comparisons "
-        f"with baselines, alpha = {settings.alpha:g}."
+        f"Few units: {listed}. With fewer than {FEW_UNITS} a test is coarse: there are two to the power of their "
+        "number ways to flip signs and no more, intervals tend to be too narrow, and only large differences are found."
     )
 
 
-def _units(settings: Settings, rows: BoardRows, columns: Sequence[Column]) -> str:
-    """Count what was paired, e.g. ``1,190 questions (XQuAD-R)``."""
-    counts: dict[str, set[int]] = {}
-    groups: dict[str, str] = {}
-    for column in columns:
-        cells = [row["cells"].get(column.key) for row in rows.values()]
-        units = {cell["units"] for cell in cells if cell is not None and cell["units"] is not None}
-        if units:
-            groups.setdefault(column.task, column.group)
-            counts.setdefault(column.task, set()).update(units)
-    named = []
-    for task, of_task in counts.items():
-        span = " to ".join(f"{number:,}" for number in sorted({min(of_task), max(of_task)}))
-        named.append(f"{span} ({groups[task]})")
-    return f"{_PLURALS[settings.unit]}: {', '.join(named)}"
+def _margins(settings: Settings, columns: Sequence[Column]) -> str:
+    """Say which differences do not matter, and how equivalence is tested."""
+    sizes = {column.metric: settings.margins[column.metric] for column in columns if column.metric in settings.margins}
+    if not sizes:
+        return ""
+    listed = ", ".join(
+        f"{size:g} {metric.label if (metric := find_metric(name)) else name}" for name, size in sizes.items()
+    )
+    return (
+        f"Equivalent: within {listed}, by two one-sided tests over the same flips, {_CORRECTIONS[settings.correction]} "
+        "over the comparisons with a margin. Models that cannot be told apart need not be equivalent."
+    )
 
 
 def coverage_notes(rows: BoardRows, columns: Sequence[Column]) -> list[str]:

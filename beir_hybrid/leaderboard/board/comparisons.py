@@ -11,9 +11,8 @@ from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.measures import Figure
 from beir_hybrid.leaderboard.board.model_rows import Baseline, Row
 from beir_hybrid.leaderboard.inputs.settings import Settings
-from beir_hybrid.leaderboard.stats.corrections import correct
-from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, rank_ranges
-from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many
+from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, equivalence_groups, rank_ranges
+from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, corrected
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,14 @@ class ColumnTests:
         column: The column.
         pairs: Every two rows, in one order, -> their comparison, corrected over these.
         ranks: Row -> the ranks that the comparisons allow.
+        equivalent: Row -> letters of the groups of equivalent rows that it belongs to; empty without a margin.
         shown: (row, baseline) -> the same comparison, corrected over all that the main table shows.
     """
 
     column: Column
     pairs: Mapping[Pair, Comparison]
     ranks: Mapping[str, RankRange]
+    equivalent: Mapping[str, str]
     shown: Mapping[Pair, Comparison] = field(default_factory=dict)
 
 
@@ -76,49 +77,52 @@ def compare_columns(
 
 def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], shown: Sequence[Pair]) -> ColumnTests:
     """Compare every two rows of a column, one with its baseline in this order."""
-    units = {key: figure.units for key, figure in figures.items() if figure.units is not None}
-    first = [pair for pair in shown if units.keys() >= set(pair)]
-    pairs = one_order([*first, *combinations(units, 2)])
+    scores = {key: figure.scores for key, figure in figures.items() if figure.scores is not None}
+    first = [pair for pair in shown if scores.keys() >= set(pair)]
+    pairs = one_order([*first, *combinations(scores, 2)])
     comparisons = compare_many(
-        units,
+        scores,
         pairs,
+        unit=settings.unit,
         flips=settings.flips,
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=settings.seed,
         common_only=settings.common_questions,
         correction=settings.correction,
+        margin=settings.margins.get(column.metric),
+        higher_is_better=column.higher_is_better,
     )
     by_pair = dict(zip(pairs, comparisons, strict=True))
-    order = sorted(units, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better)
+    order = sorted(scores, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better)
     ranks = rank_ranges(order, by_pair, alpha=settings.alpha, higher_is_better=column.higher_is_better)
-    return ColumnTests(column, by_pair, ranks)
+    return ColumnTests(column, by_pair, ranks, equivalence_groups(order, by_pair, alpha=settings.alpha))
 
 
 def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequence[Pair]) -> list[ColumnTests]:
-    of_column = [
-        {pair: _between(pair, test.pairs) for pair in shown if test.ranks.keys() >= set(pair)} for test in tests
-    ]
-    once = [(number, pair) for number, comparisons in enumerate(of_column) for pair in one_order(comparisons)]
-    corrected = correct([of_column[number][pair].p for number, pair in once], settings.correction)
-    p_values = {(number, frozenset(pair)): float(p) for (number, pair), p in zip(once, corrected, strict=True)}
-    return [
-        replace(
-            test,
-            shown={
-                pair: replace(comparison, p_corrected=p_values[number, frozenset(pair)])
-                for pair, comparison in of_column[number].items()
-            },
-        )
+    """Correct the comparisons that the main table shows over all of its columns, each test once."""
+    found = {
+        (number, pair): _between(pair, test.pairs)
         for number, test in enumerate(tests)
-    ]
+        for pair in shown
+        if test.ranks.keys() >= set(pair)
+    }
+    once: dict[tuple[int, frozenset[str]], tuple[int, Pair]] = {}
+    for number, pair in found:
+        once.setdefault((number, frozenset(pair)), (number, pair))
+    # A difference is one test in both orders; that one is not worse than the other is another one in each.
+    in_one_order = corrected([found[key] for key in once.values()], settings.correction)
+    symmetric = dict(zip(once, in_one_order, strict=True))
+    in_both_orders = dict(zip(found, corrected(list(found.values()), settings.correction), strict=True))
+    of_column: list[dict[Pair, Comparison]] = [{} for _ in tests]
+    for (number, pair), comparison in in_both_orders.items():
+        same = symmetric[number, frozenset(pair)]
+        of_column[number][pair] = replace(
+            comparison, p_corrected=same.p_corrected, p_equivalence_corrected=same.p_equivalence_corrected
+        )
+    return [replace(test, shown=comparisons) for test, comparisons in zip(tests, of_column, strict=True)]
 
 
 def _between(pair: Pair, comparisons: Mapping[Pair, Comparison]) -> Comparison:
     """Return the comparison of two rows in the order asked for."""
-    if pair in comparisons:
-        return comparisons[pair]
-    other = comparisons[pair[1], pair[0]]
-    return replace(
-        other, difference=-other.difference, low=-other.high, high=-other.low, effect_size=-other.effect_size
-    )
+    return comparisons[pair] if pair in comparisons else comparisons[pair[1], pair[0]].turned_round()

@@ -91,7 +91,7 @@ def _one_target_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
     queries = targets[["query_id", "question_id", "cluster_id", "score"]].assign(
         subset=[str(Subset(*pair)) for pair in pairs]
     )
-    return ColumnScores(_name(info, ONE_TARGET.name), info.dataset_revision, queries, pooled=False)
+    return ColumnScores(_name(info, ONE_TARGET.name), info.dataset_revision, queries)
 
 
 def _name(info: TableInfo, figure: str) -> str:

@@ -19,7 +19,7 @@ from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.inputs.stored_predictions import DEFAULT_METRIC
-from beir_hybrid.leaderboard.stats.intervals import average_interval
+from beir_hybrid.leaderboard.stats.intervals import FigureInterval, average_interval
 from beir_hybrid.metrics import MAP
 from beir_hybrid.mteb.results import MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
@@ -58,16 +58,16 @@ class Figure:
         values: One a training seed; none where too few queries have the figure.
         subsets: The subsets that all of them are computed from.
         coverage: Share of the queries that have it, the least of the seeds'; None where a result file does not say.
-        units: The scores that tests pair, one Series a seed; None where a result file holds means only, or too few
+        scores: The scores that tests compare, one a seed; None where a result file holds means only, or too few
             queries have the figure.
-        interval: Bootstrap interval of the mean; None likewise.
+        interval: Bootstrap interval of the mean, and over what it was drawn; None likewise.
     """
 
     values: tuple[float, ...]
     subsets: tuple[str, ...]
     coverage: float | None
-    units: tuple[pd.Series, ...] | None = None
-    interval: tuple[float, float] | None = None
+    scores: tuple[ColumnScores, ...] | None = None
+    interval: FigureInterval | None = None
 
     @property
     def mean(self) -> float | None:
@@ -174,9 +174,13 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
         return None
     means = result.values(column.metric)
     if column.is_bias:
-        names = sorted(str(Subset(subset, MULTI)) for subset in result.scores if subset != ALL_QUESTIONS)
         coverage = _coverage(result, column)
-        return ResultScores(means[ALL_QUESTIONS] if is_covered(coverage) else math.nan, {}, tuple(names), coverage)
+        languages = sorted(subset for subset in result.scores if subset != ALL_QUESTIONS)
+        # Results of older versions give the mean over all queries; the figure is that over the question languages.
+        by_language = [means[language] for language in languages if language in means]
+        average = fmean(by_language) if len(by_language) == len(languages) > 0 else means.get(ALL_QUESTIONS, math.nan)
+        multilingual = tuple(str(Subset(language, MULTI)) for language in languages)
+        return ResultScores(average if is_covered(coverage) else math.nan, {}, multilingual, coverage)
     if column.setting == WHOLE_TASK:  # a subset stands for a language
         by_subset = {str(Subset(subset, subset)): means[subset] for subset in subsets}
         return ResultScores(fmean(by_subset.values()), by_subset, tuple(sorted(by_subset)))
@@ -238,11 +242,10 @@ def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings)
     ranked = [scores for scores in of_seeds if isinstance(scores, ColumnScores)]
     if len(ranked) < len(of_seeds):
         return Figure(values, subsets, coverage)
-    units = tuple(scores.by_unit(settings.unit) for scores in ranked)
     interval = average_interval(
         ranked, settings.unit, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
     )
-    return Figure(values, subsets, coverage, units, interval)
+    return Figure(values, subsets, coverage, tuple(ranked), interval)
 
 
 def _pair_columns(columns: Sequence[Column]) -> list[Column]:

@@ -1,7 +1,7 @@
-"""From a rank table to the figure of a column, and to the scores of the units that significance tests pair.
+"""From a rank table to the figure of a column, and to the scores of queries that significance tests compute it from.
 
-The unit is the question: the same question in eleven languages is one observation, not eleven. The stricter choice is
-the article, whose questions are about the same text; the looser one, for comparison, the query.
+The unit is the article: the same question in eleven languages is one observation, not eleven, and questions about one
+text are not independent of each other either. Looser units, for comparison, are the question and the query.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import pandas as pd
 from beir_hybrid.corpora.registry import is_judged_in_own_language
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.leaderboard.board.columns import Column
-from beir_hybrid.leaderboard.inputs.settings import Unit
 from beir_hybrid.metrics import LANGUAGE_FIGURES, find_metric, metric_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered, query_bias
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from beir_hybrid.ranks.schema import TableInfo
 
 
-UNIT_COLUMNS = {"question": "question_id", "article": "cluster_id", "query": "query_id"}
 _IDS = ["query_id", "question_id", "cluster_id", "subset"]
 
 
@@ -43,14 +41,11 @@ class ColumnScores:
         data_revision: Revision of the data set.
         queries: One row a (query, subset) with the columns ``query_id``, ``question_id``, ``cluster_id``, ``subset``
             and ``score``; NaN where a query does not have the figure, as some of language bias.
-        pooled: Whether the figure is the mean over all queries, as those of language bias are, and not the plain mean
-            over the subsets of the means over their queries.
     """
 
     name: str
     data_revision: str
     queries: pd.DataFrame
-    pooled: bool
 
     @property
     def subsets(self) -> tuple[str, ...]:
@@ -64,56 +59,28 @@ class ColumnScores:
 
     @property
     def by_subset(self) -> dict[str, float]:
-        """Subset -> mean over its queries."""
-        return {str(subset): float(mean) for subset, mean in self.queries.groupby("subset")["score"].mean().items()}
+        """Subset -> mean over its queries; NaN where none of them has the figure."""
+        means = self.queries.groupby("subset", observed=True)["score"].mean()
+        return {str(subset): float(mean) for subset, mean in means.items()}
 
     @property
     def average(self) -> float:
-        """The figure of the column, equal to what MTEB's result files give; NaN where too few queries have it."""
+        """The figure of the column: the plain mean over the subsets of the means over their queries.
+
+        It is what MTEB's result files give; NaN where too few queries have it.
+        """
         if not is_covered(self.coverage):
             return math.nan
-        if self.pooled:
-            return float(self.queries["score"].mean())
-        return float(self.queries.groupby("subset")["score"].mean().mean())
-
-    def by_unit(self, unit: Unit = "question") -> pd.Series:
-        """Average the scores of each unit.
-
-        A question's score is the mean over the subsets it is part of; an article's, the mean over its questions. A
-        query without the figure is left out of the mean.
-
-        Returns:
-            Unit id -> score, sorted by id; units of which no query has the figure are left out. ``attrs`` hold
-            ``data_revision`` and ``subsets``, which scores must share to be compared, and the ids ``undefined`` of
-            what was left out.
-        """
-        if unit == "article":
-            of_question = self.queries.groupby("question_id").agg({"cluster_id": "first", "score": "mean"})
-            scores = of_question.groupby("cluster_id")["score"].mean()
-        else:
-            scores = self.queries.groupby(UNIT_COLUMNS[unit])["score"].mean()
-        scores = scores.sort_index().rename(self.name).rename_axis(unit)
-        defined = scores.dropna()
-        undefined = tuple(scores.index.difference(defined.index))
-        defined.attrs = {"data_revision": self.data_revision, "subsets": self.subsets, "undefined": undefined}
-        return defined
+        return float(self.queries.groupby("subset", observed=True)["score"].mean().mean())
 
 
-def unit_scores(table: pa.Table, info: TableInfo, column: Column, unit: Unit = "question") -> pd.Series:
-    """Compute the scores of the units that tests pair.
-
-    Their mean is the figure of the column where every question is part of every subset (XQuAD-R). Where questions are
-    missing in some subsets (MLQA-R, MIRACL) the figure weighs the questions of small subsets more, and the two differ:
-    tests are about the mean over the units.
+def unit_scores(table: pa.Table, info: TableInfo, column: Column) -> ColumnScores:
+    """Compute the scores of a column, as ``compare`` takes them.
 
     Args:
         table: A rank table.
         info: What holds for all of it.
         column: Which figure.
-        unit: What is paired.
-
-    Returns:
-        Unit id -> score, sorted by id; see ``ColumnScores.by_unit``.
 
     Raises:
         RankTableError: The table is of another task, or lacks the subsets of the setting.
@@ -124,7 +91,7 @@ def unit_scores(table: pa.Table, info: TableInfo, column: Column, unit: Unit = "
             f"{column.key} does not follow from the rank table of {info.model} on {info.task}; evaluate the "
             f"{column.setting} subsets of {column.task}"
         )
-    return scores[column.key].by_unit(unit)
+    return scores[column.key]
 
 
 def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -> dict[str, ColumnScores]:
@@ -155,7 +122,7 @@ def column_scores(table: pa.Table, info: TableInfo, columns: Iterable[Column]) -
             scores |= _bias_scores(frame, ranks, info)
         for column in of_setting:
             name = f"{info.model} ({info.model_revision}), {column.key}"
-            found[column.key] = ColumnScores(name, info.dataset_revision, scores[column.metric], column.is_bias)
+            found[column.key] = ColumnScores(name, info.dataset_revision, scores[column.metric])
     return found
 
 
@@ -195,7 +162,7 @@ def _retrieval_scores(ranks: pd.DataFrame, metrics: Sequence[str]) -> dict[str, 
     grades[row, slot] = ranks["grade"].to_numpy()
     cut_offs = {k for metric in metrics if (k := metric_of(metric).cut_off)}
     values = query_metrics(places, grades, sorted(cut_offs))
-    queries = ranks.loc[slot == 0, _IDS].reset_index(drop=True)
+    queries = ranks.loc[slot == 0, _IDS].reset_index(drop=True).astype("category")  # kept of all models at once
     return {metric: queries.assign(score=values[metric]) for metric in metrics}
 
 
@@ -204,5 +171,7 @@ def _bias_scores(frame: pd.DataFrame, ranks: pd.DataFrame, info: TableInfo) -> d
     rows = frame.loc[ranks.index]
     # A language of which nothing was returned has no figure either.
     figures = query_bias(rows[rank_table.ranked_in_pool(rows)], info.pool_sizes)
-    queries = ranks.drop_duplicates("query_id")[_IDS].set_index("query_id")
-    return {metric: queries.assign(score=figures[metric]).reset_index() for metric in LANGUAGE_FIGURES}
+    queries = ranks.drop_duplicates("query_id")[_IDS].reset_index(drop=True)
+    scores = figures.reindex(queries["query_id"])
+    queries = queries.astype("category")
+    return {metric: queries.assign(score=scores[metric].to_numpy()) for metric in LANGUAGE_FIGURES}

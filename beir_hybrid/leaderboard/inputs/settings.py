@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml, shown
 from beir_hybrid.leaderboard.stats.corrections import Correction
+from beir_hybrid.metrics import find_metric
+from beir_hybrid.mteb.results import MAIN_SCORE
 from beir_hybrid.schemas import Known, Label, checked
 
 NO_BASE = "-"
 """Base encoder of rows for which none is named."""
 
-Unit = Literal["question", "article", "query"]
+Unit = Literal["article", "question", "query"]
 UNITS = get_args(Unit)
 CORRECTIONS = get_args(Correction)
 
@@ -62,7 +64,7 @@ class Board(Known):
         title: Heading.
         alpha: Level of significance of the corrected p values.
         confidence: Level of the intervals.
-        unit: What is independent of one another: ``question``, ``article`` or ``query``.
+        unit: What is independent of one another: ``article``, ``question`` or ``query``.
         correction: ``holm`` or ``benjamini-hochberg``.
         flips: Sign flips of the randomization test.
         resamples: Resamples of the bootstrap.
@@ -71,6 +73,7 @@ class Board(Known):
         ask_mteb: Whether to ask mteb what a model was trained on, where neither ``seen`` nor a manifest says so.
         baselines: Models, keys or labels of further rows to compare every row with.
         common_questions: Whether models that saw different questions are compared on the common ones.
+        margins: Metric -> the difference that does not matter; models are tested for equivalence where there is one.
 
     Raises:
         BeirHybridError: Nothing could be tested with a value.
@@ -81,7 +84,7 @@ class Board(Known):
     title: Label = "Leaderboard"
     alpha: float = 0.05
     confidence: float = 0.95
-    unit: SkipValidation[Unit] = "question"
+    unit: SkipValidation[Unit] = "article"
     correction: SkipValidation[Correction] = "holm"
     flips: int = 100_000
     resamples: int = 10_000
@@ -90,6 +93,7 @@ class Board(Known):
     ask_mteb: bool = True
     baselines: Texts = ()
     common_questions: bool = False
+    margins: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_be_tested(self) -> Self:
@@ -104,7 +108,22 @@ class Board(Known):
         for name, known in (("unit", UNITS), ("correction", CORRECTIONS)):
             if getattr(self, name) not in known:
                 raise BeirHybridError(f"{name} = {reprlib.repr(getattr(self, name))}: choose one of {', '.join(known)}")
+        for metric, margin in self.margins.items():
+            check_margin(metric, margin)
         return self
+
+
+def check_margin(metric: str, margin: float) -> None:
+    """Refuse a margin that nothing could be tested with.
+
+    Raises:
+        BeirHybridError: There is no such metric, or the margin is not a number above 0.
+    """
+    where = f"the margin of {shown(reprlib.repr(metric))}"
+    if find_metric(metric) is None and metric != MAIN_SCORE:
+        raise BeirHybridError(f"{where}: there is no such metric; write one such as map, ndcg_at_10 or rank_distance")
+    if not (math.isfinite(margin) and margin > 0):
+        raise BeirHybridError(f"{where} is {margin:g}: write a number above 0, or none at all for no equivalence test")
 
 
 class Settings(Board):
@@ -116,18 +135,31 @@ class Settings(Board):
 
     models: tuple[ModelEntry, ...] = ()
 
-    def with_options(self, baselines: Iterable[str], common_questions: bool) -> Settings:
+    def with_options(
+        self,
+        baselines: Iterable[str],
+        common_questions: bool,
+        unit: str | None = None,
+        margins: Mapping[str, float] | None = None,
+    ) -> Settings:
         """Return the settings with what a command line adds.
 
         Args:
             baselines: More baselines.
             common_questions: Whether models are compared on the common questions, whatever the settings say.
+            unit: Another unit.
+            margins: More margins, or others.
+
+        Raises:
+            BeirHybridError: There is no such unit, or nothing can be tested with a margin.
         """
-        added = {
+        added: dict[str, Any] = {
             "baselines": (*self.baselines, *baselines),
             "common_questions": self.common_questions or common_questions,
+            "unit": self.unit if unit is None else unit,
+            "margins": {**self.margins, **(margins or {})},
         }
-        return self.model_copy(update=added)
+        return type(self)(**{**{name: getattr(self, name) for name in type(self).model_fields}, **added})
 
 
 def read_settings(path: Path) -> Settings:

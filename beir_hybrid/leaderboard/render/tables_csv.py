@@ -74,7 +74,9 @@ def matrices_csv(board: Board) -> str:
 
 
 COMPARISON_FIELDS = tuple(
-    "column row baseline difference low high p p_corrected p_t p_wilcoxon effect_size units exact".split()
+    "column row baseline difference low high p p_corrected p_t p_wilcoxon effect_size unit units questions exact "
+    "design_effect margin p_equivalence p_equivalence_corrected p_noninferiority p_noninferiority_corrected "
+    "verdict".split()
 )
 
 

@@ -1,76 +1,71 @@
-"""How exact is a figure of the leaderboard? Bootstrap intervals over questions and training seeds."""
+"""How exact is a figure of the leaderboard? Bootstrap intervals over whole units and training seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.leaderboard.board.unit_scores import UNIT_COLUMNS, ColumnScores
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
 from beir_hybrid.leaderboard.inputs.settings import Unit
-from beir_hybrid.leaderboard.stats.resampling import SeedEffects, bootstrap_weights, percentiles, seed_error
+from beir_hybrid.leaderboard.stats.cells import PLURALS, CellMatrix, subsets_of, units_of
+from beir_hybrid.leaderboard.stats.query_scores import QueryScores
+from beir_hybrid.leaderboard.stats.resampling import Batch, SeedEffects, drawn_figures, interval
 from beir_hybrid.leaderboard.stats.significance import CONFIDENCE, RESAMPLES
+
+
+class FigureInterval(NamedTuple):
+    """The interval of a figure.
+
+    Attributes:
+        low: Its lower end.
+        high: Its upper end.
+        unit: What was drawn: the unit asked for, or the question where no articles are known.
+        units: Number of units.
+        questions: Number of questions that they hold.
+    """
+
+    low: float
+    high: float
+    unit: Unit
+    units: int
+    questions: int
 
 
 def average_interval(
     of_seeds: Sequence[ColumnScores],
-    unit: Unit = "question",
+    unit: Unit = "article",
     *,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     seed: int = 0,
-) -> tuple[float, float]:
-    """Compute the percentile bootstrap interval of a figure, the mean over seeds of ``ColumnScores.average``.
+) -> FigureInterval:
+    """Compute the bootstrap interval of a figure, the mean over seeds of ``ColumnScores.average``.
 
     Units are drawn with replacement, each with all its queries, and the figure is computed from them: by subset first.
     Queries that do not have the figure with every seed are left out. Seeds are resampled as in comparisons.
 
     Args:
         of_seeds: The scores of a model in a column, one a training seed.
-        unit: What is drawn.
+        unit: What is drawn; ``article`` is ``question`` where no articles are known.
         resamples: Resamples of the bootstrap.
         confidence: Of the interval.
         seed: Of all that is random.
 
-    Returns:
-        Low and high.
-
     Raises:
         RankTableError: There are fewer than two units, or the seeds were not evaluated on the same ones.
     """
-    first = of_seeds[0]
-    queries = _with_figure([one.queries.assign(subset="all") if first.pooled else one.queries for one in of_seeds])
-    totals = [
-        one.groupby([UNIT_COLUMNS[unit], "subset"])["score"].agg(["sum", "count"]).unstack(fill_value=0)
-        for one in queries
-    ]
-    for scores, other in zip(of_seeds, totals, strict=True):
-        if not other["count"].equals(totals[0]["count"]):
-            raise RankTableError(f"{first.name} and {scores.name} were not evaluated on the same queries")
-    if len(totals[0]) < 2:
-        raise RankTableError(f"{first.name}: an interval needs two {unit}s at least, here there is {len(totals[0])}")
-    sums, counts = np.mean([one["sum"].to_numpy() for one in totals], axis=0), totals[0]["count"].to_numpy()
-    samples = bootstrap_weights(len(totals[0]), resamples, seed)
-    averages = np.concatenate([_averages(weights @ sums, weights @ counts) for weights in samples])
-    by_unit = pd.concat([one.by_unit(unit) for one in of_seeds], axis=1).reindex(totals[0].index)
-    error = seed_error(by_unit.to_numpy().T)
-    effects = SeedEffects(np.array([len(of_seeds)]), np.array([error]), seed)
+    model = QueryScores.of("model", of_seeds)
+    queries = model.queries[model.defined]
+    drawn, ids = units_of(queries, unit)
+    if (n_units := ids.nunique()) < 2:
+        raise RankTableError(f"{model.name}: an interval needs two {PLURALS[drawn]} at least, here there is {n_units}")
+    cells = CellMatrix.of(ids, subsets_of(queries), model.on(queries))
+    batch = Batch.of(cells, np.array([len(of_seeds)]))
+    effects = SeedEffects(batch.seeds, batch.seed_errors, seed)
     effects.draw(resamples)
-    low, high = percentiles(averages + effects.of(0), confidence)
-    return float(low), float(high)
-
-
-def _with_figure(of_seeds: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Keep the queries that have the figure with every seed."""
-    missing = [one.loc[one["score"].isna(), "query_id"] for one in of_seeds]
-    lacking = set().union(*missing)
-    return [one[~one["query_id"].isin(lacking)] for one in of_seeds] if lacking else list(of_seeds)
-
-
-def _averages(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average the subsets' means, given by sums and counts of queries; a small subset may be missing in a sample."""
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    return means.sum(axis=1) / (counts > 0).sum(axis=1)
+    [figures] = drawn_figures(batch.cells, resamples, seed)
+    low, high = interval(figures + effects.of(0), cells.n_units, confidence)
+    return FigureInterval(float(low), float(high), drawn, cells.n_units, int(queries["question_id"].nunique()))

@@ -1,4 +1,4 @@
-"""The ranks that a model may have, and the models that cannot be told apart."""
+"""The ranks that a model may have, the models that cannot be told apart, and those that are equivalent."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, is_significant
+from beir_hybrid.leaderboard.stats.verdicts import is_equivalent
 from beir_hybrid.metrics import in_favour
 
 
@@ -69,6 +70,30 @@ def rank_ranges(
     }
 
 
+def equivalence_groups(
+    models: Sequence[str], comparisons: Mapping[Pair, Comparison], *, alpha: float = 0.05
+) -> dict[str, str]:
+    """Find the models that are equivalent: no difference between any two of a group is as large as the margin.
+
+    That two models cannot be told apart is no evidence that they are equal: too few questions do that, too. Equivalence
+    was shown, by tests of its own.
+
+    Args:
+        models: Names, best first: letters are given in this order.
+        comparisons: (model, baseline) -> their comparison with ``p_equivalence_corrected``; every pair in either order.
+        alpha: A corrected p value up to this is significant.
+
+    Returns:
+        Name -> letters of the largest sets of two or more models of which every two are equivalent; empty for none.
+    """
+    like: dict[str, set[str]] = {model: set() for model in models}
+    for pair, comparison in comparisons.items():
+        if is_equivalent(comparison, alpha):
+            like[pair[0]].add(pair[1])
+            like[pair[1]].add(pair[0])
+    return _groups(models, like, least=2)
+
+
 def _winner(pair: Pair, comparisons: Mapping[Pair, Comparison], alpha: float, higher_is_better: bool) -> str | None:
     """Return the significantly better one of two models, or None."""
     model, other = pair
@@ -82,10 +107,11 @@ def _winner(pair: Pair, comparisons: Mapping[Pair, Comparison], alpha: float, hi
     return model if in_favour(comparison.difference, higher_is_better) else other
 
 
-def _groups(models: Sequence[str], like: Mapping[str, set[str]]) -> dict[str, str]:
+def _groups(models: Sequence[str], like: Mapping[str, set[str]], least: int = 1) -> dict[str, str]:
     """Give each model the letters of the largest sets of models that are all alike, in the order of their best."""
     place = {model: number for number, model in enumerate(models)}
-    cliques = sorted(sorted(place[model] for model in clique) for clique in _cliques(set(), set(models), set(), like))
+    found = (sorted(place[model] for model in clique) for clique in _cliques(set(), set(models), set(), like))
+    cliques = sorted(clique for clique in found if len(clique) >= least)
     groups = dict.fromkeys(models, "")
     for letter, clique in zip(_letters(), cliques, strict=False):
         for number in clique:

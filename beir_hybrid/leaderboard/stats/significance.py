@@ -1,7 +1,8 @@
 """Is the difference between two models real? Paired tests, effect size and bootstrap interval, many pairs at once.
 
-What is paired are the scores of units (``unit_scores``): questions, not queries. Several training seeds of one recipe
-are one model. docs/significance.md explains the choices and shows what they cost.
+What is compared are the figures of a cell of the table, and what is flipped and drawn are whole units: articles, where
+they are known. Several training seeds of one recipe are one model. docs/significance.md explains the choices and shows
+what they cost.
 """
 
 from __future__ import annotations
@@ -17,8 +18,27 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from beir_hybrid.errors import RankTableError
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
+from beir_hybrid.leaderboard.inputs.settings import Unit
+from beir_hybrid.leaderboard.stats.cells import (
+    PLURALS,
+    CellMatrix,
+    articles_of_questions,
+    design_effects,
+    has_articles,
+    subsets_of,
+    units_of,
+)
 from beir_hybrid.leaderboard.stats.corrections import Correction, correct
-from beir_hybrid.leaderboard.stats.resampling import Batch, bootstrap_intervals, flip_p_values, is_exact, seed_error
+from beir_hybrid.leaderboard.stats.query_scores import QueryScores, common_queries
+from beir_hybrid.leaderboard.stats.resampling import (
+    Batch,
+    Margin,
+    PValues,
+    bootstrap_intervals,
+    flip_p_values,
+    is_exact,
+)
 
 FLIPS = 100_000
 RESAMPLES = 10_000
@@ -30,20 +50,31 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model compared with a baseline on the same units.
+    """A model compared with a baseline on the same queries.
 
     Attributes:
-        difference: Mean over the units of model less baseline, each averaged over its seeds.
-        low: Lower end of the percentile bootstrap interval of the difference.
+        difference: Figure of the model less that of the baseline, each averaged over its seeds.
+        low: Lower end of the bootstrap interval of the difference.
         high: Upper end.
         p: Of the two-sided paired randomization test; with several seeds, about recipes, not about these checkpoints.
-        p_t: Of the paired t test, about these checkpoints.
-        p_wilcoxon: Of the Wilcoxon signed-rank test, about these checkpoints; units without a difference are left out.
-        effect_size: Cohen's d_z: mean of the differences divided by their standard deviation. Infinite if all
-            differences are the same and not 0.
+        p_t: Of the paired t test of what the units contribute to the difference, about these checkpoints.
+        p_wilcoxon: Of the Wilcoxon signed-rank test of the same, about these checkpoints; units without a difference
+            are left out.
+        effect_size: Cohen's d_z: mean of what the units contribute divided by its standard deviation. Infinite if it
+            is the same for all and not 0.
+        unit: What was flipped and drawn: the unit asked for, or the question where no articles are known.
         units: Number of units.
+        questions: Number of questions that they hold.
         exact: Whether all ways to flip signs were tried.
+        design_effect: Variance of the difference with whole articles as units over that with questions as units, both
+            about these checkpoints; None where no articles are known.
+        margin: The difference that does not matter; None if none was given, and then there are no p values about it.
+        p_equivalence: Of two one-sided tests: small if the difference is within the margin on either side.
+        p_noninferiority: Of a one-sided test: small if the model is not worse than the baseline by the margin.
+        p_noninferiority_of_baseline: The same with the two in changed places.
         p_corrected: ``p``, corrected for all comparisons shown together; None if that was not asked for.
+        p_equivalence_corrected: ``p_equivalence``, corrected for all that have a margin; None likewise.
+        p_noninferiority_corrected: ``p_noninferiority``, corrected for all that have a margin; None likewise.
     """
 
     difference: float
@@ -53,9 +84,31 @@ class Comparison:
     p_t: float
     p_wilcoxon: float
     effect_size: float
+    unit: Unit
     units: int
+    questions: int
     exact: bool
+    design_effect: float | None = None
+    margin: float | None = None
+    p_equivalence: float | None = None
+    p_noninferiority: float | None = None
+    p_noninferiority_of_baseline: float | None = None
     p_corrected: float | None = None
+    p_equivalence_corrected: float | None = None
+    p_noninferiority_corrected: float | None = None
+
+    def turned_round(self) -> Comparison:
+        """Return the comparison of the baseline with the model; what was corrected has to be corrected again."""
+        return replace(
+            self,
+            difference=-self.difference,
+            low=-self.high,
+            high=-self.low,
+            effect_size=-self.effect_size,
+            p_noninferiority=self.p_noninferiority_of_baseline,
+            p_noninferiority_of_baseline=self.p_noninferiority,
+            p_noninferiority_corrected=None,
+        )
 
 
 def is_significant(comparison: Comparison, alpha: float) -> bool:
@@ -64,68 +117,86 @@ def is_significant(comparison: Comparison, alpha: float) -> bool:
 
 
 def compare(
-    model: Sequence[pd.Series],
-    baseline: Sequence[pd.Series],
+    model: Sequence[ColumnScores],
+    baseline: Sequence[ColumnScores],
     *,
+    unit: Unit = "article",
     flips: int = FLIPS,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     seed: int = 0,
     common_only: bool = False,
+    margin: float | None = None,
+    higher_is_better: bool = True,
 ) -> Comparison:
     """Compare a model with a baseline.
 
+    Queries of which a model or a seed does not have the figure are left out of both.
+
     Args:
-        model: Its unit scores, one Series a training seed.
+        model: Its scores in a column, one a training seed.
         baseline: The same of the baseline.
+        unit: What is independent of one another; ``article`` is ``question`` where no articles are known.
         flips: Sign flips of the randomization test; where there are no more ways to flip, all are tried.
         resamples: Resamples of the bootstrap.
         confidence: Of the interval.
         seed: Of all that is random; the same seed gives the same result.
-        common_only: Compare on the units that all have, where they were not evaluated on the same.
+        common_only: Compare on the queries that all have, where they were not evaluated on the same.
+        margin: The difference that does not matter, above 0; None for no test of equivalence.
+        higher_is_better: Whether larger figures are better, which decides what is not worse.
 
     Returns:
         The comparison; two models with the same scores have p = 1.
 
     Raises:
-        RankTableError: Scores are missing or not of the same units, data revision and subsets, or there are fewer than
-            two units.
+        RankTableError: Scores are missing or not of the same queries, data revision and subsets, there are fewer than
+            two units, or the margin is not a number above 0.
     """
     [comparison] = compare_many(
         {"model": model, "baseline": baseline},
         [("model", "baseline")],
+        unit=unit,
         flips=flips,
         resamples=resamples,
         confidence=confidence,
         seed=seed,
         common_only=common_only,
+        margin=margin,
+        higher_is_better=higher_is_better,
     )
     return comparison
 
 
 def compare_many(
-    scores: Mapping[str, Sequence[pd.Series]],
+    scores: Mapping[str, Sequence[ColumnScores]],
     pairs: Sequence[Pair],
     *,
+    unit: Unit = "article",
     flips: int = FLIPS,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     seed: int = 0,
     common_only: bool = False,
     correction: Correction | None = None,
+    margin: float | Sequence[float | None] | None = None,
+    higher_is_better: bool | Sequence[bool] = True,
 ) -> list[Comparison]:
-    """Compare many pairs; those on the same units share one pass, and each gets what ``compare`` would give it.
+    """Compare many pairs; those on the same queries share one pass, and each gets what ``compare`` would give it.
 
     Args:
-        scores: Name -> unit scores, one Series a training seed. To compare several columns at once give every model
+        scores: Name -> scores in a column, one a training seed. To compare several columns at once give every model
             a name in each of them.
         pairs: Names of model and baseline.
-        flips: See ``compare``, as the next four.
+        unit: See ``compare``, as the next five.
+        flips: See there.
         resamples: See there.
         confidence: See there.
         seed: See there.
         common_only: See there.
-        correction: Fill in ``p_corrected``, over all pairs.
+        correction: Fill in the corrected p values: of differences over all pairs, of equivalence and of non-inferiority
+            each over all pairs with a margin.
+        margin: See ``compare``; one for all pairs, or one for each.
+        higher_is_better: See there; likewise.
 
     Returns:
         One comparison a pair, in the same order.
@@ -133,121 +204,142 @@ def compare_many(
     Raises:
         RankTableError: See ``compare``.
     """
-    for name, of_seeds in scores.items():
-        _check(name, of_seeds)
-    groups: dict[tuple[bool, tuple[str, ...]], list[int]] = {}
-    for number, pair in enumerate(pairs):
-        has_seeds = any(len(scores[name]) > 1 for name in pair)
-        groups.setdefault((has_seeds, _units_of(pair, scores, common_only)), []).append(number)
+    margins = _margins(margin, higher_is_better, len(pairs))
+    plan = _Plan(unit, flips, resamples, confidence, seed)
+    known = {name: QueryScores.of(name, of_seeds, common_only) for name, of_seeds in scores.items()}
+    shared = list(common_queries(known, pairs, common_only))
+    groups: dict[tuple[bool, int], list[int]] = {}
+    for number, (pair, queries) in enumerate(zip(pairs, shared, strict=True)):
+        groups.setdefault((any(len(scores[name]) > 1 for name in pair), id(queries)), []).append(number)
     found: dict[int, Comparison] = {}
-    for (_, units), numbers in groups.items():
-        batch = _batch(scores, [pairs[number] for number in numbers], pd.Index(units))
-        found.update(zip(numbers, _compare_batch(batch, flips, resamples, confidence, seed), strict=True))
+    for numbers in groups.values():
+        names = list(dict.fromkeys(name for number in numbers for name in pairs[number]))
+        places = [(names.index(model), names.index(baseline)) for model, baseline in (pairs[n] for n in numbers)]
+        comparisons = _compare_group(
+            plan, [known[name] for name in names], shared[numbers[0]], places, [margins[n] for n in numbers]
+        )
+        found.update(zip(numbers, comparisons, strict=True))
     comparisons = [found[number] for number in range(len(pairs))]
-    if correction is None:
-        return comparisons
-    corrected = correct([comparison.p for comparison in comparisons], correction)
-    return [replace(one, p_corrected=float(p)) for one, p in zip(comparisons, corrected, strict=True)]
+    return comparisons if correction is None else corrected(comparisons, correction)
 
 
-def _check(name: str, of_seeds: Sequence[pd.Series]) -> None:
-    """Refuse scores that nothing can be computed from."""
-    if not of_seeds:
-        raise RankTableError(f"{name}: no scores; give one Series a training seed")
-    for scores in of_seeds:
-        unit = scores.index.name or "unit"
-        wrong = scores.index[~np.isfinite(scores.to_numpy(dtype=np.float64))]
-        if len(wrong):
-            raise RankTableError(
-                f"{_name(name, scores)}: the score of {unit} {wrong[0]!r} is {scores[wrong[0]]}; evaluate it again"
-            )
-        twice = scores.index[scores.index.duplicated()]
-        if len(twice):
-            raise RankTableError(f"{_name(name, scores)}: {unit} {twice[0]!r} is there twice")
+def corrected(comparisons: Sequence[Comparison], correction: Correction) -> list[Comparison]:
+    """Fill in the corrected p values of comparisons that are shown together; those about margins are families apart."""
 
+    def family(p_values: Sequence[float | None]) -> list[float | None]:
+        known = iter(correct([p for p in p_values if p is not None], correction))
+        return [None if p is None else float(next(known)) for p in p_values]
 
-def _name(name: str, scores: pd.Series) -> str:
-    return str(scores.name or name)
-
-
-def _units_of(pair: Pair, scores: Mapping[str, Sequence[pd.Series]], common_only: bool) -> tuple[str, ...]:
-    """Return the units that a pair is compared on, sorted."""
-    first, *others = [(name, one) for name in pair for one in scores[name]]
-    common = first[1].index
-    for name, other in others:
-        _check_comparable(first, (name, other))
-        if other.index.equals(first[1].index):
-            continue
-        asked, asked_of_other = _evaluated(first[1]), _evaluated(other)
-        shared = asked.intersection(asked_of_other)
-        if not common_only and not len(shared) == len(asked) == len(asked_of_other):
-            raise RankTableError(
-                f"{_name(*first)} and {_name(name, other)} were not evaluated on the same "
-                f"{first[1].index.name or 'unit'}s: {len(asked)} and {len(asked_of_other)}, {len(shared)} in common; "
-                "evaluate both on the same data, or ask for the common ones only (common_questions in "
-                "leaderboard.toml, common_only in Python)"
-            )
-        common = common.intersection(other.index)
-    if len(common) < 2:
-        raise RankTableError(
-            f"{_name(*first)}: a paired test needs two {first[1].index.name or 'unit'}s at least, here there are "
-            f"{len(common)} to compare on"
+    return [
+        replace(
+            comparison,
+            p_corrected=differ,
+            p_equivalence_corrected=equivalent,
+            p_noninferiority_corrected=not_inferior,
         )
-    return tuple(common.sort_values())
-
-
-def _evaluated(scores: pd.Series) -> pd.Index:
-    """Return the units that a model was evaluated on, with those that do not have the figure."""
-    return scores.index.union(scores.attrs.get("undefined", ()))
-
-
-def _check_comparable(one: tuple[str, pd.Series], other: tuple[str, pd.Series]) -> None:
-    """Refuse scores of other data or of other subsets, in so far as their ``attrs`` tell."""
-    facts = one[1].attrs, other[1].attrs
-    for fact in ("data_revision", "subsets"):
-        values = [known.get(fact) for known in facts]
-        if None in values or values[0] == values[1]:
-            continue
-        counts = [f"{len(value)} subsets" if fact == "subsets" else f"data revision {value}" for value in values]
-        raise RankTableError(
-            f"{_name(*one)} and {_name(*other)} cannot be compared: the scores are of {counts[0]} and of {counts[1]}"
-            f"{', not the same' if counts[0] == counts[1] else ''}; evaluate both on the same data"
+        for comparison, differ, equivalent, not_inferior in zip(
+            comparisons,
+            family([comparison.p for comparison in comparisons]),
+            family([comparison.p_equivalence for comparison in comparisons]),
+            family([comparison.p_noninferiority for comparison in comparisons]),
+            strict=True,
         )
+    ]
 
 
-def _batch(scores: Mapping[str, Sequence[pd.Series]], pairs: Sequence[Pair], units: pd.Index) -> Batch:
-    names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    matrices = [np.stack([one.reindex(units).to_numpy(dtype=np.float64) for one in scores[name]]) for name in names]
-    row = {name: number for number, name in enumerate(names)}
-    return Batch(
-        scores=np.stack([matrix.mean(axis=0) for matrix in matrices]),
-        seeds=np.array([len(matrix) for matrix in matrices]),
-        seed_errors=np.array([seed_error(matrix) for matrix in matrices]),
-        pairs=[(row[model], row[baseline]) for model, baseline in pairs],
-    )
+def _margins(
+    margin: float | Sequence[float | None] | None, higher_is_better: bool | Sequence[bool], n_pairs: int
+) -> list[Margin | None]:
+    """Return the margin of each pair."""
+    sizes = [margin] * n_pairs if margin is None or isinstance(margin, int | float) else list(margin)
+    better = [higher_is_better] * n_pairs if isinstance(higher_is_better, bool) else list(higher_is_better)
+    for size in sizes:
+        if size is not None and not 0 < size < math.inf:
+            raise RankTableError(f"margin = {size:g}: write a number above 0")
+    return [None if size is None else Margin(size, up) for size, up in zip(sizes, better, strict=True)]
 
 
-def _compare_batch(batch: Batch, flips: int, resamples: int, confidence: float, seed: int) -> list[Comparison]:
-    p_values = flip_p_values(batch, flips, seed)
-    intervals = bootstrap_intervals(batch, resamples, confidence, seed)
+@dataclass(frozen=True)
+class _Plan:
+    """What all comparisons of a call have in common."""
+
+    unit: Unit
+    flips: int
+    resamples: int
+    confidence: float
+    seed: int
+
+
+def _compare_group(
+    plan: _Plan,
+    models: Sequence[QueryScores],
+    queries: pd.DataFrame,
+    pairs: Sequence[tuple[int, int]],
+    margins: Sequence[Margin | None],
+) -> list[Comparison]:
+    """Compare pairs of models on the same queries."""
+    unit, ids = units_of(queries, plan.unit)
+    if (n_units := ids.nunique()) < 2:
+        raise RankTableError(
+            f"{models[pairs[0][0]].name}: a paired test needs two {PLURALS[unit]} at least, here there are {n_units} "
+            "to compare on"
+        )
+    batch = _batch(models, queries, ids, pairs, margins)
+    p_values = flip_p_values(batch, plan.flips, plan.seed)
+    intervals = bootstrap_intervals(batch, plan.resamples, plan.confidence, plan.seed)
+    effects: list[float | None] = [None] * len(pairs)
+    if has_articles(queries):
+        by_question = batch if unit == "question" else _batch(models, queries, queries["question_id"], pairs, margins)
+        effects = design_effects(by_question.cells, articles_of_questions(queries), pairs)
+    n_questions = int(queries["question_id"].nunique())
+    exact = is_exact(batch, plan.flips)
     comparisons = []
-    for (model, baseline), p, (low, high) in zip(batch.pairs, p_values, intervals, strict=True):
-        differences = batch.scores[model] - batch.scores[baseline]
+    for number, (model, baseline) in enumerate(pairs):
+        differences = batch.cells.contributions[model] - batch.cells.contributions[baseline]
         p_t, p_wilcoxon = _reference_tests(differences)
+        low, high = intervals[number]
         comparisons.append(
             Comparison(
                 difference=float(differences.mean()),
                 low=float(low),
                 high=float(high),
-                p=float(p),
+                p=p_values[number].differ,
                 p_t=p_t,
                 p_wilcoxon=p_wilcoxon,
                 effect_size=_effect_size(differences),
+                unit=unit,
                 units=batch.n_units,
-                exact=is_exact(batch, flips),
+                questions=n_questions,
+                exact=exact,
+                design_effect=effects[number],
+                **_about_margin(p_values[number], margins[number]),
             )
         )
     return comparisons
+
+
+def _batch(
+    models: Sequence[QueryScores],
+    queries: pd.DataFrame,
+    units: pd.Series,
+    pairs: Sequence[tuple[int, int]],
+    margins: Sequence[Margin | None],
+) -> Batch:
+    scores = np.concatenate([model.on(queries) for model in models])
+    seeds = np.array([len(model.scores) for model in models])
+    return Batch.of(CellMatrix.of(units, subsets_of(queries), scores), seeds, pairs, margins)
+
+
+def _about_margin(p: PValues, margin: Margin | None) -> dict[str, float]:
+    """Return the fields of a comparison that are about its margin."""
+    if margin is None or p.inferior is None or p.baseline_inferior is None:
+        return {}
+    return {
+        "margin": margin.size,
+        "p_equivalence": max(p.inferior, p.baseline_inferior),
+        "p_noninferiority": p.inferior,
+        "p_noninferiority_of_baseline": p.baseline_inferior,
+    }
 
 
 def _reference_tests(differences: NDArray[np.float64]) -> tuple[float, float]:

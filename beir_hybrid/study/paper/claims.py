@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import fmean
 
 import pyarrow.compute as pc
 
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
-from beir_hybrid.leaderboard.board.unit_scores import column_scores
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, is_significant
 from beir_hybrid.metrics import MAP, RANK_DISTANCE, in_favour
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
 from beir_hybrid.study.ledger import Entry
 from beir_hybrid.study.plan import Plan
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVEL = 0.05
 """Level of significance of the corrected p values."""
@@ -59,8 +56,8 @@ class Part:
 
     Attributes:
         contrast: What was compared.
-        hybrid: Mean of the units with hybrid batches.
-        baseline: Mean of the units with the baseline.
+        hybrid: The figure with hybrid batches.
+        baseline: The figure of the baseline.
         comparison: Difference, interval and p values; the difference is hybrid less baseline.
     """
 
@@ -96,7 +93,7 @@ def compare_all(study: Study, plan: Plan) -> list[Part]:
     """Make the comparisons of all claims, as far as the evaluations are done, corrected together."""
     scores = _Scores(plan)
     # Two claims may ask for the same comparison, which is one test.
-    of_name: dict[str, list[pd.Series]] = {}
+    of_name: dict[str, list[ColumnScores]] = {}
     ready: list[tuple[Contrast, Pair]] = []
     for contrast in contrasts(study, plan):
         sides = {label: scores.evaluated(contrast, label) for label in (hybrid_label(), contrast.baseline)}
@@ -105,12 +102,12 @@ def compare_all(study: Study, plan: Plan) -> list[Part]:
             ready.append((contrast, (names[hybrid_label()], names[contrast.baseline])))
             for label, name in names.items():
                 if name not in of_name:
-                    of_name[name] = [scores.units(evaluated, contrast) for evaluated in sides[label]]
+                    of_name[name] = [scores.in_column(evaluated, contrast) for evaluated in sides[label]]
     if not ready:
         return []
     distinct = list(dict.fromkeys(pair for _, pair in ready))
     comparisons = dict(zip(distinct, compare_many(of_name, distinct, correction="holm"), strict=True))
-    means = {name: float(sum(units.mean() for units in seeds) / len(seeds)) for name, seeds in of_name.items()}
+    means = {name: fmean(of_seed.average for of_seed in seeds) for name, seeds in of_name.items()}
     return [Part(contrast, means[pair[0]], means[pair[1]], comparisons[pair]) for contrast, pair in ready]
 
 
@@ -171,11 +168,11 @@ def _name(contrast: Contrast, label: str) -> str:
 
 
 class _Scores:
-    """Unit scores of the models that are compared, from their rank tables, each of which is read once."""
+    """Scores of the models that are compared, from their rank tables, each of which is read once."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._series: dict[tuple[str, str, str | None], pd.Series] = {}
+        self._known: dict[tuple[str, str, str | None], ColumnScores] = {}
 
     def evaluated(self, contrast: Contrast, label: str) -> list[Entry]:
         """Return the evaluations of a side of a comparison with all seeds; none if one is missing."""
@@ -188,16 +185,16 @@ class _Scores:
         known = [evaluated for evaluated in found if evaluated is not None]
         return known if len(known) == len(found) else []
 
-    def units(self, evaluated: Entry, contrast: Contrast) -> pd.Series:
-        """Return the unit scores of an evaluation in the column of a comparison."""
+    def in_column(self, evaluated: Entry, contrast: Contrast) -> ColumnScores:
+        """Return the scores of an evaluation in the column of a comparison."""
         path = self._plan.rank_table(evaluated)
         key = (str(path), contrast.column.key, contrast.language)
-        if key not in self._series:
+        if key not in self._known:
             table, info = rank_table.read(path)
             if contrast.language is not None:
                 table = table.filter(pc.equal(table["query_language"], contrast.language))
             # Bias takes longer than all the rest, and is not asked of every model.
             columns = [c for c in _columns(info.task).values() if c.is_bias == contrast.column.is_bias]
             for column, scores in column_scores(table, info, columns).items():
-                self._series[str(path), column, contrast.language] = scores.by_unit()
-        return self._series[key]
+                self._known[str(path), column, contrast.language] = scores
+        return self._known[key]

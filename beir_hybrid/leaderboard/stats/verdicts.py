@@ -1,0 +1,46 @@
+"""What comparisons have shown: a difference, equivalence, or neither."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from beir_hybrid.leaderboard.stats.significance import Comparison, is_significant
+from beir_hybrid.metrics import in_favour
+
+Verdict = Literal[
+    "better",
+    "worse",
+    "better, within the margin",
+    "worse, within the margin",
+    "equivalent",
+    "not worse",
+    "can't be told",
+]
+"""What the corrected p values say of a model and a baseline."""
+
+
+def is_equivalent(comparison: Comparison, alpha: float) -> bool:
+    """Whether the difference is within the margin: the corrected p value of equivalence is at most alpha."""
+    return comparison.p_equivalence_corrected is not None and comparison.p_equivalence_corrected <= alpha
+
+
+def verdict(comparison: Comparison, alpha: float = 0.05, higher_is_better: bool = True) -> Verdict:
+    """Say what a comparison has shown.
+
+    A difference can be both real and too small to matter. No difference that was found and equivalence that was shown
+    are two things: without a margin, or with too few units, it is neither.
+
+    Returns:
+        ``better`` or ``worse`` for a significant difference, with ``within the margin`` if it is equivalent, too;
+        ``equivalent``; ``not worse`` where only non-inferiority was shown; else ``can't be told``.
+    """
+    equivalent = is_equivalent(comparison, alpha)
+    if is_significant(comparison, alpha):
+        better = in_favour(comparison.difference, higher_is_better)
+        if equivalent:
+            return "better, within the margin" if better else "worse, within the margin"
+        return "better" if better else "worse"
+    if equivalent:
+        return "equivalent"
+    p = comparison.p_noninferiority_corrected
+    return "not worse" if p is not None and p <= alpha else "can't be told"
