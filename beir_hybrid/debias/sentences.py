@@ -124,9 +124,14 @@ def read_sentences(
 def _of_corpus(name: str, languages: Iterable[str] | None, progress: bool) -> Sentences:
     spec, source = pair_sources()[name]
     texts = source.read(spec, spec.choose(languages), progress)
-    pairs = pairs_of_corpus(texts) if isinstance(texts, ParallelCorpus) else pairs_of_sentences(texts, ("translation",))
+    if isinstance(texts, ParallelCorpus):
+        pairs = pairs_of_corpus(texts)
+        chosen = np.isin(np.arange(len(pairs.labels)), np.unique(pairs.labels, return_index=True)[1])  # an answer once
+    else:
+        pairs = pairs_of_sentences(texts, ("translation",))
+        chosen = np.ones(len(pairs.labels), np.bool_)
     columns = pairs.answers
-    whole = np.logical_and.reduce([column.is_valid().to_numpy() for column in columns.values()])
+    whole = np.logical_and.reduce([chosen, *(column.is_valid().to_numpy() for column in columns.values())])
     sentences = {language: tuple(column.filter(whole).to_pylist()) for language, column in columns.items()}
     return Sentences(spec.name, pairs.revision, sentences, True, spec.mteb_tasks)
 

@@ -1,1 +1,1 @@
-"""What `beir-hybrid train` does: one run, its settings, its folder and what is written beside the weights."""
+"""What `beir-hybrid train` and `debias` do: a run, its settings, its folder, and what is written beside the weights."""

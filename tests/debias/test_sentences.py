@@ -68,6 +68,16 @@ def test_ntrex_is_read_by_default() -> None:
     assert sentences.source == "ntrex" and len(sentences.revision) == 40
 
 
+@pytest.mark.real_data
+def test_an_answer_of_several_questions_counts_once() -> None:
+    sentences = read_sentences("xquad-r", ["en", "th"])
+    numbers = {len(texts) for texts in sentences.texts.values()} | {
+        len(set(texts)) for texts in sentences.texts.values()
+    }
+    (number,) = numbers
+    assert 500 < number < 1190 and sentences.parallel  # of 1,190 questions
+
+
 def test_sentences_of_atlas_r_are_those_of_its_train_split() -> None:
     from beir_hybrid.corpora import load
 
