@@ -27,6 +27,7 @@ from beir_hybrid.finetune.head import head_model, with_head
 from beir_hybrid.finetune.recipe import make_recipe
 from beir_hybrid.finetune.train import RunOptions, train
 from beir_hybrid.leaderboard.board.columns import board_columns
+from beir_hybrid.leaderboard.inputs.score_file import read_scores
 from beir_hybrid.leaderboard.stats.rank_ranges import rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison
 from beir_hybrid.models.base import find_base
@@ -47,10 +48,11 @@ from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.held_out import held_out_corpus, held_out_rows, split
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
-from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, NOT_SUPPORTED, SUPPORTED, Contrast, Part, verdict
-from beir_hybrid.study.paper.outputs import write_report
+from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, EQUIVALENT, NOT_SUPPORTED, SUPPORTED, Contrast, Part, verdict
+from beir_hybrid.study.paper.outputs import write_judged, write_report
+from beir_hybrid.study.paper.scores import SCORES, StudyScores, evaluated_scores
 from beir_hybrid.study.paper.study_page import write_page
-from beir_hybrid.study.paper.summary import summarise
+from beir_hybrid.study.paper.summary import judge, summarise
 from beir_hybrid.study.paper.sweep_plot import sweep_lines
 from beir_hybrid.study.run import make_plan, run_study
 from beir_hybrid.study.trials import ModelName, evaluate, wrapped
@@ -418,21 +420,26 @@ def test_the_papers_preset_on_tiny_models(base: Path, tmp_path: Path) -> None:
 class _Part:
     """What `verdict` looks at."""
 
-    def __init__(self, favourable: bool, significant: bool) -> None:
-        self.favourable, self.significant = favourable, significant
+    def __init__(self, favourable: bool, significant: bool, equivalent: bool = False) -> None:
+        self.favourable, self.significant, self.equivalent = favourable, significant, equivalent
 
 
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
         ([(True, True), (True, True)], SUPPORTED),
+        ([(True, True), (True, True, True)], SUPPORTED),
         ([(True, True), (True, False)], CANNOT_BE_TOLD),
         ([(True, True), (False, False)], CANNOT_BE_TOLD),
         ([(True, True), (False, True)], NOT_SUPPORTED),
+        ([(True, False, True), (False, True, True)], NOT_SUPPORTED),
+        ([(True, False, True), (False, False, True)], EQUIVALENT),
+        ([(True, True, True), (False, False, True)], EQUIVALENT),
+        ([(True, False, True), (False, False)], CANNOT_BE_TOLD),
         ([], CANNOT_BE_TOLD),
     ],
 )
-def test_verdicts(parts: list[tuple[bool, bool]], expected: str) -> None:
+def test_verdicts(parts: list[tuple[bool, ...]], expected: str) -> None:
     assert verdict([_Part(*part) for part in parts]) == expected  # type: ignore[misc]
 
 
@@ -472,9 +479,16 @@ def test_borders_are_those_of_the_leaderboard(
     assert (ranks["b"].best == 2) is (expected == (True, True))
 
 
-def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:
+@pytest.fixture(scope="module")
+def judged(done: tuple[Study, Path]) -> dict[str, Any]:
     study, out = done
-    summary = summarise(study, make_plan(study, out))
+    plan = make_plan(study, out)
+    summary = summarise(study, plan)
+    return judge(study, summary, StudyScores(evaluated_scores(study, plan, summary["languages"])))
+
+
+def test_the_summary_holds_every_comparison(done: tuple[Study, Path], judged: dict[str, Any]) -> None:
+    study, summary = done[0], judged
     claims = {claim["claim"]: claim for claim in summary["claims"]}
     assert {name: len(claim["parts"]) for name, claim in claims.items()} == {
         "best-multilingual": 2,
@@ -482,10 +496,11 @@ def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:
         "less-bias": 1,
         "zero-shot": 3,
         "unseen-languages": 5 * 2,
+        "between-families": 4,
+        "within-family": 4,
     }
     figures = {row["system"]: row["figures"] for row in summary["systems"]}
     for part in claims["better-everywhere"]["parts"]:
-        # Every question of this small data set is in every subset: the mean over questions is that over subsets.
         assert part["hybrid"] == pytest.approx(figures["hybrid-0.5"][part["column"]]["mean"])
         assert part["baseline_value"] == pytest.approx(figures[part["baseline"]][part["column"]]["mean"])
         assert part["difference"] == pytest.approx(part["hybrid"] - part["baseline_value"])
@@ -498,10 +513,27 @@ def test_the_summary_holds_every_comparison(done: tuple[Study, Path]) -> None:
     assert all(claim["cases"] == [{**case, "verdict": claim["verdict"]}] for claim in claims.values())
 
 
-def test_several_cases_are_judged_one_by_one(done: tuple[Study, Path], tmp_path: Path) -> None:
+def test_the_scores_that_are_kept_give_the_same_verdicts(
+    done: tuple[Study, Path], judged: dict[str, Any], tmp_path: Path
+) -> None:
     study, out = done
-    summary = summarise(study, make_plan(study, out))
-    first, second = summary["claims"][:2]
+    write_report(study, make_plan(study, out), out, tmp_path / "whole" / "study.md", "beir-hybrid study")
+    summary = json.loads((out / "study.json").read_text())
+    stored = read_scores(out / SCORES)
+    write_judged(study, summary, stored, tmp_path / "study.json", tmp_path / "again" / "study.md", "beir-hybrid study")
+    pages = [(tmp_path / name / "study.md").read_text() for name in ("whole", "again")]
+    assert pages[0] == pages[1]
+    again = json.loads((tmp_path / "study.json").read_text())
+    for claim, same in zip(judged["claims"], again["claims"], strict=True):
+        assert claim["verdict"] == same["verdict"]
+        for part, same_part in zip(claim["parts"], same["parts"], strict=True):
+            for name in ("hybrid", "baseline_value", "difference", "low", "high", "p"):
+                assert part[name] == pytest.approx(same_part[name], abs=1e-3 if name == "p" else 1e-5), name
+
+
+def test_several_cases_are_judged_one_by_one(judged: dict[str, Any], tmp_path: Path) -> None:
+    summary = dict(judged)
+    first, second = map(dict, summary["claims"][:2])
     first["cases"] = [
         {"experiment": "one", "task": "MLQAR", "verdict": SUPPORTED},
         {"experiment": "two", "task": "XQuADR", "verdict": NOT_SUPPORTED},
