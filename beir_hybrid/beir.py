@@ -175,6 +175,7 @@ def evaluate(
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
+    from beir_hybrid.debias.aware import tell
     from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts_of
     from beir_hybrid.ranks.rows import build, search_rows
     from beir_hybrid.ranks.schema import TableInfo
@@ -188,7 +189,8 @@ def evaluate(
     _check_index(retriever.retriever, documents)
     # No more than there is: BEIR's FAISS search fills up with the last passage.
     retriever.top_k = min(top_k or len(documents), len(documents))
-    results = _checked(retriever.retrieve(documents, queries), documents, queries)
+    asked = tell(documents, queries) if _is_aware(retriever.retriever) else (documents, queries)
+    results = _checked(retriever.retrieve(*asked), documents, queries)
     ndcg, map_at_k, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
     cut = _cut(results, queries, len(documents), retriever.top_k)
     # BEIR's searches of embeddings hold their model; a 0 of another may stand for a passage that it did not find.
@@ -223,6 +225,7 @@ def evaluate(
 
 def _encoder(search: Any, name: str) -> Encode | None:
     """Return what embeds texts of a data set by the model of a search; None where it has none."""
+    from beir_hybrid.debias.aware import TextIn
     from beir_hybrid.ranks.model_state import QUERY, by_language
 
     model: Any = getattr(search, "model", None)
@@ -233,10 +236,23 @@ def _encoder(search: Any, name: str) -> Encode | None:
     def encode_some(kind: str, language: str, rows: NDArray[np.int64]) -> Any:
         part = corpora.load(name, [language]).languages[language]
         if kind == QUERY:
-            return model.encode_queries([part.questions[row] for row in rows], batch_size=size)
-        return model.encode_corpus([{"title": "", "text": part.passages[row]} for row in rows], batch_size=size)
+            questions = [part.questions[row] for row in rows]
+            if _is_aware(search):
+                questions = [TextIn(text, language) for text in questions]
+            return model.encode_queries(questions, batch_size=size)
+        documents = [{"title": "", "text": part.passages[row]} for row in rows]
+        if _is_aware(search):
+            documents = [{**document, "language": language} for document in documents]
+        return model.encode_corpus(documents, batch_size=size)
 
     return partial(by_language, embeddings_of=encode_some)
+
+
+def _is_aware(search: Any) -> bool:
+    """Whether the model of a search must be told the language of each text."""
+    from beir_hybrid.debias.aware import AwareRetriever
+
+    return isinstance(getattr(search, "model", None), AwareRetriever)
 
 
 def _read(name: str, questions: str, passages: str) -> ParallelCorpus:

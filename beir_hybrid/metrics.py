@@ -13,9 +13,10 @@ from typing import Literal
 
 from beir_hybrid.errors import BeirHybridError
 
-Needs = Literal["ranks", "answers", "top languages"]
+Needs = Literal["ranks", "answers", "answers by language", "top languages"]
 """What a figure follows from: the ranks of the relevant passages, where one that was not returned counts nothing; those
-of all answers, in the pool of all languages; the languages of the best passages of that pool."""
+of all answers, in the pool of all languages, or in that and in the pool of each language; the languages of the best
+passages of the pool of all."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,23 @@ class Metric:
         return replace(self, name=f"{self.name}_at_{k}", label=f"{self.label}@{k}", cut_off=k)
 
 
-def in_favour(difference: float, higher_is_better: bool) -> bool:
-    """Whether a difference is an improvement; none at all is not."""
+def in_favour(difference: float, higher_is_better: bool | None) -> bool:
+    """Whether a difference is an improvement; none at all is not, nor is any of a figure without a better side."""
+    if higher_is_better is None:
+        return False
     return difference > 0 if higher_is_better else difference < 0
 
 
 def best_and_second(
-    values: Mapping[str, float | None], higher_is_better: bool, decimals: int
+    values: Mapping[str, float | None], higher_is_better: bool | None, decimals: int
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Find the best and the second best of some figures, as they are shown: equal to the last decimal is equal.
 
     Returns:
-        The keys of the best and of the second best; none where there is nothing to compare.
+        The keys of the best and of the second best; none where there is nothing to compare, or no better side.
     """
     shown = {key: round(value, decimals) for key, value in values.items() if value is not None}
-    if len(shown) < 2:
+    if len(shown) < 2 or higher_is_better is None:
         return frozenset(), frozenset()
     first, second = [*sorted(set(shown.values()), reverse=higher_is_better), None][:2]
     best, next_best = (frozenset(key for key in shown if shown[key] == value) for value in (first, second))
@@ -77,6 +80,9 @@ _TREC = "trec_eval, https://github.com/usnistgov/trec_eval"
 _HYBRID = "arXiv 2408.10536"
 _LAREQA = "LAReQA, arXiv 2004.05484"
 _PEER = "PEER, arXiv 2405.00978"
+_MLAIRE = "MLAIRE, arXiv 2605.07249"
+_MAX_R = "Max@R and Complete@k, arXiv 2604.05684"
+_BALANCED = "balanced retrieval, arXiv 2507.07543"
 
 MAP = Metric("map", "mAP", "ranks", _LAREQA)
 """Mean average precision over the full ranking."""
@@ -102,11 +108,29 @@ SAME_LANGUAGE_K = (10, 100)
 PEER_K = (20, 100)
 """Cut-offs of PEER."""
 
+COMPLETE_K = (10, 20, 100)
+"""Cut-offs within which the answers in all languages stand; XQuAD-R's are eleven, which ten passages cannot hold."""
+
 RANK_DISTANCE = Metric(
     "rank_distance", "rank distance", "answers", _HYBRID, higher_is_better=False, decimals=1, about_languages=True
 )
 LANGUAGE_FAIRNESS = Metric("language_fairness", "language fairness", "answers", _HYBRID, about_languages=True)
 STRONG_ALIGNMENT = Metric("strong_alignment", "strong alignment", "answers", _LAREQA, about_languages=True)
+LANGUAGE_PREFERENCE = Metric(
+    "language_preference", "language preference", "answers", _MLAIRE, None, about_languages=True
+)
+LAST_ANSWER_RANK = Metric(
+    "last_answer_rank", "last answer rank", "answers", _MAX_R, False, decimals=1, about_languages=True
+)
+_COMPLETE = Metric("complete", "complete", "answers", _MAX_R, about_languages=True)
+COMPLETE = _COMPLETE.at(20)
+ROUND_ROBIN_GAIN = Metric(
+    "round_robin_gain", "round robin gain", "answers by language", _BALANCED, False, about_languages=True
+)
+_CHANCE = Metric("language_preference_chance", "preference by chance", "answers", _MLAIRE, None, about_languages=True)
+_FIRST = Metric(
+    "first_passage_in_language", "first in language", "top languages", _MLAIRE, None, about_languages=True, cut_off=1
+)
 _NORMALIZED_DISTANCE = Metric(
     "normalized_rank_distance", "normalized rank distance", "answers", _HYBRID, False, about_languages=True
 )
@@ -123,14 +147,35 @@ LANGUAGE_FIGURES: dict[str, Metric] = {
         _NORMALIZED_DISTANCE,
         LANGUAGE_FAIRNESS,
         STRONG_ALIGNMENT,
+        LANGUAGE_PREFERENCE,
+        _CHANCE,
+        _FIRST,
+        LAST_ANSWER_RANK,
+        *(_COMPLETE.at(k) for k in COMPLETE_K),
+        ROUND_ROBIN_GAIN,
         *(metric.at(k) for k in SAME_LANGUAGE_K for metric in (_SHARE, _PREFERENCE)),
         *(_PEER_AT_K.at(k) for k in PEER_K),
     )
 }
 """Name -> figure of how a model treats languages, in the order in which they are listed."""
 
-BOARD_LANGUAGE_FIGURES = (RANK_DISTANCE, LANGUAGE_FAIRNESS, STRONG_ALIGNMENT)
-"""Those that leaderboards show and test."""
+BOARD_LANGUAGE_FIGURES = (
+    RANK_DISTANCE,
+    LANGUAGE_FAIRNESS,
+    STRONG_ALIGNMENT,
+    LANGUAGE_PREFERENCE,
+    LAST_ANSWER_RANK,
+    COMPLETE,
+    ROUND_ROBIN_GAIN,
+)
+"""Those that leaderboards show and test, and the evaluator gives."""
+
+RANK_DISTANCE_QUERY_MEAN = f"{RANK_DISTANCE.name}_query_mean"
+"""The mean of the rank distance over all queries, which is another number where languages have different numbers of
+questions; it stands beside the figure, the mean over question languages."""
+
+LANGUAGE_MEANS = (RANK_DISTANCE.name, RANK_DISTANCE_QUERY_MEAN, *[*LANGUAGE_FIGURES][1:])
+"""What is written of the questions of some languages, in the order in which it is listed."""
 
 _NAME_AT_K = re.compile(r"(?P<name>[a-z_]+)_at_(?P<k>[1-9][0-9]*)")
 

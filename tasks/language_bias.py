@@ -36,9 +36,9 @@ logger = logging.getLogger("mteb.beir_hybrid")
 class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
     """Language bias in the multilingual pool of a retrieval task.
 
-    It asks that task for its ranks: after it, in the same `mteb run`, nothing is encoded again. Beside each figure of
-    the result stands its coverage, the share of the queries that have it; a figure that less than 90 % of them have is
-    NaN, as MTEB's own missing scores are.
+    It asks that task for its ranks: after it, in the same `mteb run`, nothing is encoded again. The subset ``all`` has
+    the plain means over the question languages. Beside each figure of the result stands its coverage, the share of the
+    queries that have it; a figure that less than 90 % of them have is NaN, as MTEB's own missing scores are.
 
     Attributes:
         retrieval_task: The task whose multilingual subsets are looked at.
@@ -98,7 +98,8 @@ def bias_metadata(task: type[AbsTaskParallelRetrieval]) -> TaskMetadata:
             "description": (
                 f"Does the rank of a passage depend on its language? The pool is that of {source.name}'s multilingual "
                 "subsets, where every question has right answers in several languages: rank distance between them, "
-                "strong alignment, the share of the question's own language among the top passages, and PEER."
+                "strong alignment, preference of the question's own language among the answers and among the top "
+                "passages, the rank of the last answer, what comparing across languages costs, and PEER."
             ),
             "main_score": LANGUAGE_FAIRNESS.name,
             "eval_langs": {

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, find_metric, in_favour, metric_of
+from beir_hybrid.metrics import (
+    BOARD_LANGUAGE_FIGURES,
+    LANGUAGE_FIGURES,
+    MAP,
+    best_and_second,
+    find_metric,
+    in_favour,
+    metric_of,
+)
 
 
 def test_every_retrieval_metric_that_is_computed_has_an_entry() -> None:
@@ -48,4 +56,12 @@ def test_directions() -> None:
     assert not in_favour(0, higher_is_better=True)
     assert in_favour(-1, higher_is_better=False)
     lower = {name for name, metric in LANGUAGE_FIGURES.items() if metric.higher_is_better is False}
-    assert lower == {"rank_distance", "normalized_rank_distance"}
+    assert lower == {"rank_distance", "normalized_rank_distance", "last_answer_rank", "round_robin_gain"}
+
+
+def test_a_figure_without_a_better_side_has_no_best() -> None:
+    assert metric_of("language_preference").higher_is_better is None
+    assert not in_favour(1, higher_is_better=None) and not in_favour(-1, higher_is_better=None)
+    values = {"a": 0.9, "b": 0.5, "c": 0.1}
+    assert best_and_second(values, None, 3) == (frozenset(), frozenset())
+    assert best_and_second(values, False, 3) == (frozenset("c"), frozenset("b"))

@@ -11,7 +11,7 @@ import typer
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_exists, check_writable, shown, user_path
-from beir_hybrid.metrics import LANGUAGE_FIGURES
+from beir_hybrid.metrics import LANGUAGE_FIGURES, LANGUAGE_MEANS
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ModelBias(NamedTuple):
     Attributes:
         model: Name of the model.
         task: Name of the retrieval task.
-        figures: Name of the figure -> its mean over all queries; NaN where too few queries have it.
+        figures: Name of the figure -> its mean over the question languages; NaN where too few queries have it.
         coverage: Name of the figure -> share of the queries that have it, as far as that is known.
         map: Question language x answer language; None where there is no rank table.
         keeps_top: Whether the languages of the best passages are kept, which the figures at a cut-off follow from.
@@ -50,9 +50,10 @@ def bias(
         str, typer.Option(help="Weights of the grades in PEER, adding up to 1.", metavar="GRADE:WEIGHT,...")
     ] = "0:0.5,1:0.5",
 ) -> None:
-    """Print language-bias figures, one column a model; lower rank_distance and preferences near 1 are better.
+    """Print language-bias figures, one column a model: plain means over question languages of means over their queries.
 
     A figure stands there if at least 90 % of the queries have it: those of which the search returned all answers.
+    docs/language-bias.md says which figure answers which question, and which way is better.
     """
     weights = _parse_weights(peer_weights)
     if plot is not None:
@@ -63,7 +64,7 @@ def bias(
         raise BeirHybridError(f"{shown(paths[0])}: neither a rank table nor a result of a bias task is here")
     for task in dict.fromkeys(model.task for model in models):
         of_task = [model for model in models if model.task == task]
-        rows = [(name, *(_shown(model.figures[name]) for model in of_task)) for name in LANGUAGE_FIGURES]
+        rows = [(name, *(_shown(model.figures[name]) for model in of_task)) for name in LANGUAGE_MEANS]
         print(text_table(rows, (task, *(model.model for model in of_task)), left=1))
         print("".join(f"{note}\n" for model in of_task for note in _notes(model)))
     if plot is not None:
@@ -90,6 +91,7 @@ def _parse_weights(text: str) -> dict[int, float]:
 
 def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
     from beir_hybrid.corpora.spec import BIAS_SUFFIX
+    from beir_hybrid.mteb.language_results import language_figure
     from beir_hybrid.mteb.results import find_results
     from beir_hybrid.ranks.rank_table import rank_tables_below
     from beir_hybrid.scoring.bias import ALL_QUESTIONS
@@ -102,7 +104,7 @@ def _read(path: Path, weights: Mapping[int, float]) -> Iterator[ModelBias]:
         for result in find_results(path, f"*{BIAS_SUFFIX}.json"):
             if result.task.partition(" ")[0].endswith(BIAS_SUFFIX) and ALL_QUESTIONS in result.scores:
                 # Results of older versions lack some figures and the coverage.
-                figures = {name: result.value(ALL_QUESTIONS, name) for name in LANGUAGE_FIGURES}
+                figures = {name: language_figure(result, name) for name in LANGUAGE_MEANS}
                 coverage = {name: result.value(ALL_QUESTIONS, f"{name}_coverage") for name in LANGUAGE_FIGURES}
                 known = {name: math.nan if value is None else value for name, value in figures.items()}
                 yield ModelBias(result.model, result.task.replace(BIAS_SUFFIX, ""), known, coverage)

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from beir_hybrid.mteb.aware_encoder import AwareEncoder
+
 # Arguments of `encode` that change how fast embeddings come, or in what container, but not their values.
 _NO_CONTENT = frozenset(
     "batch_size chunk_size convert_to_numpy convert_to_tensor device num_proc num_workers pool "
@@ -27,10 +29,13 @@ def fingerprint(model: Any, encode_kwargs: Mapping[str, Any]) -> str | None:
 
     Returns:
         64 hexadecimal digits; None for models that are not one of MTEB's wrappers around a model of Sentence
-        Transformers with stock modules: what their embeddings depend on is not known.
+        Transformers with stock modules, perhaps with a map behind it: what their embeddings depend on is not known.
     """
     from torch import nn
 
+    if isinstance(model, AwareEncoder):
+        of_encoder = fingerprint(model.encoder, encode_kwargs)
+        return of_encoder and hashlib.sha256(f"{of_encoder} {model.digest}".encode()).hexdigest()
     inner = getattr(model, "model", None)
     if not type(model).__module__.startswith("mteb.models.sentence_transformer_wrapper") or not isinstance(
         inner, nn.Module

@@ -1,7 +1,10 @@
 """Language bias: how far the rank of a passage depends on its language, computed from a rank table.
 
 All figures look at the pool of all languages. Sources: LAReQA (arXiv 2004.05484) for strong alignment and the
-one-target matrix, PEER (arXiv 2405.00978), arXiv 2408.10536 for the rank distance.
+one-target matrix, PEER (arXiv 2405.00978), arXiv 2408.10536 for the rank distance, MLAIRE (arXiv 2605.07249) for the
+preference of the question's language, arXiv 2604.05684 for the last answer, arXiv 2507.07543 for the round robin.
+
+The figure of several question languages is the plain mean over them of the means over their queries.
 
 What was not found is not a figure: `query_bias` says which queries have one (NaN: none), and a mean is given where at
 least `MIN_COVERAGE` of the queries do. A model that finds next to nothing would else be fair on the rest.
@@ -18,9 +21,18 @@ import pandas as pd
 from scipy.stats import chi2
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.metrics import LANGUAGE_FIGURES, PEER_K, SAME_LANGUAGE_K
+from beir_hybrid.metrics import (
+    COMPLETE_K,
+    LANGUAGE_FIGURES,
+    LANGUAGE_MEANS,
+    PEER_K,
+    RANK_DISTANCE,
+    RANK_DISTANCE_QUERY_MEAN,
+    SAME_LANGUAGE_K,
+)
 from beir_hybrid.ranks.rank_table import ranked_in_pool
 from beir_hybrid.ranks.schema import decode_languages
+from beir_hybrid.scoring.interleaving import round_robin_gain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,12 +64,19 @@ def query_bias(
           ``normalized_rank_distance``: divided by pool size - 1; ``language_fairness``: 1 less that.
         - ``strong_alignment``: mean, over the right answers in other languages than the query's, of the share of
           wrong passages in the query's language that rank below. NaN without such passages.
+        - ``language_preference``: 1 if the best-ranked right answer is in the query's language, else 0;
+          ``language_preference_chance``: 1 / number of languages with a right answer. NaN without one in the query's.
+        - ``first_passage_in_language``: 1 if the first passage, right or wrong, is in the query's language, else 0.
+        - ``last_answer_rank``: largest of the best ranks that right answers of each language have (Max@R);
+          ``complete_at_k``: 1 if it is at most k, else 0.
+        - ``round_robin_gain``: average precision of the single-language rankings interleaved less that of the pool.
         - ``same_language_share_at_k``, ``same_language_preference_at_k``: share of the top k in the query's language;
           the same, divided by that language's share of the pool (1: no preference).
         - ``peer_at_k``: probability of equal expected rank of the languages, as the package peer-measure gives it.
 
-        The figures that compare right answers, all but the same-language ones, are NaN for a query that has them in
-        fewer than two languages. Those of ranks are NaN, too, where one of the answers was not returned; those of the
+        The figures that compare right answers are NaN for a query that has them in fewer than two languages: all but
+        the same-language ones, that of the first passage, and the round robin's. Those of ranks are NaN, too, where one
+        of the answers was not returned, and the round robin's where a rank in its language is not known; those of the
         top k, PEER among them, where fewer than k passages of a larger pool were, or the table does not keep their
         languages.
 
@@ -75,10 +94,15 @@ def query_bias(
         .groupby("query_id", sort=False)
     )
     figures["rank_distance"] = (best.max() - best.min()).astype(float)
+    figures["last_answer_rank"] = best.max().astype(float)
+    for k in COMPLETE_K:
+        figures[f"complete_at_{k}"] = (best.max() <= k).astype(float)
+    figures = figures.join(_preference(ranks))
     figures["normalized_rank_distance"] = figures["rank_distance"] / max(n_passages - 1, 1)
     figures["language_fairness"] = 1 - figures["normalized_rank_distance"]
     figures["strong_alignment"] = _strong_alignment(ranks, pool_sizes)
     figures[_RANK_FIGURES] = figures[_RANK_FIGURES].where(comparable & by_query["was_ranked"].all())
+    figures["round_robin_gain"] = round_robin_gain(table, pool_sizes)
     top_figures = _top_figures(ranks, figures["query_language"], pool_sizes, peer_weights)
     top_figures[_PEER_FIGURES] = top_figures[_PEER_FIGURES].where(comparable)
     return figures.join(top_figures)
@@ -92,12 +116,14 @@ def _top_figures(
     figures = pd.DataFrame(index=query_languages.index, columns=_TOP_FIGURES, dtype=float)
     kept = ranks[ranks["top_languages"].notna()]
     tops = kept.groupby("query_id", sort=False)["top_languages"].first().map(decode_languages)
-    for k in sorted({*SAME_LANGUAGE_K, *PEER_K}):
+    for k in sorted({1, *SAME_LANGUAGE_K, *PEER_K}):
         whole = tops[tops.map(len) >= min(k, n_passages)]
         if whole.empty:
             continue
+        languages = query_languages.loc[whole.index]
+        if k == 1:
+            figures.loc[whole.index, "first_passage_in_language"] = _same_language_share(whole, languages, k)
         if k in SAME_LANGUAGE_K:
-            languages = query_languages.loc[whole.index]
             share = _same_language_share(whole, languages, k)
             in_pool = languages.map(lambda language: pool_sizes.get(language, 0) / n_passages)
             figures.loc[whole.index, f"same_language_share_at_{k}"] = share
@@ -142,18 +168,20 @@ def bias_coverage(figures: pd.DataFrame) -> dict[str, float]:
 
 
 def mean_bias(figures: pd.DataFrame) -> dict[str, float]:
-    """Average the figures of some queries over those that have them.
+    """Average the figures of some queries: the plain mean over question languages of the means over their queries.
 
     Args:
-        figures: Rows of ``query_bias``.
+        figures: Rows of ``query_bias``; a query without a figure is left out of its mean.
 
     Returns:
-        Figure -> mean; NaN where less than ``MIN_COVERAGE`` of the queries have it.
+        Figure -> mean, and ``rank_distance_query_mean``, the mean over all queries; NaN where less than
+        ``MIN_COVERAGE`` of the queries have it.
     """
-    return {
-        name: float(figures[name].mean()) if is_covered(share) else math.nan
-        for name, share in bias_coverage(figures).items()
-    }
+    of_languages = figures.groupby("query_language")[[*BIAS_FIGURES]].mean().mean()
+    means = {**of_languages, RANK_DISTANCE_QUERY_MEAN: figures[RANK_DISTANCE.name].mean()}
+    coverage = bias_coverage(figures)
+    coverage[RANK_DISTANCE_QUERY_MEAN] = coverage[RANK_DISTANCE.name]
+    return {name: float(means[name]) if is_covered(coverage[name]) else math.nan for name in LANGUAGE_MEANS}
 
 
 def is_covered(coverage: float | None) -> bool:
@@ -240,6 +268,18 @@ def _with_known_ranks(table: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.
     return ranks
 
 
+def _preference(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Compare the best right answer in a query's language with those in others; NaN for a query without one in its."""
+    own = ranks["passage_language"] == ranks["query_language"]
+    best = ranks.groupby("query_id", sort=False)["rank_in_pool"].min()
+    best_own = ranks[own].groupby("query_id", sort=False)["rank_in_pool"].min().reindex(best.index)
+    n_languages = ranks.groupby("query_id", sort=False)["passage_language"].nunique()
+    preferred = pd.DataFrame(
+        {"language_preference": (best_own == best).astype(float), "language_preference_chance": 1 / n_languages}
+    )
+    return preferred.where(best_own.notna())
+
+
 def _strong_alignment(ranks: pd.DataFrame, pool_sizes: Mapping[str, int]) -> pd.Series:
     own = ranks["passage_language"] == ranks["query_language"]
     ordered = ranks.assign(own=own.astype("int64")).sort_values(["query_id", "rank_in_pool"], kind="stable")
@@ -321,7 +361,7 @@ def _equal_rank_probability(samples: _Samples, n_queries: int, n_languages: int)
 
 
 def mean_bias_by_language(figures: pd.DataFrame, languages: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Average the figures of the queries of each language, and of all queries under ``all``.
+    """Average the figures of the queries of each language, and under ``all`` of all languages, as ``mean_bias`` does.
 
     Beside each figure stands its coverage, e.g. ``rank_distance_coverage``: the share of the queries that have it.
     """

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
 from beir_hybrid.errors import DataError
-from beir_hybrid.metrics import LANGUAGE_FAIRNESS, RANK_DISTANCE
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES
 from beir_hybrid.ranks.rows import build
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows, scores_by_subset
@@ -29,7 +29,7 @@ from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
 logger = logging.getLogger(__name__)
 
 _MAP = {setting: f"{setting.replace('-', '_')}_map" for setting in SETTINGS}
-_BIAS = (RANK_DISTANCE.name, LANGUAGE_FAIRNESS.name)
+_BIAS = tuple(figure.name for figure in BOARD_LANGUAGE_FIGURES)
 _METRICS = (*_MAP.values(), *_BIAS)
 
 
@@ -42,8 +42,12 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
       (en-en, en-de, and en questions on the pool of all languages) of the mean average precision over the full ranking.
     - ``rank_distance``: mean distance between the best ranks that a question's right answers of each language have in
       the pool of all languages; lower is better. Source: arXiv 2408.10536.
-    - ``language_fairness``: 1 less the rank distance divided by the size of the pool less 1; higher is better. Both are
-      NaN where less than 90 % of the questions have right answers in two languages.
+    - ``language_fairness``: 1 less the rank distance divided by the size of the pool less 1; higher is better.
+    - ``strong_alignment``, ``language_preference``, ``last_answer_rank``, ``complete_at_20`` and ``round_robin_gain``,
+      as docs/language-bias.md defines them.
+
+    The figures of language bias are plain means over question languages, and NaN where less than 90 % of the questions
+    have one: most need right answers in two languages.
 
     They are those of the MTEB tasks, XQuADR and XQuADRLanguageBias for ``xquad-r``. Every text is encoded once, by
     ``encode_query`` and ``encode_document``, so that a model's own prompts apply. With one language there is
@@ -62,7 +66,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
         write_csv: Append the metrics to a CSV file in the ``output_path`` of a call.
         truncate_dim: Use the first dimensions of the embeddings only.
         primary_metric: The metric that is the evaluator's one score, without prefix; ``multilingual_map`` by default,
-            ``monolingual_map`` for one language.
+            ``monolingual_map`` for one language. ``language_preference`` cannot be it: it has no better side.
 
     Raises:
         DataError: There is no such data set, language or metric.
@@ -123,7 +127,10 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
                 f"{self.name}: no metric {metric!r} on {len(self.languages)} language(s); there is "
                 f"{', '.join(self.metrics)}"
             )
-        self.greater_is_better = metric != RANK_DISTANCE.name
+        better = LANGUAGE_FIGURES[metric].higher_is_better if metric in LANGUAGE_FIGURES else True
+        if better is None:
+            raise DataError(f"{self.name}: more {metric} is neither better nor worse; choose another primary_metric")
+        self.greater_is_better = better
         self.primary_metric: str = f"{self.name}_{metric}" if self.name else metric
         self.csv_file = "_".join(filter(None, ["Multilingual-Retrieval_evaluation", self.name, "results.csv"]))
 

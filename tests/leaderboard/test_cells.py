@@ -223,15 +223,22 @@ def test_verdicts_tell_equal_from_unknown() -> None:
         options = {"margin": 0.01, "correction": "holm", "flips": 20_000, "resamples": 200}
         scores = {"model": [sides[0]], "baseline": [sides[1]]}
         both = compare_many(scores, [("model", "baseline")], **options)[0]  # type: ignore[arg-type]
-        said[name] = verdict(both), verdict(both, higher_is_better=False)
+        said[name] = tuple(verdict(both, higher_is_better=better) for better in (True, False, None))
         without = compare_many(scores, [("model", "baseline")], correction="holm", **QUICK)[0]  # type: ignore[arg-type]
         assert (without.margin, without.p_equivalence, without.p_noninferiority_corrected) == (None, None, None)
         assert verdict(without) in ("better", "worse", "can't be told")
-    assert said["equal"] == ("equivalent", "equivalent")
-    assert said["few"] == ("can't be told", "can't be told")
-    assert said["better"] == ("better", "worse")
+    assert said["equal"][:2] == ("equivalent", "equivalent")
+    assert said["few"][:2] == ("can't be told", "can't be told")
+    assert said["better"][:2] == ("better", "worse")
     assert said["not worse"][0] == "not worse"
-    assert said["small"] == ("better, within the margin", "worse, within the margin")
+    assert said["small"][:2] == ("better, within the margin", "worse, within the margin")
+    assert {name: verdict_of for name, (_, _, verdict_of) in said.items()} == {
+        "equal": "equivalent",
+        "few": "can't be told",
+        "better": "higher",
+        "small": "higher, within the margin",
+        "not worse": "can't be told",
+    }
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.01, math.inf, math.nan])

@@ -55,7 +55,7 @@ def made_up(draw: st.DrawFn) -> pa.Table:
                             "outranked_by_query_language": 0,
                             "cluster_id": f"article {number // 2}",
                             "grade": 1,
-                            "top_languages": "",
+                            "top_languages": None,
                         }
                     )
     columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}

@@ -22,6 +22,7 @@ from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.inputs.stored_predictions import find_predictions
 from beir_hybrid.leaderboard.inputs.training_data import TrainingData, TrainingFacts
 from beir_hybrid.leaderboard.publish import Inputs, make_board
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.subsets import Subset
 from tests.support.mteb_models import CountingEncoder, vector_of
@@ -97,7 +98,8 @@ def test_results_stand_in_the_columns_of_rank_tables_by_setting(tmp_path: Path) 
         for y in ("de", "en", "th", "multi")
     }
     write_result(tmp_path, "me/listed", "XQuADR", by_subset)
-    bias = {"rank_distance": 12.5, "language_fairness": 0.9, "strong_alignment": 0.6, "ndcg_at_10": 0.9}
+    figures = {figure.name: 0.9 for figure in BOARD_LANGUAGE_FIGURES} | {"rank_distance": 12.5}
+    bias = {**figures, "rank_distance_query_mean": 12.0, "ndcg_at_10": 0.9}
     write_result(tmp_path, "me/listed", "XQuADRLanguageBias", dict.fromkeys(("all", "de", "en", "th"), bias))
     board = make_board(Inputs(tmp_path / "ranks", tmp_path / "results"), SETTINGS)
     values = {key: cell["value"] for key, cell in board["rows"]["me__listed"]["cells"].items()}
@@ -106,7 +108,7 @@ def test_results_stand_in_the_columns_of_rank_tables_by_setting(tmp_path: Path) 
             "XQuADR/monolingual/map": 0.9,
             "XQuADR/cross-lingual/map": 0.8,
             "XQuADR/multilingual/map": 0.7,
-            **{f"XQuADR/multilingual/{name}": bias[name] for name in list(bias)[:3]},
+            **{f"XQuADR/multilingual/{name}": value for name, value in figures.items()},
         }
     )
     assert set(values) == set(board["rows"]["me__ranked"]["cells"])

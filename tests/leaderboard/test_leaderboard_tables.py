@@ -49,7 +49,7 @@ def test_the_main_table_shows_every_row_and_column() -> None:
     table = main_table(board)
     assert [head[1].removesuffix(" ↓") for head in table.heads] == [column["label"] for column in board["columns"]]
     assert [head[1].endswith("↓") for head in table.heads] == [
-        not column["higher_is_better"] for column in board["columns"]
+        column["higher_is_better"] is False for column in board["columns"]
     ]
     rows = [row for section in table.sections for row in section.rows]
     assert [label for label, _ in rows] == [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, load
 from beir_hybrid.errors import RankTableError
+from beir_hybrid.metrics import LANGUAGE_FIGURES, LANGUAGE_MEANS
 from beir_hybrid.ranks import build
 from beir_hybrid.ranks.rows import search_rows
 from beir_hybrid.ranks.schema import decode_languages, encode_languages
@@ -28,6 +30,7 @@ from beir_hybrid.scoring.bias import (
     bias_coverage,
     coverage_text,
     mean_bias,
+    mean_bias_by_language,
     one_target_map,
     query_bias,
 )
@@ -78,7 +81,7 @@ def test_figures_do_not_depend_on_what_languages_are_called() -> None:
         {language: random.normal(size=(2, 4)) for language in sizes},
         {language: random.normal(size=(n, 4)) for language, n in sizes.items()},
     )
-    names = {"de": "ceb", "en": "zh-Hant", "zh": "pt-BR"}
+    names = {"de": "ceb", "en": "pt-BR", "zh": "zh-Hant"}  # in the same order, in which a round robin takes turns
     tops = [encode_languages([names[language] for language in decode_languages(top)]) for top in table["top_languages"]]
     renamed = table.assign(
         query_language=table["query_language"].map(names),
@@ -122,8 +125,26 @@ def right_answers(corpus: ParallelCorpus, query_id: str) -> set[str]:
     return {part.passage_ids[row] for part in corpus.languages.values() for row in part.relevance.get(question_id, {})}
 
 
-def brute_force(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
-    """Compute the figures of each query as the definitions say, from a sort of what was returned."""
+def average_precision(order: Sequence[str], right: set[str]) -> float:
+    places = [rank for rank, passage_id in enumerate(order, 1) if passage_id in right]
+    return sum(number / rank for number, rank in enumerate(places, 1)) / len(right)
+
+
+def interleaved(order: Sequence[str], own: str) -> list[str]:
+    """Take passages of each language in turn, the own one first, in the order in which they are ranked."""
+    languages = sorted({p.split(":")[0] for p in order}, key=lambda language: (language != own, language))
+    rankings = [[p for p in order if p.startswith(f"{language}:")] for language in languages]
+    return [p for taken in zip_longest(*rankings) for p in taken if p is not None]
+
+
+def brute_force(corpus: ParallelCorpus, scores: Scores, all_pools: bool = True) -> pd.DataFrame:
+    """Compute the figures of each query as the definitions say, from a sort of what was returned.
+
+    Args:
+        corpus: Questions and passages.
+        scores: Those of what was returned.
+        all_pools: Whether the pools of single languages were searched, too.
+    """
     rows = {}
     n_passages = sum(sizes_of(corpus).values())
     for query_id, values in scores.items():
@@ -141,6 +162,13 @@ def brute_force(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
             row["rank_distance"] = max(best) - min(best)
             row["normalized_rank_distance"] = row["rank_distance"] / max(n_passages - 1, 1)
             row["language_fairness"] = 1 - row["normalized_rank_distance"]
+            row["last_answer_rank"] = max(best)
+            for k in (10, 20, 100):
+                first = {p.split(":")[0] for p in order[:k] if p in right}
+                row[f"complete_at_{k}"] = float(first == languages)
+            if own in languages:
+                row["language_preference"] = float(next(p for p in order if p in right).startswith(f"{own}:"))
+                row["language_preference_chance"] = 1 / len(languages)
             row["strong_alignment"] = 1 - np.mean(ahead) / len(wrong) if wrong else np.nan
         pool = len(corpus.languages[own].passages) / n_passages
         for k in (10, 100):
@@ -148,6 +176,12 @@ def brute_force(corpus: ParallelCorpus, scores: Scores) -> pd.DataFrame:
                 share = np.mean([p.split(":")[0] == own for p in order[:k]])
                 row[f"same_language_share_at_{k}"] = share
                 row[f"same_language_preference_at_{k}"] = share / pool if pool else np.nan
+        if order:
+            row["first_passage_in_language"] = float(order[0].startswith(f"{own}:"))
+        if all_pools and right <= set(order):
+            row["round_robin_gain"] = average_precision(interleaved(order, own), right) - average_precision(
+                order, right
+            )
         for k in (20, 100):
             if len(order) >= min(k, n_passages) and len(languages) > 1:
                 row[f"peer_at_{k}"] = peer(query_id, order, right, k, corpus)
@@ -228,16 +262,22 @@ def test_what_a_search_did_not_return_is_no_figure(drawn) -> None:
     table = searched_table(corpus, scores)
     if not len(table):
         return
-    expected = brute_force(corpus, scores)
+    expected = brute_force(corpus, scores, all_pools=False)
     figures = query_bias(table, sizes_of(corpus)).loc[expected.index]
     for name in BIAS_FIGURES:
         np.testing.assert_allclose(figures[name], expected[name], atol=1e-9, err_msg=name)
     shares, means = bias_coverage(figures), mean_bias(figures)
     for name in BIAS_FIGURES:
-        known = [value for value in expected[name] if not np.isnan(value)]
+        known = expected[name].dropna()
         assert shares[name] == len(known) / len(expected)
-        wanted = np.mean(known) if 10 * len(known) >= 9 * len(expected) else np.nan
+        enough = 10 * len(known) >= 9 * len(expected)
+        languages = {query_id.split(":")[0] for query_id in known.index}
+        of_languages = [known[known.index.str.startswith(f"{language}:")].mean() for language in languages]
+        wanted = np.mean(of_languages) if enough else np.nan
         np.testing.assert_allclose(means[name], wanted, atol=1e-9, err_msg=name)
+        if name == "rank_distance":
+            np.testing.assert_allclose(means["rank_distance_query_mean"], known.mean() if enough else np.nan)
+    assert list(means) == list(LANGUAGE_MEANS)
 
 
 @settings(max_examples=60, deadline=None)
@@ -273,6 +313,7 @@ def answers(query_id: str, ranks: Mapping[str, int | None], top: str = "") -> pd
             "question_id": query_id.split(":")[1],
             "query_language": query_id.split(":")[0],
             "passage_language": list(ranks),
+            "rank_in_language": list(ranks.values()),
             "rank_in_pool": list(ranks.values()),
             "outranked_by_query_language": [None if rank is None else 0 for rank in ranks.values()],
             "grade": 1,
@@ -288,8 +329,11 @@ def answers(query_id: str, ranks: Mapping[str, int | None], top: str = "") -> pd
 )
 def test_a_failed_search_is_not_fair(ranks: Mapping[str, int | None]) -> None:
     figures = query_bias(answers("en:q", ranks, "ende" * 10), {"en": 60, "de": 40})
-    compared = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
+    compared = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs == "answers"]
+    assert {"rank_distance", "language_preference", "last_answer_rank", "complete_at_10"} <= {*compared}
     assert figures[compared].isna().all(axis=None)
+    assert figures["round_robin_gain"].isna().tolist() == [None in ranks.values()]
+    assert figures["first_passage_in_language"].tolist() == [1]
     assert figures["same_language_share_at_10"].tolist() == [0.5]
     assert figures["peer_at_20"].isna().tolist() == [len(ranks) < 2]
     # Twenty passages are not the best hundred.
@@ -302,6 +346,30 @@ def test_nine_queries_in_ten_make_a_figure(returned: int, mean: float) -> None:
     figures = query_bias(pd.concat(queries, ignore_index=True), {"en": 60, "de": 40})
     assert bias_coverage(figures)["rank_distance"] == returned / 20
     np.testing.assert_equal(mean_bias(figures)["rank_distance"], mean)
+
+
+def test_the_figure_is_the_mean_over_question_languages() -> None:
+    distances = {"en": [1, 1, 1, 5], "de": [10]}
+    queries = [
+        answers(f"{language}:q{n}", {"en": 1, "de": 1 + distance})
+        for language, of_language in distances.items()
+        for n, distance in enumerate(of_language)
+    ]
+    figures = query_bias(pd.concat(queries, ignore_index=True), {"en": 60, "de": 40})
+    means = mean_bias(figures)
+    assert (means["rank_distance"], means["rank_distance_query_mean"]) == (6, 3.6)
+    assert (means["language_preference"], means["language_preference_chance"]) == (0.5, 0.5)
+    assert (means["last_answer_rank"], means["complete_at_10"]) == (7, 0.5)
+    by_language = mean_bias_by_language(figures, ["en", "de"])
+    assert by_language["en"]["rank_distance"] == by_language["en"]["rank_distance_query_mean"] == 2
+    assert by_language["all"]["rank_distance"] == 6
+
+
+def test_nothing_in_the_language_of_the_question_can_be_preferred() -> None:
+    figures = query_bias(answers("zh:q", {"en": 1, "de": 4}, "ende" * 30), {"en": 60, "de": 40, "zh": 20})
+    assert figures[["language_preference", "language_preference_chance"]].isna().all(axis=None)
+    assert figures["first_passage_in_language"].tolist() == [0]
+    assert figures["last_answer_rank"].tolist() == [4]
 
 
 def test_coverage_is_not_rounded_up_to_enough_or_all() -> None:
@@ -373,9 +441,9 @@ def test_a_table_without_the_best_passages_has_the_figures_of_ranks(parallel: Pa
     questions = {x: generator.normal(size=(N_QUESTIONS, 8)) for x in LANGUAGES}
     table, sizes = bias_table(parallel, questions, {x: generator.normal(size=(N_PASSAGES, 8)) for x in LANGUAGES})
     whole, figures = query_bias(table, sizes), query_bias(table.assign(top_languages=None), sizes)
-    of_ranks = ["rank_distance", "normalized_rank_distance", "language_fairness", "strong_alignment"]
+    of_ranks = [name for name, metric in LANGUAGE_FIGURES.items() if metric.needs != "top languages"]
     pd.testing.assert_frame_equal(figures[of_ranks], whole[of_ranks])
-    assert list(figures.columns) == list(whole.columns)
+    assert {*figures.columns} == {*whole.columns}
     assert figures.drop(columns=[*of_ranks, "query_language", "question_id"]).isna().all(axis=None)
     some = table["query_language"] == "de"
     partly = query_bias(table.assign(top_languages=table["top_languages"].where(some)), sizes)

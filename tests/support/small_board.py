@@ -90,6 +90,7 @@ def _columns() -> list[dict[str, Any]]:
         columns.append(_column(task, group, "rank distance", "multilingual", "rank_distance", False, 1))
         columns.append(_column(task, group, "language fairness", "multilingual", "language_fairness"))
         columns.append(_column(task, group, "strong alignment", "multilingual", "strong_alignment"))
+        columns.append(_column(task, group, "language preference", "multilingual", "language_preference", None))
     return columns
 
 
@@ -178,6 +179,10 @@ def _mark_best(rows: dict[str, Any], columns: list[dict[str, Any]]) -> None:
             for row in rows.values()
             if column["key"] in row["cells"] and not row["published"]
         ]
+        if column["higher_is_better"] is None:
+            for cell in cells:
+                cell.update(marks=[], rank=None, tie_group=None, equivalence_group=None)
+            continue
         cells.sort(key=lambda cell: cell["value"], reverse=column["higher_is_better"])
         cells[0]["best"], cells[1]["second"] = True, True
 

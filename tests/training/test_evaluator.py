@@ -21,6 +21,7 @@ from transformers import TrainerCallback
 from beir_hybrid.corpora import ParallelCorpus, choose_languages, load
 from beir_hybrid.corpora.registry import retrieval_specs
 from beir_hybrid.errors import DataError, ModelError
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES
 from beir_hybrid.subsets import SETTINGS, setting_of
 from beir_hybrid.tasks import XQuADR, XQuADRLanguageBias
 from beir_hybrid.training import HybridTrainer, MultilingualRetrievalEvaluator
@@ -30,7 +31,8 @@ from tests.support.tiny_model import tiny_model
 from tests.tasks.test_xquad_r import use_small_data
 from tests.training.test_trainer import arguments
 
-METRICS = ("monolingual_map", "cross_lingual_map", "multilingual_map", "rank_distance", "language_fairness")
+BIAS = tuple(figure.name for figure in BOARD_LANGUAGE_FIGURES)
+METRICS = ("monolingual_map", "cross_lingual_map", "multilingual_map", *BIAS)
 PROMPTS = {"query": "question 7 : ", "document": "only 7 : "}
 
 
@@ -68,7 +70,7 @@ def test_the_metrics_are_those_of_the_mteb_tasks(prompts: dict[str, str] | None)
         expected = np.mean([score["map"] for subset, score in scores.items() if setting_of(subset) == setting])
         assert found[f"xquad-r_{setting.replace('-', '_')}_map"] == pytest.approx(expected, abs=1e-6)
     bias = XQuADRLanguageBias().evaluate(encoder, encode_kwargs={})["all"]
-    for metric in ("rank_distance", "language_fairness"):
+    for metric in BIAS:
         assert found[f"xquad-r_{metric}"] == pytest.approx(bias[metric], abs=1e-6)
     assert list(found) == [f"xquad-r_{metric}" for metric in METRICS]
 
@@ -145,7 +147,7 @@ def test_a_language_without_questions_of_the_sample() -> None:
 def test_there_is_no_language_bias_where_questions_have_answers_in_one_language() -> None:
     found = MultilingualRetrievalEvaluator(uneven_corpus())(tiny_model())  # one of its three questions
     for metric in METRICS:
-        assert math.isnan(found[f"random_{metric}"]) is (metric in ("rank_distance", "language_fairness")), metric
+        assert math.isnan(found[f"random_{metric}"]) is (metric in {*BIAS} - {"round_robin_gain"}), metric
     with pytest.raises(DataError, match="random: there is no rank_distance: less than 90 % of the questions"):
         MultilingualRetrievalEvaluator(uneven_corpus(), primary_metric="rank_distance")(tiny_model())
 
@@ -260,11 +262,13 @@ def test_words_that_a_model_does_not_know_are_counted_and_score_0(caplog: pytest
     )
 
 
-def test_lower_is_better_for_rank_distance_only() -> None:
+def test_lower_is_better_for_a_rank_distance() -> None:
     assert MultilingualRetrievalEvaluator("xquad-r").greater_is_better
     evaluator = MultilingualRetrievalEvaluator("xquad-r", primary_metric="rank_distance")
     assert not evaluator.greater_is_better
     assert evaluator.primary_metric == "xquad-r_rank_distance"
+    with pytest.raises(DataError, match="more language_preference is neither better nor worse"):
+        MultilingualRetrievalEvaluator("xquad-r", primary_metric="language_preference")
 
 
 def test_the_model_card_says_what_was_evaluated() -> None:

@@ -36,7 +36,7 @@ def captions(
     metrics = {column.task: (column.group, column.metric) for column in reversed(columns) if not column.is_bias}
     named = "; ".join(f"{group}: {metric}" for group, metric in reversed(metrics.values()))
     parts = [f"Metrics: {named}." if named else "", "Best value bold, second underlined."]
-    if any(not column.higher_is_better for column in columns):
+    if any(column.higher_is_better is False for column in columns):
         parts.append("↓ Lower is better.")
     if any(row["seeds"] > 1 for row in rows.values()):
         parts.append("± Standard deviation over training seeds.")

@@ -21,7 +21,7 @@ class Column:
         task: Name of the retrieval task, whose rank table the figure is computed from.
         setting: ``monolingual``, ``cross-lingual`` or ``multilingual``.
         metric: Name of a metric, or of another score of MTEB's results.
-        higher_is_better: Whether larger figures are better.
+        higher_is_better: Whether larger figures are better; None where neither side is, and rows have no ranks.
         decimals: Decimals shown.
     """
 
@@ -31,7 +31,7 @@ class Column:
     task: str
     setting: str
     metric: str
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     decimals: int = 3
 
     @property
@@ -43,8 +43,8 @@ class Column:
     def of(cls, task: str, setting: str, metric: str, label: str, group: str) -> Column:
         """Make a column, shown as its metric says; a score that is none is shown as retrieval metrics are."""
         shown = find_metric(metric) or MAP
-        better = shown.higher_is_better is not False
-        return cls(f"{task}/{setting}/{metric}", group, label, task, setting, metric, better, shown.decimals)
+        key = f"{task}/{setting}/{metric}"
+        return cls(key, group, label, task, setting, metric, shown.higher_is_better, shown.decimals)
 
 
 def board_columns() -> tuple[Column, ...]:

@@ -24,7 +24,7 @@ class ColumnTests:
     Attributes:
         column: The column.
         pairs: Every two rows, in one order, -> their comparison, corrected over these.
-        ranks: Row -> the ranks that the comparisons allow.
+        ranks: Row -> the ranks that the comparisons allow; none where the figure has no better side.
         equivalent: Row -> letters of the groups of equivalent rows that it belongs to; empty without a margin.
         shown: (row, baseline) -> the same comparison, corrected over all that the main table shows.
     """
@@ -34,6 +34,11 @@ class ColumnTests:
     ranks: Mapping[str, RankRange]
     equivalent: Mapping[str, str]
     shown: Mapping[Pair, Comparison] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> set[str]:
+        """The rows that were compared."""
+        return {row for pair in self.pairs for row in pair}
 
 
 def against_baselines(rows: Sequence[Row], baselines: Sequence[Baseline]) -> list[Pair]:
@@ -103,9 +108,12 @@ def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], sho
         higher_is_better=column.higher_is_better,
     )
     by_pair = dict(zip(pairs, comparisons, strict=True))
-    order = sorted(scores, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better)
+    order = sorted(scores, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better is not False)
+    equivalent = equivalence_groups(order, by_pair, alpha=settings.alpha)
+    if column.higher_is_better is None:
+        return ColumnTests(column, by_pair, {}, equivalent)
     ranks = rank_ranges(order, by_pair, alpha=settings.alpha, higher_is_better=column.higher_is_better)
-    return ColumnTests(column, by_pair, ranks, equivalence_groups(order, by_pair, alpha=settings.alpha))
+    return ColumnTests(column, by_pair, ranks, equivalent)
 
 
 def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequence[Pair]) -> list[ColumnTests]:
@@ -114,7 +122,7 @@ def _correct_shown(settings: Settings, tests: Sequence[ColumnTests], shown: Sequ
         (number, pair): _between(pair, test.pairs)
         for number, test in enumerate(tests)
         for pair in shown
-        if test.ranks.keys() >= set(pair)
+        if test.rows >= set(pair)
     }
     once: dict[tuple[int, frozenset[str]], tuple[int, Pair]] = {}
     for number, pair in found:

@@ -22,6 +22,7 @@ from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.inputs.stored_predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.stats.intervals import FigureInterval, average_interval
 from beir_hybrid.metrics import MAP
+from beir_hybrid.mteb.language_results import language_figure
 from beir_hybrid.mteb.results import MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import ALL_QUESTIONS, is_covered, one_target_map
@@ -180,15 +181,13 @@ def _result_scores(run: Run, column: Column) -> ResultScores | None:
     result, subsets = _result_subsets(run, column)
     if result is None or not subsets or _subset_without_score(result, subsets, column):
         return None
-    means = result.values(column.metric)
     if column.is_bias:
         coverage = _coverage(result, column)
         languages = sorted(subset for subset in result.scores if subset != ALL_QUESTIONS)
-        # Results of older versions give the mean over all queries; the figure is that over the question languages.
-        by_language = [means[language] for language in languages if language in means]
-        average = fmean(by_language) if len(by_language) == len(languages) > 0 else means.get(ALL_QUESTIONS, math.nan)
+        average = language_figure(result, column.metric) if is_covered(coverage) else math.nan
         multilingual = tuple(str(Subset(language, MULTI)) for language in languages)
-        return ResultScores(average if is_covered(coverage) else math.nan, {}, multilingual, coverage)
+        return None if average is None else ResultScores(average, {}, multilingual, coverage)
+    means = result.values(column.metric)
     if column.setting == WHOLE_TASK:  # a subset stands for a language
         by_subset = {str(Subset(subset, subset)): means[subset] for subset in subsets}
         return ResultScores(fmean(by_subset.values()), by_subset, tuple(sorted(by_subset)))

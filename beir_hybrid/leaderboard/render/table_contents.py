@@ -14,7 +14,9 @@ from beir_hybrid.metrics import MAP
 def main_table(board: Board) -> Table:
     """Make the main table: models x columns, grouped by base encoder."""
     columns = board["columns"]
-    heads = [(column["group"], column["label"] + ("" if column["higher_is_better"] else " ↓")) for column in columns]
+    heads = [
+        (column["group"], column["label"] + (" ↓" if column["higher_is_better"] is False else "")) for column in columns
+    ]
     cells = {
         key: [_main_cell(row["cells"].get(column["key"]), column["decimals"]) for column in columns]
         for key, row in board["rows"].items()

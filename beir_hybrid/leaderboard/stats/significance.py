@@ -127,7 +127,7 @@ def compare(
     seed: int = 0,
     common_only: bool = False,
     margin: float | None = None,
-    higher_is_better: bool = True,
+    higher_is_better: bool | None = True,
 ) -> Comparison:
     """Compare a model with a baseline.
 
@@ -143,7 +143,8 @@ def compare(
         seed: Of all that is random; the same seed gives the same result.
         common_only: Compare on the queries that all have, where they were not evaluated on the same.
         margin: The difference that does not matter, above 0; None for no test of equivalence.
-        higher_is_better: Whether larger figures are better, which decides what is not worse.
+        higher_is_better: Whether larger figures are better, which decides what is not worse; None for neither, where
+            that is not asked.
 
     Returns:
         The comparison; two models with the same scores have p = 1.
@@ -179,7 +180,7 @@ def compare_many(
     common_only: bool = False,
     correction: Correction | None = None,
     margin: float | Sequence[float | None] | None = None,
-    higher_is_better: bool | Sequence[bool] = True,
+    higher_is_better: bool | Sequence[bool | None] | None = True,
 ) -> list[Comparison]:
     """Compare many pairs; those on the same queries share one pass, and each gets what ``compare`` would give it.
 
@@ -248,15 +249,15 @@ def corrected(comparisons: Sequence[Comparison], correction: Correction) -> list
 
 
 def _margins(
-    margin: float | Sequence[float | None] | None, higher_is_better: bool | Sequence[bool], n_pairs: int
+    margin: float | Sequence[float | None] | None, higher_is_better: bool | Sequence[bool | None] | None, n_pairs: int
 ) -> list[Margin | None]:
     """Return the margin of each pair."""
     sizes = [margin] * n_pairs if margin is None or isinstance(margin, int | float) else list(margin)
-    better = [higher_is_better] * n_pairs if isinstance(higher_is_better, bool) else list(higher_is_better)
+    better = list(higher_is_better) if isinstance(higher_is_better, Sequence) else [higher_is_better] * n_pairs
     for size in sizes:
         if size is not None and not 0 < size < math.inf:
             raise RankTableError(f"margin = {size:g}: write a number above 0")
-    return [None if size is None else Margin(size, up) for size, up in zip(sizes, better, strict=True)]
+    return [None if size is None else Margin(size, up is not False) for size, up in zip(sizes, better, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from beir_hybrid.leaderboard.stats.significance import Comparison, is_significant
@@ -12,6 +13,10 @@ Verdict = Literal[
     "worse",
     "better, within the margin",
     "worse, within the margin",
+    "higher",
+    "lower",
+    "higher, within the margin",
+    "lower, within the margin",
     "equivalent",
     "not worse",
     "can't be told",
@@ -19,28 +24,38 @@ Verdict = Literal[
 """What the corrected p values say of a model and a baseline."""
 
 
+_SAID: Mapping[tuple[bool, bool], tuple[Verdict, Verdict]] = {
+    (False, True): ("better", "better, within the margin"),
+    (False, False): ("worse", "worse, within the margin"),
+    (True, True): ("higher", "higher, within the margin"),
+    (True, False): ("lower", "lower, within the margin"),
+}
+"""Whether the figure lacks a better side, and whether the difference is to the better or upwards -> what is said."""
+
+
 def is_equivalent(comparison: Comparison, alpha: float) -> bool:
     """Whether the difference is within the margin: the corrected p value of equivalence is at most alpha."""
     return comparison.p_equivalence_corrected is not None and comparison.p_equivalence_corrected <= alpha
 
 
-def verdict(comparison: Comparison, alpha: float = 0.05, higher_is_better: bool = True) -> Verdict:
+def verdict(comparison: Comparison, alpha: float = 0.05, higher_is_better: bool | None = True) -> Verdict:
     """Say what a comparison has shown.
 
     A difference can be both real and too small to matter. No difference that was found and equivalence that was shown
     are two things: without a margin, or with too few units, it is neither.
 
     Returns:
-        ``better`` or ``worse`` for a significant difference, with ``within the margin`` if it is equivalent, too;
-        ``equivalent``; ``not worse`` where only non-inferiority was shown; else ``can't be told``.
+        ``better`` or ``worse`` for a significant difference, ``higher`` or ``lower`` if the figure has no better side,
+        with ``within the margin`` if it is equivalent, too; ``equivalent``; ``not worse`` where only non-inferiority
+        was shown; else ``can't be told``.
     """
     equivalent = is_equivalent(comparison, alpha)
     if is_significant(comparison, alpha):
-        better = in_favour(comparison.difference, higher_is_better)
-        if equivalent:
-            return "better, within the margin" if better else "worse, within the margin"
-        return "better" if better else "worse"
+        said = _SAID[higher_is_better is None, in_favour(comparison.difference, higher_is_better is not False)]
+        return said[equivalent]
     if equivalent:
         return "equivalent"
+    if higher_is_better is None:
+        return "can't be told"
     p = comparison.p_noninferiority_corrected
     return "not worse" if p is not None and p <= alpha else "can't be told"
