@@ -88,7 +88,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert [run[:4] for run in again] == [run[:4] for run in written]
     for run, stored in zip(written, again, strict=True):
         assert set(stored.columns) == set(run.columns)
-        assert {"XQuADR/monolingual/map/th", "XQuADR/between families/map"} < set(stored.columns)
+        assert {"XQuADR/monolingual/map/th", "XQuADR/pairs/map"} < set(stored.columns)
         for key, scores in run.columns.items():
             assert stored.columns[key].average == pytest.approx(scores.average, rel=1e-6), key
             assert stored.columns[key].by_subset == pytest.approx(scores.by_subset, rel=1e-6)

@@ -42,7 +42,7 @@ class ColumnScores:
         queries: One row a (query, subset) with the columns ``query_id``, ``question_id``, ``cluster_id``, ``subset``
             and ``score``; NaN where a query does not have the figure, as some of language bias. A subset can be a
             stratum (``strata.py``), of which a query is a question.
-        means: Subset -> mean over its queries, where the subsets of ``queries`` are strata that were stored.
+        means: Subset -> mean over its queries, where the subsets of ``queries`` are strata.
     """
 
     name: str
@@ -146,16 +146,16 @@ def _ranks_of(setting: str, frame: pd.DataFrame, info: TableInfo) -> pd.DataFram
         rows = frame[rank_table.ranked_in_pool(frame, info)]
         if is_judged_in_own_language(info.task):
             rows = rows[rows["passage_language"] == rows["query_language"]]
-        return rows.assign(subset=_subsets(rows["query_language"]), rank=rows["rank_in_pool"])
+        return rows.assign(subset=subset_names(rows["query_language"]), rank=rows["rank_in_pool"])
     same = frame["query_language"] == frame["passage_language"]
     rows = frame[same if setting == "monolingual" else ~same]
-    subset = _subsets(rows["query_language"], rows["passage_language"])
+    subset = subset_names(rows["query_language"], rows["passage_language"])
     evaluated = [str(Subset(*pair)) for pair in rank_table.evaluated_pairs(frame, info)]
     return rows.assign(subset=subset, rank=rows["rank_in_language"])[subset.isin(evaluated)]
 
 
-def _subsets(questions: pd.Series, pools: pd.Series | str = MULTI) -> pd.Series:
-    """Name the subset of each row."""
+def subset_names(questions: pd.Series, pools: pd.Series | str = MULTI) -> pd.Series:
+    """Return the name of the subset of each row, of the languages of its question and of its pool."""
     pairs = questions + " " + pools
     return pairs.map({pair: str(Subset(*pair.split(" "))) for pair in pairs.unique()})
 

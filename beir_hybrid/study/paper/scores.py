@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from beir_hybrid.leaderboard.board.columns import Column, board_columns
-from beir_hybrid.leaderboard.board.family_scores import family_scores
+from beir_hybrid.leaderboard.board.columns import board_columns
+from beir_hybrid.leaderboard.board.family_scores import by_group, pair_scores, pairs_in_strata, pairs_key
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.score_file import RunScores
 from beir_hybrid.ranks import rank_table
@@ -40,9 +40,16 @@ class StudyScores:
         else:
             system = system_of(contrast.experiment, base, label)
             names = [trained_name(system, seed) for seed in base.seeds]
-        of_models = [self._runs.get((name, contrast.column.task), {}).get(contrast.key) for name in names]
+        of_models = [self._find(name, contrast) for name in names]
         known = [scores for scores in of_models if scores is not None]
         return known if len(known) == len(of_models) else []
+
+    def _find(self, model: str, contrast: Contrast) -> ColumnScores | None:
+        columns, column = self._runs.get((model, contrast.column.task), {}), contrast.column
+        if column.setting in SETTINGS:
+            return columns.get(contrast.key)
+        pairs = columns.get(pairs_key(column.task, column.metric))
+        return None if pairs is None else by_group(pairs).get(column.setting)
 
 
 def evaluated_scores(study: Study, plan: Plan, languages: Mapping[str, Sequence[str]]) -> Iterator[RunScores]:
@@ -77,7 +84,7 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
         languages: Languages whose questions have figures of their own.
 
     Returns:
-        The scores of the columns of the leaderboard, of the groups of language pairs, and of single languages.
+        The scores of the columns of the leaderboard, of all pairs of languages, and of single languages.
     """
     columns = [column for column in board_columns() if column.task == info.task]
     scores = column_scores(table, info, columns)
@@ -87,12 +94,11 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
         if column.key in scores and not column.is_bias and column.setting != SETTINGS[1]
         for language in languages
     }
-    groups = {
-        Column.of(info.task, group, figure, group, info.task).key: of_group
-        for figure, by_group in family_scores(table, info).items()
-        for group, of_group in by_group.items()
+    pairs = {
+        pairs_key(info.task, figure): pairs_in_strata(of_pairs)
+        for figure, of_pairs in pair_scores(table, info, scores).items()
     }
-    return RunScores(info.model, info.model_revision, info.task, info.dataset_revision, {**scores, **alone, **groups})
+    return RunScores(info.model, info.model_revision, info.task, info.dataset_revision, {**scores, **alone, **pairs})
 
 
 def _of_language(scores: ColumnScores, language: str) -> ColumnScores:
