@@ -55,7 +55,7 @@ def one_order(pairs: Iterable[Pair]) -> list[Pair]:
     return list(found.values())
 
 
-def entry_of(comparison: Comparison, alpha: float, higher_is_better: bool) -> dict[str, Any]:
+def entry_of(comparison: Comparison, alpha: float, higher_is_better: bool | None) -> dict[str, Any]:
     """Return what the board says of a comparison: all that was computed, and what it has shown."""
     facts = asdict(comparison)
     del facts["p_noninferiority_of_baseline"]  # that of the comparison turned round
