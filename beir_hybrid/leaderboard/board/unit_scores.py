@@ -76,7 +76,7 @@ class ColumnScores:
         """
         if not is_covered(self.coverage):
             return math.nan
-        means = self.queries.groupby("subset", observed=True)["score"].mean()
+        means = self.queries.groupby("subset", observed=True)["score"].mean().dropna()
         return float(np.average(means, weights=[len(subsets_in(name)) for name in means.index]))
 
 
