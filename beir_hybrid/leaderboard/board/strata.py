@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
+import pandas as pd
+
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
 
 
@@ -31,7 +33,7 @@ def in_strata(scores: ColumnScores, kind_of: Callable[[str], Hashable] = lambda 
         alike.setdefault((tuple(sorted(questions)), kind_of(subset)), []).append(subset)
     names = {subset: " ".join(subsets) for subsets in alike.values() for subset in subsets}
     by_question = queries.assign(subset=queries["subset"].map(names)).groupby(["subset", "question_id"])
-    means = by_question.agg(
-        cluster_id=("cluster_id", "first"), score=("score", lambda values: values.mean(skipna=False))
-    ).reset_index()
+    articles, of_question = by_question["cluster_id"].first(), by_question["score"]
+    scores_of_all = of_question.mean().where(of_question.count() == of_question.size())
+    means = pd.DataFrame({"cluster_id": articles, "score": scores_of_all}).reset_index()
     return replace(scores, queries=means.assign(query_id=means["question_id"]), means=scores.by_subset)
