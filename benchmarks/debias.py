@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from beir_hybrid.corpora import ParallelCorpus, load
+from beir_hybrid.corpora import ParallelCorpus, load, spec_of
 from beir_hybrid.debias.maps import Array, Centring, Leace, Lir, Map, Projection, nearest_language
 from beir_hybrid.debias.sentences import SENTENCES, read_sentences
 from beir_hybrid.files import write_json
@@ -153,7 +153,7 @@ def draw(by_number: Mapping[str, Any], untuned: Mapping[str, Any], path: Path) -
         axis.set_xticks(range(len(values)), [0, *by_number])
         axis.set_ylim(0, 0.6)
         plain_axis(axis)
-        axis.set_title(task, fontsize=9)
+        axis.set_title(spec_of(CORPORA[task]).title, fontsize=9)
         axis.set_xlabel("sentences a language", fontsize=8)
         axis.set_ylabel("multilingual mAP", fontsize=8)
     save_figure(figure, path)

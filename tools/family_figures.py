@@ -34,8 +34,7 @@ from beir_hybrid.leaderboard.board.model_rows import Row, make_rows, runs_of
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
 from beir_hybrid.leaderboard.inputs.evaluations import find_rank_tables
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
-from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, corrected
-from beir_hybrid.leaderboard.stats.verdicts import verdict
+from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many, corrected, is_significant
 from leaderboard.regenerate import RANKS, SETTINGS_FILE
 
 RECORD = RANKS.parent / "measurements" / "families.json"
@@ -111,7 +110,7 @@ def _differences(
         comparisons = compare_many(
             whole, [(row.key, baseline.key) for row in others], unit="article", seed=settings.seed
         )
-        names = {"baseline": baseline.entry.label, "base": baseline.entry.base, "figure": metric.label, "group": group}
+        names = {"baseline": baseline.entry.label, "base": baseline.entry.base, "figure": metric.name, "group": group}
         found += [
             ({"row": row.entry.label, **names}, comparison) for row, comparison in zip(others, comparisons, strict=True)
         ]
@@ -119,22 +118,30 @@ def _differences(
 
 
 def _corrected(settings: Settings, differences: Sequence[tuple[dict[str, Any], Comparison]]) -> list[dict[str, Any]]:
-    """Correct the p values over all differences of a task, and write them down."""
+    """Correct the p values over all differences of a task; return a record a pair of rows: figure -> group -> test.
+
+    Pairs that were not compared in every group are left out.
+    """
     comparisons = corrected([comparison for _, comparison in differences], "holm")
-    return [
-        {
-            **names,
+    records: dict[tuple[str, ...], dict[str, Any]] = {}
+    for (names, _), comparison in zip(differences, comparisons, strict=True):
+        pair = {name: names[name] for name in ("row", "baseline", "base")}
+        record = records.setdefault(tuple(pair.values()), pair)
+        record.setdefault(names["figure"], {})[names["group"]] = {
             "difference": round(comparison.difference, 6),
             "low": round(comparison.low, 6),
             "high": round(comparison.high, 6),
             "p": comparison.p,
             "p_corrected": comparison.p_corrected,
+            "mark": "*" if is_significant(comparison, settings.alpha) else "",
             "design_effect": comparison.design_effect and round(comparison.design_effect, 3),
             "unit": comparison.unit,
             "units": comparison.units,
-            "verdict": verdict(comparison, settings.alpha),
         }
-        for (names, _), comparison in zip(differences, comparisons, strict=True)
+    return [
+        record
+        for record in records.values()
+        if all(record.get(metric.name, {}).keys() >= {*COMPARED} for metric in FAMILY_FIGURES)
     ]
 
 

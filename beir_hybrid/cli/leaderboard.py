@@ -43,6 +43,18 @@ def leaderboard(
     common_questions: Annotated[
         bool, typer.Option("--common-questions", help="Compare models on the questions that both were evaluated on.")
     ] = False,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="What tests flip as a whole: article (default), question or query."),
+    ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--margin",
+            help="The difference that does not matter, for tests of equivalence, e.g. map=0.01; repeat it for more.",
+            metavar="METRIC=SIZE",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 if the tables are out of date.")
     ] = False,
@@ -60,7 +72,7 @@ def leaderboard(
     if everything:
         ranks = home() / "ranks"
     chosen = read_settings(settings) if settings is not None else Settings()
-    chosen = chosen.with_options(baseline or (), common_questions)
+    chosen = chosen.with_options(baseline or (), common_questions, unit, dict(map(_margin, margin or ())))
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
     out = user_path(out, "--out ")
     if check:
@@ -79,3 +91,15 @@ def leaderboard(
         )
         for note in board["notes"]:
             print(shown(note, most=2000))
+
+
+def _margin(text: str) -> tuple[str, float]:
+    """Read an option such as ``map=0.01``; whether there is such a metric and margin is for the settings to say."""
+    from beir_hybrid.errors import BeirHybridError
+    from beir_hybrid.files import shown
+
+    metric, _, size = text.partition("=")
+    try:
+        return metric.strip(), float(size)
+    except ValueError:
+        raise BeirHybridError(f"--margin {shown(text)}: write a metric and a number, e.g. map=0.01") from None

@@ -75,7 +75,7 @@ class AwareTransformer:
     """A SentenceTransformer with a map behind it; whatever else the model has is the model's.
 
     Args:
-        model: The model that the map was fitted on.
+        model: The model that the map was fitted on; it may have a map behind it already.
         fitted: The map.
         language: What `encode` takes for the language where it is told none: a language, or `NEAREST`.
 
@@ -86,7 +86,7 @@ class AwareTransformer:
         >>> model.encode_document(["Paris est grand."], language="nearest")
     """
 
-    def __init__(self, model: SentenceTransformer, fitted: Map, language: str | None = None) -> None:
+    def __init__(self, model: SentenceTransformer | AwareTransformer, fitted: Map, language: str | None = None) -> None:
         _check_dimensions(fitted, model.get_embedding_dimension())
         check_default(fitted, language)
         self.model, self.fitted, self.language = model, fitted, language
@@ -133,8 +133,10 @@ class AwareTransformer:
                 f"precision={options['precision']!r}: {self.fitted.method} maps float32 embeddings; quantize afterwards"
             )
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
-        embeddings = encode(texts, convert_to_numpy=not as_tensor, convert_to_tensor=as_tensor, **options)
         known = self.language if language is None else language
+        if isinstance(self.model, AwareTransformer):
+            options["language"] = language
+        embeddings = encode(texts, convert_to_numpy=not as_tensor, convert_to_tensor=as_tensor, **options)
         mapped = debiased(self.fitted, embeddings, known)
         if normalize and not self.fitted.normalize:
             mapped = _unit_rows(mapped)
@@ -204,7 +206,8 @@ class AwareRetriever:
     Each question and passage says its language, as `tell` makes them; `beir_hybrid.beir.evaluate` tells it by itself.
 
     Args:
-        model: A model with ``encode_queries`` and ``encode_corpus``, the one that the map was fitted on.
+        model: A model with ``encode_queries`` and ``encode_corpus``, the one that the map was fitted on; it may have a
+            map behind it already.
         fitted: The map.
         language: The language of texts that do not say it, or `NEAREST`.
 
@@ -221,7 +224,8 @@ class AwareRetriever:
     def encode_queries(self, queries: Sequence[str], batch_size: int = 16, **options: Any) -> Any:
         """Embed n questions and take their language out, shape (n, dimensions)."""
         languages = self._known([getattr(text, "language", None) for text in queries])
-        embeddings = self.model.encode_queries([str(text) for text in queries], batch_size=batch_size, **options)
+        plain = list(queries) if isinstance(self.model, AwareRetriever) else [str(text) for text in queries]
+        embeddings = self.model.encode_queries(plain, batch_size=batch_size, **options)
         return debiased(self.fitted, embeddings, languages)
 
     def encode_corpus(self, corpus: Any, batch_size: int = 8, **options: Any) -> Any:

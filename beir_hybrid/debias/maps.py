@@ -22,7 +22,7 @@ Array = NDArray[np.floating[Any]]
 Embeddings = Mapping[str, Array]
 """Language -> embeddings of its sentences, shape (sentences, dimensions)."""
 
-LEAST_SENTENCES = 2
+_LEAST = 2
 """Sentences of a language without which it has no spread."""
 
 SMALLEST_EIGENVALUE = 1e-4
@@ -308,8 +308,8 @@ def _checked(embeddings: Embeddings) -> dict[str, Array]:
     for language, part in checked.items():
         if part.ndim != 2 or part.shape[1] == 0:
             raise DebiasError(f"{shown(language)}: embeddings of shape {part.shape}, not (sentences, dimensions)")
-        if len(part) < LEAST_SENTENCES:
-            raise DebiasError(f"{shown(language)} has {len(part)} sentences; at least {LEAST_SENTENCES} are needed")
+        if len(part) < _LEAST:
+            raise DebiasError(f"{shown(language)} has {len(part)} sentences; at least {_LEAST} are needed")
         if not np.isfinite(part).all():
             raise DebiasError(f"{shown(language)}: embeddings are not finite")
         dimensions.setdefault(part.shape[1], language)

@@ -92,6 +92,8 @@ def write_files(board: Mapping[str, Any], folder: Path) -> None:
         "languages.csv": tables_csv.languages_csv(board),
         "matrices.csv": tables_csv.matrices_csv(board),
         "comparisons.csv": tables_csv.comparisons_csv(board),
+        "families.csv": tables_csv.families_csv(board),
+        "family_comparisons.csv": tables_csv.family_comparisons_csv(board),
     }
     for name, text in texts.items():
         # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.

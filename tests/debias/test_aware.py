@@ -121,6 +121,21 @@ def test_embeddings_are_normalised_after_the_map_where_that_is_asked_for() -> No
     np.testing.assert_allclose(torch.stack(rows).numpy(), expected, atol=1e-6)
 
 
+def test_maps_can_stand_one_behind_the_other() -> None:
+    model = tiny_model()
+    centring, projection = fitted_on(model), fitted_on(model, Projection)
+    both = AwareTransformer(AwareTransformer(model, centring), projection)
+    expected = projection.transform(debiased(centring, model.encode(ALL_TEXTS), LANGUAGES))
+    np.testing.assert_allclose(both.encode(ALL_TEXTS, language=LANGUAGES), expected, atol=1e-6)
+    words = WordsForBeir()
+    parts = {language: words.encode_queries(texts) for language, texts in TEXTS.items()}
+    maps = Centring.fit(parts), Projection.fit(parts)
+    retriever = AwareRetriever(AwareRetriever(words, maps[0]), maps[1])
+    told = [TextIn(text, language) for text, language in zip(ALL_TEXTS, LANGUAGES, strict=True)]
+    expected = maps[1].transform(debiased(maps[0], words.encode_queries(ALL_TEXTS), LANGUAGES))
+    np.testing.assert_allclose(retriever.encode_queries(told), expected, rtol=1e-4, atol=1e-3)
+
+
 def test_what_a_wrapped_model_cannot_do_is_one_line() -> None:
     model = tiny_model()
     fitted = fitted_on(model)

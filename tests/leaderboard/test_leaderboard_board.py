@@ -12,6 +12,7 @@ import pytest
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.board.columns import board_columns
+from beir_hybrid.leaderboard.board.family_scores import family_scores
 from beir_hybrid.leaderboard.board.unit_scores import column_scores, unit_scores
 from beir_hybrid.leaderboard.inputs.settings import ModelEntry, Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board
@@ -400,3 +401,83 @@ def test_two_files_of_the_same_run(three: Path) -> None:
     copy = path.with_name("copy.parquet")
     copy.write_bytes(path.read_bytes())
     assert "both hold XQuADR of me/x-x, revision main; remove one" in refused(three)
+
+
+def test_families_are_groups_of_pairs_tested_in_a_family_of_their_own(three: Path) -> None:
+    board = board_of(three, replace(PAPER, margins={"map": 0.5}))
+    entries = {entry["key"]: entry for entry in board["families"]}
+    assert [entry["group"] for entry in board["families"] if entry["figure"] == "map"] == [
+        "monolingual",
+        "within family",
+        "between families",
+        "same script",
+        "other script",
+        "Indo-European",
+        "Indo-European and others",
+        "Tai-Kadai and others",
+    ]
+    within = entries["XQuADR/within family/map"]
+    assert (within["title"], within["pairs"], within["label"]) == ("XQuAD-R", 2, "mAP")  # de-en and en-de
+    tables = {
+        label: rank_table.read(rank_table.default_path("XQuADR", name, "main", three))
+        for label, name in (("X-X", "me/x-x"), ("hybrid", "me/hybrid-0"))
+    }
+    for figure in ("map", "one_target_map"):
+        for group in ("within family", "between families"):
+            scores = {label: family_scores(*table)[figure][group] for label, table in tables.items()}
+            entry = entries[f"XQuADR/{group}/{figure}"]
+            for label, of_row in scores.items():
+                assert entry["cells"][label]["value"] == pytest.approx(of_row.average, rel=1e-8)
+                assert (entry["cells"][label]["unit"], entry["cells"][label]["units"]) == ("article", 10)
+            expected = compare([scores["hybrid"]], [scores["X-X"]], flips=2000, resamples=200)
+            [found] = [one for one in entry["comparisons"] if (one["row"], one["baseline"]) == ("hybrid", "X-X")]
+            for name in ("difference", "low", "high", "p", "design_effect"):
+                assert found[name] == pytest.approx(getattr(expected, name), rel=1e-6, abs=1e-12)
+            assert found["margin"] == (0.5 if figure == "map" else None)
+    every = [one for entry in board["families"] for one in entry["comparisons"]]
+    smallest = min(every, key=lambda one: one["p"])
+    assert smallest["p_corrected"] == pytest.approx(min(1, smallest["p"] * len(every)), rel=1e-8)
+    with_margin = [one for one in every if one["margin"]]
+    smallest = min(with_margin, key=lambda one: one["p_equivalence"])
+    corrected = min(1, smallest["p_equivalence"] * len(with_margin))
+    assert smallest["p_equivalence_corrected"] == pytest.approx(corrected, rel=1e-8)
+
+
+def test_margins_give_verdicts_and_groups_of_equals(three: Path) -> None:
+    write_ranks(three, "me/again", 0.1, seed=1)
+    models = (*PAPER.models, entry("again", "me/again", base="small"))
+    board = board_of(three, replace(PAPER, models=models, margins={"map": 0.01}, unit="question"))
+    found = {(one["column"], one["row"], one["baseline"]): one for one in board["comparisons"]}
+    same = found[MAP, "again", "X-X"]
+    assert (same["verdict"], same["difference"], same["margin"]) == ("equivalent", 0, 0.01)
+    assert same["p_equivalence_corrected"] <= 0.05
+    assert found[MAP, "hybrid", "X-X"]["verdict"] == "better"
+    cells = {key: row["cells"][MAP] for key, row in board["rows"].items()}
+    assert cells["again"]["equivalence_group"] == cells["X-X"]["equivalence_group"] == "a"
+    assert cells["hybrid"]["equivalence_group"] is None
+    bias = found[BIAS[0], "again", "X-X"]
+    assert (bias["verdict"], bias["margin"], bias["p_equivalence"]) == ("can't be told", None, None)
+    assert "Equivalent: within 0.01 mAP, by two one-sided tests" in board["captions"]["main"]
+    # Two baselines are one test of a difference, and two of being not worse.
+    listed = [one for one in board["comparisons"] if {one["row"], one["baseline"]} == {"X-X", "X-Y"}]
+    for one, other in zip(listed[::2], listed[1::2], strict=True):
+        assert one["row"] == other["baseline"]
+        assert one["p_equivalence_corrected"] == other["p_equivalence_corrected"]
+        if one["margin"]:
+            assert one["p_noninferiority"] != other["p_noninferiority"]
+            assert {one["verdict"], other["verdict"]} == {"better", "worse"} or one["p_corrected"] > 0.05
+
+
+def test_articles_that_are_not_known_are_said(tmp_path: Path) -> None:
+    for seed, model in enumerate(("me/a", "me/b")):
+        path = write_ranks(tmp_path, model, 0.5, seed=seed)
+        table, info = rank_table.read(path)
+        alone = table.set_column(table.column_names.index("cluster_id"), "cluster_id", table["question_id"])
+        rank_table.write(path, alone, info)
+    board = board_of(tmp_path, replace(SETTINGS, baselines=("me/a",)))
+    assert {(one["unit"], one["units"], one["design_effect"]) for one in board["comparisons"]} == {
+        ("question", 20, None)
+    }
+    caption = board["captions"]["main"]
+    assert "What is flipped: 20 questions (XQuAD-R). Articles are not known" in caption
+    assert "so that each question is a unit: XQuAD-R." in caption

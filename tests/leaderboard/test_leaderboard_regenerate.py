@@ -27,8 +27,8 @@ from tests.support.small_ranks import write_ranks
 
 SCRIPT = Path(__file__).parents[2] / "leaderboard" / "regenerate.py"
 TEXTS = (
-    "SHA256SUMS comparisons.csv languages.csv leaderboard.html leaderboard.json leaderboard.md leaderboard.tex "
-    "main.csv matrices.csv"
+    "SHA256SUMS comparisons.csv families.csv family_comparisons.csv languages.csv leaderboard.html leaderboard.json "
+    "leaderboard.md leaderboard.tex main.csv matrices.csv"
 ).split()
 TOML = """
 [board]
@@ -248,11 +248,38 @@ def test_the_command_without_settings(folder: Path, monkeypatch: pytest.MonkeyPa
     assert isinstance(done.exception, BeirHybridError)
 
 
+@pytest.mark.usefixtures("no_plots")
+def test_the_unit_and_margins_of_the_command(folder: Path) -> None:
+    arguments = ["leaderboard", "--ranks", folder / "ranks", "--baseline", "me/x-x", "--out", folder / "other", "-q"]
+    more = ["--unit", "question", "--margin", "map=0.02", "--margin", "rank_distance=5"]
+    CliRunner().invoke(app, [*map(str, arguments), *more], catch_exceptions=False)
+    board = json.loads((folder / "other" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert (board["unit"], board["margins"]) == ("question", {"map": 0.02, "rank_distance": 5})
+    of_metric = {one["column"].rpartition("/")[2]: one["margin"] for one in board["comparisons"]}
+    assert of_metric == {"map": 0.02, "rank_distance": 5, "language_fairness": None, "strong_alignment": None}
+    for option, message in {
+        "--margin=map": "--margin map: write a metric and a number, e.g. map=0.01",
+        "--margin=map=0": "the margin of 'map' is 0: write a number above 0, or none at all for no equivalence test",
+        "--margin=mpa=0.01": "the margin of 'mpa': there is no such metric",
+        "--unit=word": "unit = 'word': choose one of article, question, query",
+    }.items():
+        done = CliRunner().invoke(app, [*map(str, arguments), option])
+        assert isinstance(done.exception, BeirHybridError)
+        assert message in str(done.exception) and "\n" not in str(done.exception)
+
+
 BAD_SETTINGS = {
     "[board]\nalpha = 2": "alpha = 2: write a number between 0 and 1",
     "[board]\nalpha = nan": "alpha = nan: write a number between 0 and 1",
     "[board]\nalpha = true": "[board]: alpha is True, not a number",
-    "[board]\nunit = 'word'": "unit = 'word': choose one of question, article, query",
+    "[board]\nunit = 'word'": "unit = 'word': choose one of article, question, query",
+    "[board]\nmargins = {map = 0}": "the margin of 'map' is 0: write a number above 0, or none at all",
+    "[board]\nmargins = {map = -0.01}": "the margin of 'map' is -0.01: write a number above 0",
+    "[board]\nmargins = {map = nan}": "the margin of 'map' is nan: write a number above 0",
+    "[board]\nmargins = {map = inf}": "the margin of 'map' is inf: write a number above 0",
+    "[board]\nmargins = {map = 'small'}": "[board]: margins, map is 'small', not a number",
+    "[board]\nmargins = {mpa = 0.01}": "the margin of 'mpa': there is no such metric; write one such as map",
+    "[board]\nmargins = 0.01": "[board]: margins is 0.01, not a table of keys and values",
     "[board]\nflips = 3": "flips = 3: write a whole number from 100",
     "[board]\nmood = 1": "[board]: unknown key 'mood'; known are title, ",
     "[[model]]\nlabel = 'a'": "[[model]] 1 needs a label and models",

@@ -14,6 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beir_hybrid.leaderboard.render import tables_csv, tables_latex, tables_markdown
+from beir_hybrid.leaderboard.render.comparison_tables import (
+    comparison_tables,
+    family_marks,
+    family_tables,
+    place_tables,
+)
 from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables
 from beir_hybrid.metrics import best_and_second
 from tests.support.helpers import property_test
@@ -32,14 +38,14 @@ def board_with(label: str) -> dict[str, Any]:
     board["rows"][key]["label"] = label
     board["groups"][0]["label"] = label
     board["baselines"][0]["label"] = label
-    board["captions"] = {"main": f"Better than {label}.", "languages": "By language.", "matrices": "mAP."}
+    board["captions"] = dict.fromkeys(("languages", "families", "matrices"), "mAP.") | {"main": f"Better than {label}."}
     board["notes"] = [f"Note on {label}"]
     return board
 
 
 def test_the_main_table_shows_every_row_and_column() -> None:
     board = small_board()
-    board["captions"] |= {"languages": "", "matrices": ""}
+    board["captions"] |= {"languages": "", "families": "", "matrices": ""}
     table = main_table(board)
     assert [head[1].removesuffix(" ↓") for head in table.heads] == [column["label"] for column in board["columns"]]
     assert [head[1].endswith("↓") for head in table.heads] == [
@@ -214,6 +220,44 @@ def test_csv_holds_all_digits() -> None:
     languages = rows_of(tables_csv.languages_csv(board))
     one = languages[0]
     assert float(one["value"]) == board["languages"][one["row"]][one["task"]][one["question_language"]][one["setting"]]
+    families = rows_of(tables_csv.families_csv(board))
+    assert len(families) == sum(len(entry["cells"]) for entry in board["families"])
+    assert (families[0]["group"], families[0]["units"]) == ("monolingual", "48")
+    tests = rows_of(tables_csv.family_comparisons_csv(board))
+    assert len(tests) == sum(len(entry["comparisons"]) for entry in board["families"])
+    assert float(tests[0]["low"]) == board["families"][0]["comparisons"][0]["low"]
     matrices = rows_of(tables_csv.matrices_csv(board))
     sizes = [len(entry["languages"]) ** 2 for of_row in board["matrices"].values() for entry in of_row.values()]
     assert len(matrices) == sum(sizes)
+
+
+def test_tests_places_and_families_in_markdown() -> None:
+    board = small_board()
+    text = tables_markdown.markdown(board)
+    for heading in ("Tests against the baselines", "Places and groups", "Language families and scripts"):
+        assert f"## {heading}" in text
+    [comparison] = [
+        one
+        for one in board["comparisons"]
+        if (one["column"], one["row"], one["baseline"]) == ("XQuADR/monolingual/map", "e5-hybrid", "e5-x-x")
+    ]
+    table = next(table for table in comparison_tables(board) if table.title == "XQuAD-R, monolingual")
+    cells = [
+        [cell.text for cell in cells] for label, cells in table.sections[0].rows if label == "small encoder, hybrid"
+    ]
+    assert cells[0][1:3] == [
+        f"{comparison['difference']:+.3f}",
+        f"{comparison['low']:+.3f} to {comparison['high']:+.3f}",
+    ]
+    assert cells[0][4:6] == [comparison["verdict"], "0.01"]
+    assert cells[0][7:] == [f"{comparison['design_effect']:.1f}", "48 articles (1,190 questions)"]
+    places = next(place_tables(board))
+    assert [cell.text for cell in places.sections[0].rows[1][1]][2:5] == ["2 to 4", "ab", "a"]
+    families = list(family_tables(board))
+    assert [table.title for table in families] == ["XQuAD-R, mAP", "XQuAD-R, one-target mAP"]
+    entry = board["families"][0]
+    entry["comparisons"][0] |= {"row": "e5-hybrid", "baseline": "e5-x-x", "verdict": "better, within the margin"}
+    entry["comparisons"][1] |= {"row": "e5-hybrid", "baseline": "e5-x-y", "verdict": "better"}
+    entry["comparisons"][2] |= {"row": "e5-x-x", "baseline": "e5-x-y", "verdict": "worse"}
+    entry["comparisons"][3:] = []
+    assert family_marks(board, entry) == {"e5-hybrid": "†‡", "e5-x-y": "†"}

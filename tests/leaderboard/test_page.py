@@ -157,12 +157,13 @@ def test_a_page_of_ten_models_is_small():
 def test_an_empty_board():
     board = small_board()
     nothing = {"columns": [], "baselines": [], "groups": [], "rows": {}, "comparisons": [], "languages": {}}
+    nothing |= {"families": []}
     parsed = Parsed(page.render_page({**board, **nothing, "matrices": {}, "notes": [], "inputs": []}))
     assert board["title"] in parsed.text
 
 
 def test_a_board_without_tests_and_rank_tables():
-    board = {**small_board(), "baselines": [], "comparisons": [], "matrices": {}}
+    board = {**small_board(), "baselines": [], "comparisons": [], "families": [], "matrices": {}}
     for row in board["rows"].values():
         for cell in row["cells"].values():
             cell.update(tested=False, marks=[], low=None, high=None, rank=None, tie_group=None, unit=None)

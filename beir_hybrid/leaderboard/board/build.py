@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import stdev
 from typing import Any
 
@@ -20,14 +20,20 @@ from beir_hybrid.leaderboard.board.captions import (
     untested_notes,
 )
 from beir_hybrid.leaderboard.board.columns import Column
-from beir_hybrid.leaderboard.board.comparisons import ColumnTests, against_baselines, compare_columns, one_order
+from beir_hybrid.leaderboard.board.comparisons import (
+    ColumnTests,
+    against_baselines,
+    compare_columns,
+    entry_of,
+    one_order,
+)
+from beir_hybrid.leaderboard.board.families import family_tables
 from beir_hybrid.leaderboard.board.measures import Figure, Measures, columns_of, measure, not_numbers
 from beir_hybrid.leaderboard.board.model_rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.inputs.settings import Settings, unique_key
 from beir_hybrid.leaderboard.inputs.training_data import TrainingFacts
 from beir_hybrid.leaderboard.stats.significance import is_significant
-from beir_hybrid.leaderboard.stats.verdicts import verdict
 from beir_hybrid.metrics import best_and_second, in_favour
 from beir_hybrid.scoring.bias import coverage_text
 
@@ -67,7 +73,15 @@ def build_board(
         column: {key: found.figures[column.key] for key, found in measures.items() if column.key in found.figures}
         for column in columns
     }
-    tests = compare_columns(settings, figures, against_baselines(rows, baselines), progress)
+    shown = against_baselines(rows, baselines)
+    tests = compare_columns(settings, figures, shown, progress)
+    titles = {column.task: column.group for column in reversed(columns) if not column.is_bias}
+    families = family_tables(
+        settings,
+        {key: found.pairs for key, found in measures.items()},
+        shown,
+        {task: titles[task] for task in dict.fromkeys(column.task for column in columns) if task in titles},
+    )
     board_rows = {row.key: _row(row, settings, figures, baselines, tests, facts) for row in rows}
     cited = _published_rows(published, columns, board_rows)
     board = {
@@ -85,6 +99,7 @@ def build_board(
         "groups": _groups(rows, cited),
         "rows": {**board_rows, **cited},
         "comparisons": _comparisons(settings, tests),
+        "families": families,
         "languages": {key: found.languages for key, found in measures.items()},
         "matrices": {key: found.matrices for key, found in measures.items()},
         "captions": captions(
@@ -132,7 +147,7 @@ def _without(measures: Measures, column: Column) -> Measures:
         for language, by_setting in measures.languages.get(column.task, {}).items()
     }
     languages = measures.languages if column.is_bias else {**measures.languages, column.task: by_language}
-    return Measures(figures, languages, measures.matrices)
+    return replace(measures, figures=figures, languages=languages)
 
 
 def _data_revisions(rows: Sequence[Row]) -> dict[str, dict[str, list[str]]]:
@@ -159,10 +174,8 @@ def _comparisons(settings: Settings, tests: Sequence[ColumnTests]) -> list[dict[
         with_baseline = {frozenset(pair) for pair in test.shown}
         others = {pair: comparison for pair, comparison in test.pairs.items() if frozenset(pair) not in with_baseline}
         for (row, baseline), comparison in {**test.shown, **others}.items():
-            facts = asdict(comparison)
-            del facts["p_noninferiority_of_baseline"]
-            said = verdict(comparison, settings.alpha, column.higher_is_better)
-            entries.append({"column": column.key, "row": row, "baseline": baseline, **facts, "verdict": said})
+            facts = entry_of(comparison, settings.alpha, column.higher_is_better)
+            entries.append({"column": column.key, "row": row, "baseline": baseline, **facts})
     return entries
 
 

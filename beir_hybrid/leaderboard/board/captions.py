@@ -46,8 +46,24 @@ def captions(
     return {
         "main": " ".join(part for part in parts if part),
         "languages": f"Means over the subsets of each question language ({named}). Not tested.",
+        "families": _families(settings, baselines),
         "matrices": "mAP of the questions in one language (rows) on passages in one language (columns). Not tested.",
     }
+
+
+def _families(settings: Settings, baselines: Sequence[Baseline]) -> str:
+    """Say what the figures by group of language pairs are, and how they are tested."""
+    what = (
+        "Means over the pairs of question and passage language of a group: mAP in pools of one language, and "
+        "one-target mAP in the pool of all languages, where the answers in one language are the only ones. Families "
+        "are those of Glottolog."
+    )
+    if not baselines:
+        return what
+    return (
+        f"{what} Marks stand for significant gains as in the main table, {_CORRECTIONS[settings.correction]} over all "
+        "groups of a data set."
+    )
 
 
 def _tests(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from statistics import fmean
+from typing import Any
 
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.measures import Figure
@@ -13,6 +14,7 @@ from beir_hybrid.leaderboard.board.model_rows import Baseline, Row
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, equivalence_groups, rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, corrected
+from beir_hybrid.leaderboard.stats.verdicts import verdict
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ def one_order(pairs: Iterable[Pair]) -> list[Pair]:
     for pair in pairs:
         found.setdefault(frozenset(pair), pair)
     return list(found.values())
+
+
+def entry_of(comparison: Comparison, alpha: float, higher_is_better: bool | None) -> dict[str, Any]:
+    """Return what the board says of a comparison: all that was computed, and what it has shown."""
+    facts = asdict(comparison)
+    del facts["p_noninferiority_of_baseline"]  # that of the comparison turned round
+    return {**facts, "verdict": verdict(comparison, alpha, higher_is_better)}
 
 
 def compare_columns(

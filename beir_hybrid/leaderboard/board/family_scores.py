@@ -5,7 +5,7 @@ The figure of a group is the plain mean over its pairs of the means over their q
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FAMILY_FIGURES = (MAP, ONE_TARGET)
 """What is computed of each group: mAP in the pools of single languages, and one-target mAP in that of all languages."""
 
+_IDS = ("query_id", "question_id", "cluster_id", "subset")
+
 
 class GroupMean(NamedTuple):
     """The figure of a group.
@@ -44,6 +46,9 @@ class GroupMean(NamedTuple):
 GroupScores = Mapping[str, ColumnScores]
 """Group -> scores, whose subsets are the pairs of the group."""
 
+PairFigures = Mapping[str, Mapping[str, Sequence[ColumnScores]]]
+"""Task -> figure of language pairs -> scores of a row, one a training seed, a subset a pair of languages."""
+
 
 def family_scores(table: pa.Table, info: TableInfo) -> dict[str, GroupScores]:
     """Compute the figures of language pairs, by family and by script.
@@ -57,8 +62,21 @@ def family_scores(table: pa.Table, info: TableInfo) -> dict[str, GroupScores]:
         What does not follow from the table is left out: mAP of pairs that were not evaluated, one-target mAP of
         questions without ranks in the pool of all languages.
     """
-    pairs = {MAP.name: _pair_scores(table, info), ONE_TARGET.name: _one_target_scores(table, info)}
-    return {figure: by_group(scores) for figure, scores in pairs.items() if scores is not None}
+    return {figure: by_group(scores) for figure, scores in pair_scores(table, info).items()}
+
+
+def pair_scores(
+    table: pa.Table, info: TableInfo, known: Mapping[str, ColumnScores] | None = None
+) -> dict[str, ColumnScores]:
+    """Compute the figures of language pairs: ``map`` and ``one_target_map`` -> scores, a subset a pair of languages.
+
+    Args:
+        table: A rank table.
+        info: What holds for all of it.
+        known: Key of the column -> scores of the table that were computed before.
+    """
+    figures = {MAP.name: _pair_scores(table, info, known), ONE_TARGET.name: _one_target_scores(table, info)}
+    return {figure: scores for figure, scores in figures.items() if scores is not None}
 
 
 def by_group(scores: ColumnScores) -> dict[str, ColumnScores]:
@@ -102,14 +120,16 @@ def group_means(by_subset: Mapping[str, float | None], by: Kind | None = None) -
     return means
 
 
-def _pair_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
+def _pair_scores(table: pa.Table, info: TableInfo, known: Mapping[str, ColumnScores] | None) -> ColumnScores | None:
     """Return the average precisions of all pairs that were evaluated; None for none."""
     columns = [Column.of(info.task, setting, MAP.name, setting, info.task) for setting in SETTINGS[:2]]
-    of_settings = list(column_scores(table, info, columns).values())
+    scores = column_scores(table, info, columns) if known is None else known
+    of_settings = [scores[column.key] for column in columns if column.key in scores]
     if not of_settings:
         return None
-    queries = pd.concat([scores.queries for scores in of_settings], ignore_index=True)
-    return replace(of_settings[0], name=_name(info, MAP.name), queries=queries)
+    # The categories of two settings differ, and pandas does not join them.
+    queries = pd.concat([one.queries.astype(dict.fromkeys(_IDS, object)) for one in of_settings], ignore_index=True)
+    return replace(of_settings[0], name=_name(info, MAP.name), queries=_compact(queries))
 
 
 def _one_target_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
@@ -126,7 +146,12 @@ def _one_target_scores(table: pa.Table, info: TableInfo) -> ColumnScores | None:
     queries = targets[["query_id", "question_id", "cluster_id", "score"]].assign(
         subset=[str(Subset(*pair)) for pair in pairs]
     )
-    return ColumnScores(_name(info, ONE_TARGET.name), info.dataset_revision, queries)
+    return ColumnScores(_name(info, ONE_TARGET.name), info.dataset_revision, _compact(queries))
+
+
+def _compact(queries: pd.DataFrame) -> pd.DataFrame:
+    """Keep each id once: scores of all models of a leaderboard are held at once."""
+    return queries.astype(dict.fromkeys(_IDS, "category"))
 
 
 def _name(info: TableInfo, figure: str) -> str:

@@ -16,6 +16,7 @@ from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.families import in_family_order
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
+from beir_hybrid.leaderboard.board.family_scores import PairFigures, pair_scores
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.settings import Settings
@@ -85,11 +86,13 @@ class Measures:
         figures: Key of the column -> figure.
         languages: Task -> question language -> setting -> mean over the subsets.
         matrices: Task -> ``languages``, ``map`` and ``one_target`` as in the board.
+        pairs: Task -> figure of language pairs -> scores, one a seed; of tasks that all seeds have rank tables of.
     """
 
     figures: Mapping[str, Figure]
     languages: Mapping[str, Mapping[str, Mapping[str, float]]]
     matrices: Mapping[str, Mapping[str, Any]]
+    pairs: PairFigures
 
 
 def columns_of(runs: Sequence[Run]) -> list[Column]:
@@ -139,29 +142,34 @@ def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures
             )
         if of_seeds:
             figures[column.key] = _figure(of_seeds, settings)
-    return Measures(figures, _languages(seeds, columns), _matrices(seeds, [*columns, *pair_columns]))
+    matrices = _matrices(seeds, [*columns, *pair_columns])
+    return Measures(figures, _languages(seeds, columns), matrices, _pair_figures(seeds))
 
 
 class _RunMeasures(NamedTuple):
-    """The same of one run: key of the column -> scores, and task -> one-target matrix."""
+    """The same of one run: key of the column -> scores, task -> one-target matrix, and task -> figures of pairs."""
 
     scores: Mapping[str, ColumnScores | ResultScores]
     one_target: Mapping[str, pd.DataFrame]
+    pairs: Mapping[str, Mapping[str, ColumnScores]]
 
 
 def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
     scores: dict[str, ColumnScores | ResultScores] = {}
-    one_target = {}
+    one_target, pairs = {}, {}
     for task, source in run.ranks.items():
         table = source.read()
-        scores.update(column_scores(table, source.info, map(_as_ranked, columns)))
+        ranked = column_scores(table, source.info, map(_as_ranked, columns))
+        scores.update(ranked)
         frame = table.to_pandas()
         if len(frame) and rank_table.ranked_in_pool(frame).all():
             one_target[task] = one_target_map(frame, source.info.pool_sizes)
+        if source.metric is None:  # not of one language each, as predictions are
+            pairs[task] = pair_scores(table, source.info, ranked)
     for column in columns:
         if column.key not in scores and (result := _result_scores(run, column)) is not None:
             scores[column.key] = result
-    return _RunMeasures(scores, one_target)
+    return _RunMeasures(scores, one_target, pairs)
 
 
 def _as_ranked(column: Column) -> Column:
@@ -300,6 +308,19 @@ def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[
                 "one_target": _one_target([seed.one_target.get(task) for seed in seeds], languages),
             }
     return found
+
+
+def _pair_figures(seeds: Sequence[_RunMeasures]) -> PairFigures:
+    """Put the figures of language pairs together that all seeds have."""
+    first, *others = (seed.pairs for seed in seeds)
+    return {
+        task: {
+            figure: [scores, *(other[task][figure] for other in others)]
+            for figure, scores in figures.items()
+            if all(figure in other.get(task, {}) for other in others)
+        }
+        for task, figures in first.items()
+    }
 
 
 def _one_target(maps: Sequence[pd.DataFrame | None], languages: Sequence[str]) -> list[list[float]] | None:

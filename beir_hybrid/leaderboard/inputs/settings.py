@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SkipValidation, model_validator
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml, shown
 from beir_hybrid.leaderboard.stats.corrections import Correction
-from beir_hybrid.metrics import find_metric
+from beir_hybrid.metrics import ONE_TARGET, find_metric
 from beir_hybrid.mteb.results import MAIN_SCORE
 from beir_hybrid.schemas import Known, Label, checked
 
@@ -120,7 +120,7 @@ def check_margin(metric: str, margin: float) -> None:
         BeirHybridError: There is no such metric, or the margin is not a number above 0.
     """
     where = f"the margin of {shown(reprlib.repr(metric))}"
-    if find_metric(metric) is None and metric != MAIN_SCORE:
+    if find_metric(metric) is None and metric not in (MAIN_SCORE, ONE_TARGET.name):
         raise BeirHybridError(f"{where}: there is no such metric; write one such as map, ndcg_at_10 or rank_distance")
     if not (math.isfinite(margin) and margin > 0):
         raise BeirHybridError(f"{where} is {margin:g}: write a number above 0, or none at all for no equivalence test")

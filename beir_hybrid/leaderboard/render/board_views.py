@@ -168,6 +168,19 @@ def _values(matrix: Sequence[Sequence[float | None]] | None) -> list[float]:
     return [value for line in matrix or () for value in line if value is not None and not math.isnan(value)]
 
 
+def families_by_figure(board: Board) -> list[list[Entry]]:
+    """Collect the groups of language pairs by task and figure, in the order of the board."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in board["families"]:
+        found.setdefault((entry["task"], entry["figure"]), []).append(entry)
+    return list(found.values())
+
+
+def rows_with_figures(entries: Collection[Entry]) -> set[str]:
+    """Return the keys of the rows that have a figure in some group of language pairs."""
+    return {key for entry in entries for key in entry["cells"]}
+
+
 def comparisons_by_column(board: Board) -> dict[str, list[Entry]]:
     """Collect the comparisons of each column: those with the baselines first, else in the order of the board."""
     baselines = {one["row"] for one in board["baselines"]}

@@ -22,9 +22,9 @@ from markupsafe import Markup
 from beir_hybrid.families import family_name
 from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard.render import board_views
+from beir_hybrid.leaderboard.render.comparison_tables import family_marks, units
 from beir_hybrid.leaderboard.render.page_charts import heat_level, interval_chart, scatter_chart
 from beir_hybrid.leaderboard.render.tables import SEEN, Board
-from beir_hybrid.leaderboard.stats.cells import PLURALS
 from beir_hybrid.metrics import find_metric
 from beir_hybrid.scoring.bias import coverage_text
 
@@ -72,8 +72,9 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    views = (board_views.partly_covered, board_views.reach)
-    filters = (coverage, family_name, heat_level, metric_name, number, p_value, signed, units, web_address, *views)
+    views = (board_views.partly_covered, board_views.reach, board_views.rows_with_figures)
+    marks = (coverage, family_marks, family_name, heat_level, metric_name)
+    filters = (*marks, number, p_value, signed, units, web_address, *views)
     environment.filters.update({one.__name__: one for one in filters})
     environment.globals.update(interval_chart=interval_chart, scatter_chart=scatter_chart, seen_mark=SEEN)
     return environment
@@ -101,6 +102,7 @@ def _content(board: Board) -> dict[str, Any]:
         "pair_maps": board_views.language_maps(board, "map"),
         "bias_points": board_views.bias_points(board),
         "language_tables": list(board_views.language_tables(board)),
+        "family_tables": board_views.families_by_figure(board),
         "comparisons": board_views.comparisons_by_column(board),
         "confidence": f"{100 * board['confidence']:g} %",
         "correction": board["correction"].title(),
@@ -138,14 +140,6 @@ def coverage(cell: board_views.Entry) -> str:
     if share is None:
         return MISSING
     return "all queries" if share == 1 else cell["reason"] or coverage_text(share)
-
-
-def units(entry: board_views.Entry) -> str:
-    """Say what a figure or a comparison is over, e.g. ``48 articles (1,190 questions)``."""
-    if entry["unit"] is None:
-        return MISSING
-    counted = f"{entry['units']:,} {PLURALS[entry['unit']]}"
-    return counted if entry["unit"] == "question" else f"{counted} ({entry['questions']:,} questions)"
 
 
 def web_address(url: str | None) -> str | None:

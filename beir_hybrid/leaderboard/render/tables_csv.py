@@ -86,6 +86,35 @@ def comparisons_csv(board: Board) -> str:
     return _csv(COMPARISON_FIELDS, lines)
 
 
+FAMILY_FIELDS = tuple("value spread low high unit units questions".split())
+
+
+def families_csv(board: Board) -> str:
+    """Return the figures by group of language pairs: one line a task, figure, group and model."""
+    lines = (
+        [*_group(entry), entry["pairs"], key, *(entry["cells"][key][field] for field in FAMILY_FIELDS)]
+        for entry in board["families"]
+        for key in rows_in_order(board)
+        if key in entry["cells"]
+    )
+    return _csv(["task", "figure", "group", "pairs", "row", *FAMILY_FIELDS], lines)
+
+
+def family_comparisons_csv(board: Board) -> str:
+    """Return the tests by group of language pairs: one line a task, figure, group and pair of models."""
+    fields = COMPARISON_FIELDS[1:]
+    lines = (
+        [*_group(entry), *(comparison[field] for field in fields)]
+        for entry in board["families"]
+        for comparison in entry["comparisons"]
+    )
+    return _csv(["task", "figure", "group", *fields], lines)
+
+
+def _group(entry: Mapping[str, Any]) -> list[Any]:
+    return [entry["task"], entry["figure"], entry["group"]]
+
+
 def _csv(heads: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from beir_hybrid.leaderboard.render.comparison_tables import comparison_tables, family_tables, place_tables
 from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables
 from beir_hybrid.leaderboard.render.tables import Board, Cell, Table, one_line
 
@@ -29,6 +30,14 @@ def markdown(board: Board) -> str:
     main = main_table(board)
     parts = [f"# {escape(main.title)}", _table(main), escape(main.caption)]
     parts += [_notes(board)] if board["notes"] else []
+    for heading, tables in (
+        ("Tests against the baselines", list(comparison_tables(board))),
+        ("Places and groups", list(place_tables(board))),
+        ("Language families and scripts", list(family_tables(board))),
+    ):
+        if tables:
+            parts += [f"## {heading}", escape(tables[0].caption)]
+            parts += [_folded(table) for table in tables]
     by_language = list(language_tables(board))
     if by_language:
         parts += ["## By question language", escape(by_language[0].caption)]

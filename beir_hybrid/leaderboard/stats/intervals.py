@@ -35,7 +35,7 @@ class FigureInterval(NamedTuple):
 
 
 def average_interval(
-    of_seeds: Sequence[ColumnScores],
+    of_seeds: Sequence[ColumnScores] | QueryScores,
     unit: Unit = "article",
     *,
     resamples: int = RESAMPLES,
@@ -48,7 +48,7 @@ def average_interval(
     Queries that do not have the figure with every seed are left out. Seeds are resampled as in comparisons.
 
     Args:
-        of_seeds: The scores of a model in a column, one a training seed.
+        of_seeds: The scores of a model in a column, one a training seed, or put side by side before.
         unit: What is drawn; ``article`` is ``question`` where no articles are known.
         resamples: Resamples of the bootstrap.
         confidence: Of the interval.
@@ -63,7 +63,7 @@ def average_interval(
     if (n_units := ids.nunique()) < 2:
         raise RankTableError(f"{model.name}: an interval needs two {PLURALS[drawn]} at least, here there is {n_units}")
     cells = CellMatrix.of(ids, subsets_of(queries), model.on(queries))
-    batch = Batch.of(cells, np.array([len(of_seeds)]))
+    batch = Batch.of(cells, np.array([len(model.scores)]))
     effects = SeedEffects(batch.seeds, batch.seed_errors, seed)
     effects.draw(resamples)
     [figures] = drawn_figures(batch.cells, resamples, seed)

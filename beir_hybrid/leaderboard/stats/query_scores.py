@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,17 +34,19 @@ class QueryScores:
     scores: NDArray[np.float64]
 
     @classmethod
-    def of(cls, name: str, of_seeds: Sequence[ColumnScores], common_only: bool = False) -> QueryScores:
+    def of(cls, name: str, of_seeds: Sequence[ColumnScores] | QueryScores, common_only: bool = False) -> QueryScores:
         """Put the seeds of a model side by side.
 
         Args:
             name: What the model is called where its scores have no name.
-            of_seeds: One a training seed.
+            of_seeds: One a training seed; or what was put side by side before.
             common_only: Keep the queries that all seeds were evaluated on, where they are not the same.
 
         Raises:
             RankTableError: There are no scores, some are infinite or there twice, or seeds cannot be compared.
         """
+        if isinstance(of_seeds, QueryScores):
+            return of_seeds
         if not of_seeds:
             raise RankTableError(f"{name}: no scores; give one ColumnScores a training seed")
         first, *others = (_of_seed(name, scores) for scores in of_seeds)
@@ -59,6 +61,24 @@ class QueryScores:
     def defined(self) -> NDArray[np.bool_]:
         """Which queries have the figure with every seed, shape (n,)."""
         return np.asarray(~np.isnan(self.scores).any(axis=0))
+
+    def figures(self) -> list[float]:
+        """Return the figure with each seed: the plain mean over the subsets of the means over their queries."""
+        subset = pd.factorize(self.queries.index.get_level_values("subset"))[0]
+        defined = ~np.isnan(self.scores)
+        sums = (
+            np.bincount(subset, np.where(known, scores, 0.0))
+            for known, scores in zip(defined, self.scores, strict=True)
+        )
+        counts = (np.bincount(subset, known) for known in defined)
+        return [float((total[n > 0] / n[n > 0]).mean()) for total, n in zip(sums, counts, strict=True)]
+
+    def within(self, subsets: Sequence[str]) -> QueryScores:
+        """Return the scores of some subsets."""
+        inside = np.asarray(self.queries.index.get_level_values("subset").isin(subsets))
+        return replace(
+            self, subsets=tuple(sorted(subsets)), queries=self.queries[inside], scores=self.scores[:, inside]
+        )
 
     def on(self, queries: pd.DataFrame) -> NDArray[np.float64]:
         """Return the scores of some of the queries, in their order."""

@@ -169,7 +169,7 @@ def compare(
 
 
 def compare_many(
-    scores: Mapping[str, Sequence[ColumnScores]],
+    scores: Mapping[str, Sequence[ColumnScores] | QueryScores],
     pairs: Sequence[Pair],
     *,
     unit: Unit = "article",
@@ -185,8 +185,8 @@ def compare_many(
     """Compare many pairs; those on the same queries share one pass, and each gets what ``compare`` would give it.
 
     Args:
-        scores: Name -> scores in a column, one a training seed. To compare several columns at once give every model
-            a name in each of them.
+        scores: Name -> scores in a column, one a training seed, or put side by side before. To compare several columns
+            at once give every model a name in each of them.
         pairs: Names of model and baseline.
         unit: See ``compare``, as the next five.
         flips: See there.
@@ -211,7 +211,7 @@ def compare_many(
     shared = list(common_queries(known, pairs, common_only))
     groups: dict[tuple[bool, int], list[int]] = {}
     for number, (pair, queries) in enumerate(zip(pairs, shared, strict=True)):
-        groups.setdefault((any(len(scores[name]) > 1 for name in pair), id(queries)), []).append(number)
+        groups.setdefault((any(len(known[name].scores) > 1 for name in pair), id(queries)), []).append(number)
     found: dict[int, Comparison] = {}
     for numbers in groups.values():
         names = list(dict.fromkeys(name for number in numbers for name in pairs[number]))
