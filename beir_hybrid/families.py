@@ -84,6 +84,16 @@ def pair_groups(questions: str, answers: str) -> tuple[str, ...]:
     return BETWEEN_FAMILIES, script, _AND_OTHERS.format(one), _AND_OTHERS.format(other)
 
 
+def shared_groups(questions: str, answers: str) -> tuple[str, ...]:
+    """Return the groups that a pair of languages is in whichever of the two is asked: all but ``<family> and others``.
+
+    Raises:
+        DataError: One is not a tag.
+    """
+    groups = pair_groups(questions, answers)
+    return groups[:2] if groups[0] == BETWEEN_FAMILIES else groups
+
+
 def groups_of(pairs: Iterable[tuple[str, str]], by: Kind | None = None) -> dict[str, list[tuple[str, str]]]:
     """Sort pairs of languages into their groups.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from beir_hybrid.families import Kind, groups_of, pair_groups
+from beir_hybrid.families import Kind, groups_of, shared_groups
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.strata import in_strata
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores, subset_names, subsets_in
@@ -125,8 +125,11 @@ def one_target_of_pairs(scores: ColumnScores) -> pd.DataFrame:
 
 
 def pairs_in_strata(scores: ColumnScores) -> ColumnScores:
-    """Put pairs of languages together that have the same questions and are in the same groups."""
-    return in_strata(scores, lambda pair: pair_groups(*Subset.parse(pair)))
+    """Put pairs of languages together that have the same questions and are in the same groups.
+
+    A single family and all others is not among them: that would keep nearly all pairs apart.
+    """
+    return in_strata(scores, lambda pair: shared_groups(*Subset.parse(pair)))
 
 
 def group_means(by_subset: Mapping[str, float | None], by: Kind | None = None) -> dict[str, GroupMean]:

@@ -80,17 +80,26 @@ def _groups(settings: Settings, task: str, rows: Mapping[str, PairFigures], pair
     """Yield the figures of a task, group by group."""
     for figure in dict.fromkeys(figure for of_row in rows.values() for figure in of_row.get(task, {})):
         of_figure = {key: of_row[task][figure] for key, of_row in rows.items() if figure in of_row.get(task, {})}
-        if any(seed.means for of_seeds in of_figure.values() for seed in of_seeds):  # stored in strata: so must all be
-            of_figure = {key: list(map(pairs_in_strata, of_seeds)) for key, of_seeds in of_figure.items()}
         known = {key: QueryScores.of(key, of_seeds) for key, of_seeds in of_figure.items()}
         every = {subset for scores in known.values() for subset in scores.subsets}
         whole = {key: scores for key, scores in known.items() if len(scores.subsets) == len(every)}
+        strata = whole
+        if any(seed.means for of_seeds in of_figure.values() for seed in of_seeds):  # stored in strata
+            strata = {key: QueryScores.of(key, list(map(pairs_in_strata, of_figure[key]))) for key in whole}
         names = {(subset.questions, subset.pool): str(subset) for subset in map(Subset.parse, sorted(every))}
         for group, members in groups_of(names).items():
-            inside = {key: scores.within([names[member] for member in members]) for key, scores in whole.items()}
+            inside = _inside(strata, [names[member] for member in members])
+            if len(inside) < len(whole):  # a group that strata cut through
+                inside = _inside(whole, [names[member] for member in members])
             inside = {key: scores for key, scores in inside.items() if is_covered(float(scores.defined.mean()))}
             if inside:
                 yield _group(settings, figure, group, len(members), inside, pairs)
+
+
+def _inside(rows: Mapping[str, QueryScores], pairs: Sequence[str]) -> dict[str, QueryScores]:
+    """Return the scores of some pairs of languages, of the rows that have them for these pairs alone."""
+    inside = {key: scores.within(pairs) for key, scores in rows.items()}
+    return {key: scores for key, scores in inside.items() if len(scores.subsets) == len(pairs)}
 
 
 def _group(

@@ -99,7 +99,6 @@ def write_scores(path: Path, runs: Iterable[RunScores]) -> None:
             compression="zstd",
             compression_level=19,
             use_dictionary=_IDS,
-            column_encoding=dict.fromkeys(names, "BYTE_STREAM_SPLIT"),
             data_page_size=1 << 28,
         )
 

@@ -82,9 +82,8 @@ class QueryScores:
         names = self.queries.index.get_level_values("subset")
         strata = [name for name in names.unique() if set(subsets) >= set(subsets_in(name))]
         inside = np.asarray(names.isin(strata))
-        return replace(
-            self, subsets=tuple(sorted(subsets)), queries=self.queries[inside], scores=self.scores[:, inside]
-        )
+        known = tuple(sorted(subset for name in strata for subset in subsets_in(name)))
+        return replace(self, subsets=known, queries=self.queries[inside], scores=self.scores[:, inside])
 
     def on(self, queries: pd.DataFrame) -> NDArray[np.float64]:
         """Return the scores of some of the queries, in their order."""
