@@ -6,15 +6,19 @@ descends from no other, such as Esperanto, is of no family: it is related to not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from beir_hybrid.errors import DataError
 from beir_hybrid.languages import iso_639_3, script_of, tag_of
 from beir_hybrid.subsets import SETTINGS
 
 FILE = Path(__file__).with_suffix(".toml")
+
+Kind = Literal["family", "script"]
+"""What groups of language pairs are made by."""
 
 MONOLINGUAL = SETTINGS[0]
 WITHIN_FAMILY = "within family"
@@ -80,8 +84,12 @@ def pair_groups(questions: str, answers: str) -> tuple[str, ...]:
     return BETWEEN_FAMILIES, script, _AND_OTHERS.format(one), _AND_OTHERS.format(other)
 
 
-def groups_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+def groups_of(pairs: Iterable[tuple[str, str]], by: Kind | None = None) -> dict[str, list[tuple[str, str]]]:
     """Sort pairs of languages into their groups.
+
+    Args:
+        pairs: Language of the questions and language of the passages.
+        by: Groups of families only, or of scripts; None for both.
 
     Returns:
         Group -> its pairs in the order in which they come; the groups of all families and scripts first, then family
@@ -93,7 +101,25 @@ def groups_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str
             found.setdefault(group, []).append(pair)
     first = [*FAMILY_GROUPS, *SCRIPT_GROUPS[1:]]
     order = [group for group in first if group in found] + sorted(group for group in found if group not in first)
+    if by is not None:
+        order = [group for group in order if group == MONOLINGUAL or (group in SCRIPT_GROUPS) == (by == "script")]
     return {group: found[group] for group in order}
+
+
+def family_runs(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Return the families of languages in a row: name, place of the first, and number of languages.
+
+    Args:
+        tags: Languages, in family order. Those of no known family are in no common one, but stand under one name.
+    """
+    runs: list[tuple[str, int, int]] = []
+    for place, tag in enumerate(tags):
+        if runs and runs[-1][0] == family_name(tag):
+            name, first, number = runs.pop()
+            runs.append((name, first, number + 1))
+        else:
+            runs.append((family_name(tag), place, 1))
+    return runs
 
 
 def in_family_order(tags: Iterable[str]) -> list[str]:

@@ -128,6 +128,18 @@ def test_groups_of_xquad_r() -> None:
     assert in_family_order([*XQUAD, "eo"]) == "ar vi de el en es hi ru zh th tr eo".split()
 
 
+def test_families_in_a_row() -> None:
+    assert families.family_runs(["ar", "de", "en", "eo", "ia"]) == [
+        ("Afro-Asiatic", 0, 1),
+        ("Indo-European", 1, 2),
+        (UNKNOWN_FAMILY, 3, 2),
+    ]
+    assert families.family_runs([]) == []
+    pairs = [("de", "en"), ("de", "de"), ("de", "th")]
+    assert list(groups_of(pairs, "script")) == [MONOLINGUAL, SAME_SCRIPT, OTHER_SCRIPT]
+    assert OTHER_SCRIPT not in groups_of(pairs, "family") and WITHIN_FAMILY in groups_of(pairs, "family")
+
+
 TAGS = st.sampled_from([*_table()["iso_639_3"], "zh-Hant", "sr-Latn", "pt-BR", "ceb", "zxx"])
 
 

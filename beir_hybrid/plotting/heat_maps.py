@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.families import family_runs, in_family_order
 from beir_hybrid.files import atomic_path
 from beir_hybrid.plotting.lettering import lettering
 
@@ -45,7 +46,7 @@ def plot_one_target_maps(maps: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def draw_one_target_maps(maps: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
-    """Draw titled one-target matrices as heat maps on one colour scale, four in a row."""
+    """Draw titled one-target matrices as heat maps on one colour scale, four in a row; languages stand by family."""
     from matplotlib.figure import Figure
 
     values = [value for _, matrix in maps for value in matrix.to_numpy().flat if not math.isnan(value)]
@@ -57,7 +58,7 @@ def draw_one_target_maps(maps: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     figure = Figure(figsize=(size * in_a_row + 1, (size + 0.4) * rows), layout="compressed")
     axes = list(figure.subplots(rows, in_a_row, squeeze=False).flat)
     for axis, (title, matrix) in zip(axes, maps, strict=False):
-        image = _draw(axis, matrix, highest)
+        image = _draw(axis, matrix.loc[in_family_order(matrix.index), in_family_order(matrix.columns)], highest)
         axis.set_title(
             "\n".join(textwrap.fill(line, 12 + 6 * len(matrix.columns)) for line in title.split("\n")), fontsize=9
         )
@@ -89,12 +90,26 @@ def plain_axis(axis: Axes) -> None:
     axis.tick_params(length=0, labelsize=8)
 
 
+def _draw_families(axis: Axes, matrix: pd.DataFrame) -> None:
+    """Draw lines between the families, and write their names above the columns."""
+    for draw, languages in ((axis.axhline, matrix.index), (axis.axvline, matrix.columns)):
+        for _, first, _ in family_runs(list(languages))[1:]:
+            draw(first - 0.5, color="white", linewidth=1.6)
+    runs = family_runs(list(matrix.columns))
+    above = axis.secondary_xaxis("top")
+    above.set_xticks([first + (number - 1) / 2 for _, first, number in runs], [family for family, _, _ in runs])
+    above.tick_params(length=0, labelsize=6, labelrotation=35)
+    for label in above.get_xticklabels():
+        label.set(ha="left", rotation_mode="anchor")
+
+
 def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
     image = axis.imshow(matrix.to_numpy(), cmap="viridis", vmin=0, vmax=highest)
     axis.set_xticks(range(len(matrix.columns)), matrix.columns)
     axis.set_yticks(range(len(matrix.index)), matrix.index)
     axis.set_xlabel("answer")
     axis.set_ylabel("question")
+    _draw_families(axis, matrix)
     for row, values in enumerate(matrix.to_numpy()):
         for column, value in enumerate(values):
             if not math.isnan(value):  # where too few questions have such an answer that was returned

@@ -15,6 +15,9 @@ import beir_hybrid
 from beir_hybrid.cli import main
 from beir_hybrid.corpora import CorpusSpec, sources
 from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.leaderboard.board.family_scores import family_scores
+from beir_hybrid.ranks import rank_table
+from tests.support.small_ranks import write_ranks
 
 SCORES = {"en-en": 0.9, "de-de": 0.7, "en-de": 0.6, "de-en": 0.4, "en-multi": 0.5, "de-multi": 0.25}
 
@@ -216,6 +219,39 @@ def test_scores_by_question_language(cli: Cli, tmp_path: Path) -> None:
         ["org/model", "revision", "XQuADR (dev)", "en", "0.9000", "0.6000", "0.5000"],
         ["org/model", "revision", "XQuADR (dev)", "de", "0.7000", "0.4000", "0.2500"],
     ]
+
+
+def test_scores_by_family_and_script_are_means_over_pairs(cli: Cli, tmp_path: Path) -> None:
+    scores = {"en-en": 0.9, "en-de": 0.6, "de-en": 0.4, "th-en": 0.2, "en-ru": 0.3, "eo-en": 0.1, "en-multi": 0.5}
+    write_result(tmp_path, "org__model", "XQuADR", scores)
+    code, out, _ = cli("scores", tmp_path, "--by", "family")
+    names = ("monolingual", "within family", "between families", "unknown family")
+    names = (*names, "Indo-European", "Indo-European and others", "Tai-Kadai and others")
+    figures = ("1 0.9000", "3 0.4333", "1 0.2000", "1 0.1000", "3 0.4333", "1 0.2000", "1 0.2000")
+    assert code == 0
+    assert [" ".join(row[3:]) for row in rows(out)] == [f"{name} {f}" for name, f in zip(names, figures, strict=True)]
+    code, out, _ = cli("scores", tmp_path, "--by", "script")
+    assert [" ".join(row[3:]) for row in rows(out)] == [
+        "monolingual 1 0.9000", "same script 3 0.3667", "other script 2 0.2500",
+    ]  # fmt: skip
+    write_ranks(tmp_path, "me/ranked", 0.5)
+    code, out, _ = cli("scores", tmp_path, "--by", "script")
+    of_results, of_tables = out.split("\n\n")
+    assert len(rows(of_results)) == len(rows(of_tables)) == 3
+    assert [row[0] for row in rows(of_tables)] == ["me/ranked"] * 3
+    assert of_tables.splitlines()[0].split()[-3:] == ["mAP", "one-target", "mAP"]
+    figures = family_scores(*rank_table.read(rank_table.default_path("XQuADR", "me/ranked", "main", tmp_path)))
+    expected = [f"{figures[name]['same script'].average:.4f}" for name in ("map", "one_target_map")]
+    assert rows(of_tables)[1][-2:] == expected
+
+
+@pytest.mark.parametrize("scores", [{"en-multi": 0.5}, {"en-cross": 0.5, "en-multi": 0.3}])
+def test_scores_by_family_need_pairs_of_languages(scores: dict[str, float], cli: Cli, tmp_path: Path) -> None:
+    write_result(tmp_path, "org__model", "XQuADR", scores)
+    for kind, message in (("family", "no scores of pairs of languages"), ("fam", "--by fam: write family or script")):
+        code, out, err = cli("scores", tmp_path, "--by", kind)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert message in err
 
 
 @pytest.mark.parametrize(

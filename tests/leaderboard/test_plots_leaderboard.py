@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import font_manager
@@ -78,6 +79,25 @@ def test_heat_maps_share_a_colour_scale_and_show_names_literally():
     assert {image.get_clim() for image in images} == {(0.0, maps.highest)}
     assert maps.highest == max(value for matrix in maps.matrices.values() for line in matrix for value in line)
     assert {LATEX_NAME, SCRIPT_NAME} <= set(texts(figure))
+
+
+def test_languages_stand_by_family_in_heat_maps():
+    languages = ["ar", "de", "en", "th", "vi"]
+    frame = pd.DataFrame([[x == y for y in languages] for x in languages], languages, languages, dtype=float)
+    axis = draw_one_target_maps([("model", frame)]).axes[0]
+    ordered = ["ar", "vi", "de", "en", "th"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ordered
+    assert [label.get_text() for label in axis.get_yticklabels()] == ordered
+    (image,) = axis.images
+    assert (image.get_array() == np.eye(5)).all()
+    (above,) = axis.child_axes
+    families = {
+        label.get_text(): place for label, place in zip(above.get_xticklabels(), above.get_xticks(), strict=True)
+    }
+    assert families == {"Afro-Asiatic": 0, "Austroasiatic": 1, "Indo-European": 2.5, "Tai-Kadai": 4}
+    assert sorted({line.get_xdata()[0] for line in axis.lines if line.get_xdata()[0] == line.get_xdata()[1]}) == [
+        0.5, 1.5, 3.5,
+    ]  # fmt: skip
 
 
 def test_two_models_of_the_same_name_both_have_a_map():

@@ -27,7 +27,7 @@ from beir_hybrid.leaderboard.board.comparisons import (
     entry_of,
     one_order,
 )
-from beir_hybrid.leaderboard.board.families import family_tables
+from beir_hybrid.leaderboard.board.family_tables import family_tables
 from beir_hybrid.leaderboard.board.measures import Figure, Measures, columns_of, measure, not_numbers
 from beir_hybrid.leaderboard.board.model_rows import Baseline, Row, find_baselines
 from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures

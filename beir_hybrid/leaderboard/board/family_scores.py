@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from beir_hybrid.families import groups_of
+from beir_hybrid.families import Kind, groups_of
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.metrics import MAP, ONE_TARGET
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import one_target_precisions
-from beir_hybrid.subsets import SETTINGS, Subset
+from beir_hybrid.subsets import CROSS, MULTI, SETTINGS, Subset
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,19 @@ FAMILY_FIGURES = (MAP, ONE_TARGET)
 """What is computed of each group: mAP in the pools of single languages, and one-target mAP in that of all languages."""
 
 _IDS = ("query_id", "question_id", "cluster_id", "subset")
+
+
+class GroupMean(NamedTuple):
+    """The figure of a group.
+
+    Attributes:
+        mean: Plain mean over its pairs; None where the score of one is missing.
+        pairs: Number of its pairs.
+    """
+
+    mean: float | None
+    pairs: int
+
 
 GroupScores = Mapping[str, ColumnScores]
 """Group -> scores, whose subsets are the pairs of the group."""
@@ -83,6 +97,27 @@ def by_group(scores: ColumnScores) -> dict[str, ColumnScores]:
         )
         for group, pairs in groups_of(names).items()
     }
+
+
+def group_means(by_subset: Mapping[str, float | None], by: Kind | None = None) -> dict[str, GroupMean]:
+    """Average the scores of pairs of languages that a result holds, group by group.
+
+    Args:
+        by_subset: Subset -> its mean over queries; None where it is missing. Those of pools of several languages are
+            passed over.
+        by: Groups of families only, or of scripts; None for both.
+    """
+    subsets = [Subset.parse(name) for name in by_subset]
+    scores = {
+        (subset.questions, subset.pool): by_subset[str(subset)]
+        for subset in subsets
+        if subset.pool not in (MULTI, CROSS)
+    }
+    means = {}
+    for group, pairs in groups_of(scores, by).items():
+        known = [score for pair in pairs if (score := scores[pair]) is not None]
+        means[group] = GroupMean(fmean(known) if len(known) == len(pairs) else None, len(pairs))
+    return means
 
 
 def _pair_scores(table: pa.Table, info: TableInfo, known: Mapping[str, ColumnScores] | None) -> ColumnScores | None:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.families import in_family_order
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.board.family_scores import PairFigures, pair_scores
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
@@ -300,7 +301,7 @@ def _matrices(seeds: Sequence[_RunMeasures], columns: Sequence[Column]) -> dict[
         means = _subset_means(seeds, [column for column in pairs if column.task == task])
         means = {subset: mean for subset, mean in means.items() if subset.pool != CROSS}
         if any(subset.setting == "cross-lingual" for subset in means):
-            languages = sorted({language for subset in means for language in subset})
+            languages = in_family_order({language for subset in means for language in subset})
             found[task] = {
                 "languages": languages,
                 "map": [[means.get(Subset(x, y)) for y in languages] for x in languages],

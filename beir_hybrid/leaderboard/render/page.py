@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from beir_hybrid.families import family_name
 from beir_hybrid.files import atomic_path
 from beir_hybrid.leaderboard.render import board_views
 from beir_hybrid.leaderboard.render.comparison_tables import family_marks, units
@@ -72,7 +73,8 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     views = (board_views.partly_covered, board_views.reach, board_views.rows_with_figures)
-    filters = (coverage, family_marks, heat_level, metric_name, number, p_value, signed, units, web_address, *views)
+    marks = (coverage, family_marks, family_name, heat_level, metric_name)
+    filters = (*marks, number, p_value, signed, units, web_address, *views)
     environment.filters.update({one.__name__: one for one in filters})
     environment.globals.update(interval_chart=interval_chart, scatter_chart=scatter_chart, seen_mark=SEEN)
     return environment
