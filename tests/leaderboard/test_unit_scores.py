@@ -233,5 +233,5 @@ def test_intervals_that_cannot_be_computed_are_one_line(home: Path) -> None:
     one = replace(scores, queries=scores.queries[scores.queries["question_id"] == "q0"])
     with pytest.raises(RankTableError, match=r"needs two questions at least, here there is 1"):
         average_interval([one])
-    with pytest.raises(RankTableError, match=r"were not evaluated on the same queries"):
+    with pytest.raises(RankTableError, match=r"were not evaluated on the same questions: 4 and 1"):
         average_interval([scores, one])
