@@ -15,7 +15,7 @@ from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
 from beir_hybrid.folders import locked
 from beir_hybrid.leaderboard.stats.cells import PLURALS
-from beir_hybrid.metrics import MAP, ONE_TARGET, RANK_DISTANCE, metric_of
+from beir_hybrid.metrics import MAP, ONE_TARGET, RANK_DISTANCE
 from beir_hybrid.scoring.bias import MIN_COVERAGE
 from beir_hybrid.study.definition import ALPHA
 from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, EQUIVALENT, NOT_SUPPORTED, SUPPORTED
@@ -29,6 +29,7 @@ _KINDS = {
     "evaluate": "evaluating",
 }
 
+_METRICS = {metric.name: metric for metric in (MAP, ONE_TARGET, RANK_DISTANCE)}
 _DIGITS = {
     MAP.name: MAP.decimals + 1,
     ONE_TARGET.name: ONE_TARGET.decimals + 1,
@@ -73,7 +74,7 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         cases=_cases(summary["claims"]),
         comparisons=lambda parts: _comparisons(parts, summary["tests"]["confidence"]),
         units=_units(summary["tests"]["units"]),
-        margins=", ".join(f"{margin:g} for {metric_of(name).label}" for name, margin in _margins(summary)),
+        margins=", ".join(f"{margin:g} for {_METRICS[name].label}" for name, margin in _margins(summary)),
         cuts=_cuts,
         figures=list(_figures(summary)),
         selection=_selection(summary["selection"]),
@@ -139,7 +140,7 @@ def _comparisons(parts: Iterable[Mapping[str, Any]], confidence: float) -> str:
 
 
 def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
-    metric, digits = metric_of(part["metric"]).label_with_direction, _DIGITS[part["metric"]]
+    metric, digits = _METRICS[part["metric"]].label_with_direction, _DIGITS[part["metric"]]
     language = "" if part["language"] is None else f", questions in {part['language']}"
     p = part["p_corrected"]
     return (
