@@ -82,11 +82,10 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
     return {**board, "notes": notes}
 
 
-def write_files(board: Mapping[str, Any], folder: Path) -> None:
-    """Write a board in all formats into a folder."""
-    from beir_hybrid.leaderboard.render import tables_csv
+def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> None:
+    """Write a board in all formats into a folder; without ``draw``, all but the plots."""
+    from beir_hybrid.leaderboard.render import plots, tables_csv
     from beir_hybrid.leaderboard.render.page import write_page
-    from beir_hybrid.leaderboard.render.plots import write_plots
     from beir_hybrid.leaderboard.render.tables_latex import latex
     from beir_hybrid.leaderboard.render.tables_markdown import markdown
 
@@ -104,8 +103,8 @@ def write_files(board: Mapping[str, Any], folder: Path) -> None:
     for name, text in texts.items():
         # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
-    plots = write_plots(board, folder / PLOTS)
-    write_page(board, folder / "leaderboard.html", plots)
+    drawn = (plots.write_plots if draw else plots.plot_files)(board, folder / PLOTS)
+    write_page(board, folder / "leaderboard.html", drawn)
 
 
 def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> dict[str, Any]:
@@ -130,6 +129,6 @@ def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = Fal
         BeirHybridError: Something is wrong with the inputs.
     """
     with tempfile.TemporaryDirectory() as name:
-        fresh = Path(name) / out.name
-        regenerate(inputs, settings, fresh, progress)
+        fresh = Path(name)
+        write_files(make_board(inputs, settings, progress), fresh, draw=False)
         return [name for name in differences(out, fresh) if name != SUMS and not name.startswith(f"{PLOTS}/")]

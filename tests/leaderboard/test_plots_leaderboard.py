@@ -31,7 +31,7 @@ def one_task() -> dict[str, Any]:
 
 
 def figures(board) -> dict[str, Figure]:
-    return dict(plots._figures(board, str))
+    return {name: draw() for name, draw in plots._figures(board, str)}
 
 
 def texts(figure: Figure) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,31 +49,36 @@ def write_plots(board: Board, folder: Path) -> list[Path]:
     texts = [row["label"] for row in board["rows"].values()]
     texts += [column[part] for column in board["columns"] for part in ("group", "label")]
     texts += [baseline["label"] for baseline in board["baselines"]]
-    files = []
     with lettering(texts) as legible:
-        for name, figure in _figures(board, legible):
+        for name, draw in _figures(board, legible):
+            figure = draw()
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # it stays as it was laid out; once is enough for both files
             for suffix in SUFFIXES:
-                files.append(folder / f"{name}{suffix}")
-                save_figure(figure, files[-1])
-    return files
+                save_figure(figure, folder / f"{name}{suffix}")
+    return plot_files(board, folder)
 
 
-def _figures(board: Board, legible: Callable[[str], str]) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures with the names of their files."""
+def plot_files(board: Board, folder: Path) -> list[Path]:
+    """Return the files that ``write_plots`` writes."""
+    return [folder / f"{name}{suffix}" for name, _ in _figures(board, str) for suffix in SUFFIXES]
+
+
+def _figures(board: Board, legible: Callable[[str], str]) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """Yield the names of the files of each figure, and what draws it."""
 
     def name_of(key: str) -> str:
         return textwrap.fill(legible(board["rows"][key]["label"]), _LABEL_WIDTH)
 
     for maps in board_views.language_maps(board, "one_target"):
-        yield as_folder(f"one-target-{maps.task}"), _one_target_maps(maps, name_of)
+        yield as_folder(f"one-target-{maps.task}"), partial(_one_target_maps, maps, name_of)
     taken: list[str] = []
     for differences in board_views.differences(board):
         taken.append(unique_key(f"differences-{differences.label}", taken))
-        yield taken[-1], _differences(board, differences, name_of, legible)
+        yield taken[-1], partial(_differences, board, differences, name_of, legible)
     for task, plots in board_views.bias_points(board).items():
-        yield as_folder(f"bias-{task}"), _bias(plots, board_views.measured_rows(board), name_of, legible)
+        rows = board_views.measured_rows(board)
+        yield as_folder(f"bias-{task}"), partial(_bias, plots, rows, name_of, legible)
 
 
 def _one_target_maps(maps: LanguageMaps, name_of: _Names) -> Figure:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from beir_hybrid.leaderboard.stats.cells import ROUNDING, CellMatrix
 
 BLOCK_ELEMENTS = 4_000_000
 """Elements of the largest matrix held at once: signs x units, or signs x models."""
+
+_KEPT_ELEMENTS = 4 * BLOCK_ELEMENTS
+"""Elements of the largest bootstrap draws that are kept."""
 
 
 class Margin(NamedTuple):
@@ -226,12 +230,30 @@ def bootstrap_weights(n_units: int, resamples: int, seed: int, width: int = 1) -
         seed: Of the draws.
         width: Numbers that are computed from each sample, which limits n.
     """
-    rng = np.random.default_rng(seed)
     step = max(1, BLOCK_ELEMENTS // max(n_units, width))
+    if n_units * resamples > _KEPT_ELEMENTS:
+        yield from _draw_units(n_units, resamples, seed, step)
+        return
+    drawn = _kept_draws(n_units, resamples, seed)
+    for first in range(0, resamples, step):
+        yield drawn[first : first + step].astype(np.float64)
+
+
+def _draw_units(n_units: int, resamples: int, seed: int, step: int) -> Iterator[NDArray[np.float64]]:
+    """Draw samples in blocks of ``step``; the draws do not depend on it."""
+    rng = np.random.default_rng(seed)
     for first in range(0, resamples, step):
         n_rows = min(step, resamples - first)
         cells = rng.integers(n_units, size=(n_rows, n_units)) + n_units * np.arange(n_rows)[:, None]
         yield np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(np.float64)
+
+
+@lru_cache(maxsize=4)
+def _kept_draws(n_units: int, resamples: int, seed: int) -> NDArray[np.unsignedinteger[Any]]:
+    """Draw samples once: a table asks for the same ones in every cell and group."""
+    step = max(1, BLOCK_ELEMENTS // n_units)
+    kind = np.min_scalar_type(n_units)
+    return np.concatenate([block.astype(kind) for block in _draw_units(n_units, resamples, seed, step)])
 
 
 def bootstrap_intervals(batch: Batch, resamples: int, confidence: float, seed: int) -> NDArray[np.float64]:
