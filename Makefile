@@ -13,7 +13,7 @@ ifeq ($(CI),true)
 export BEIR_HYBRID_REQUIRE_DATA = 1
 endif
 
-.PHONY: help quickstart run ours atlas docs-figures versions test lint wheel clean
+.PHONY: help quickstart run ours atlas docs-figures study-page versions test lint wheel clean
 
 help:
 	@echo "make quickstart    train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
@@ -21,6 +21,7 @@ help:
 	@echo "make ours          train the heads that come with the package again"
 	@echo "make atlas         make the file of Atlas-R's facts again"
 	@echo "make docs-figures  write the tables with figures of README and docs again, from the published records"
+	@echo "make study-page    judge the claims of docs/study.md again, from the published scores"
 	@echo "make versions      quick tests with the lowest and the newest versions permitted; needs uv"
 	@echo "make test          lint, types and all tests"
 	@echo "make lint          lint and types only"
@@ -42,7 +43,11 @@ atlas: $(INSTALLED)
 	$(PY) -m tools.atlas_facts
 
 docs-figures: $(INSTALLED)
+	$(PY) -m tools.family_figures
 	$(PY) -m tools.doc_figures
+
+study-page: $(INSTALLED)
+	$(PY) -m tools.study_page
 
 versions:
 	$(PYTHON) -m tools.check_versions lowest
