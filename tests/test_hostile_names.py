@@ -135,7 +135,7 @@ def test_all_files_of_a_board_can_be_written(kind: str, tmp_path: Path, monkeypa
     write_files(board_named(NAMES[kind]), tmp_path)
     for path in tmp_path.iterdir():
         path.read_text(encoding="utf-8")
-    assert json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["schema_version"] == 2
+    assert json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["schema_version"] == 3
 
 
 @pytest.mark.parametrize("task", ["../../PWNED", "..", "x" * 300])

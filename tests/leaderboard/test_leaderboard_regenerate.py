@@ -55,7 +55,8 @@ seen = ["XQuADR"]
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: that takes longer than all the rest."""
-    monkeypatch.setattr(plots, "write_plots", lambda board, folder: [])
+    for name in ("write_plots", "plot_files"):
+        monkeypatch.setattr(plots, name, lambda board, folder: [])
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_all_files_and_the_same_bytes_twice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert script(folder) == 0
-    assert "2 models, 6 columns, 6 comparisons" in capsys.readouterr().out
+    assert "2 models, 10 columns, 10 comparisons" in capsys.readouterr().out
     first = content(folder / "tables")
     assert set(TEXTS) <= set(first)
     assert any(name.startswith("plots/") for name in first)

@@ -152,15 +152,15 @@ def test_filters_by_data_set_and_setting(browser):
     assert {(head.get_attribute("data-task"), head.get_attribute("data-setting")) for head in heads} == {
         ("XQuADR", "multilingual")
     }
-    assert len(heads) == 4
+    assert len(heads) == 5
     assert all(
-        len(row.find_elements(By.CSS_SELECTOR, "td:not([hidden])")) == 4
+        len(row.find_elements(By.CSS_SELECTOR, "td:not([hidden])")) == 5
         for row in browser.all(".results tbody tr:not(.group)")
     )
     groups = {group.text: group.get_attribute("colspan") for group in browser.shown(".results [scope=colgroup]")}
-    assert groups == {"XQuAD-R": "1", "XQuAD-R language bias": "3"}
-    assert len(browser.shown("#tests details")) == 4
-    assert browser.find("output").text == f"4 of {every} columns"
+    assert groups == {"XQuAD-R": "1", "XQuAD-R language bias": "4"}
+    assert len(browser.shown("#tests details")) == 5
+    assert browser.find("output").text == f"5 of {every} columns"
     browser.click("[type=reset]")
     browser.driver.execute_async_script("setTimeout(arguments[0], 50)")
     assert len(browser.shown(".results th[data-task]")) == every
@@ -200,7 +200,7 @@ def test_the_detail_of_a_cell(browser):
     )
     assert facts["Value"] == page.number(cell["value"])
     assert facts["95 % interval"] == f"{page.number(cell['low'])} to {page.number(cell['high'])}"
-    assert (facts["Seeds"], facts["Rank"], facts["Units"]) == ("3", "2 to 4", "1190")
+    assert (facts["Seeds"], facts["Rank"], facts["Units"]) == ("3", "2 to 4", "48 articles (1,190 questions)")
     own = [one for one in board["comparisons"] if one["column"] == key and row in (one["row"], one["baseline"])]
     lines = dialog.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert len(lines) == len(own)
@@ -210,7 +210,7 @@ def test_the_detail_of_a_cell(browser):
         page.signed(first["difference"]),
         *(page.p_value(first[p]) for p in ("p", "p_corrected", "p_t", "p_wilcoxon")),
         page.signed(first["effect_size"], 2),
-        "1190",
+        "48 articles (1,190 questions)",
     ]
     assert all(text in line.text for text in expected)
     assert browser.run("return location.hash") == fragment

@@ -181,11 +181,12 @@ def test_texts_that_are_not_utf_8(tmp_path: Path) -> None:
 
 def test_names_that_are_unusual_but_can_be(tmp_path: Path) -> None:
     rows, facts = sound()
-    for number, name in enumerate(("..", ".", "a/../b", "m" * 300, "NUL", "模型", "=1+1", "@x", "<b>", "C:\\x")):
+    names = ("..", ".", "a/../b", "m" * 300, "NUL", "模型", "=1+1", "@x", "<b>", "C:\\x")
+    for number, name in enumerate(names):
         path = write(tmp_path / "ranks" / f"{number}.parquet", rows, {**facts, "model": name, "model_revision": name})
         assert rank_table.read(path)[1].model == name
-    everything = Settings(models=(ModelEntry(key="all", label="all", models=("*",)),))
-    written = store_ranks(tmp_path / "ranks", everything, tmp_path / "a" / "b" / "stored")
+    each = [ModelEntry(key=f"{number}", label="row", models=(f"{name}@{name}",)) for number, name in enumerate(names)]
+    written = store_ranks(tmp_path / "ranks", Settings(models=tuple(each)), tmp_path / "a" / "b" / "stored")
     assert len(set(written)) == 10
     inside = (tmp_path / "a" / "b" / "stored").resolve()
     assert all(inside in path.resolve().parents for path in written)

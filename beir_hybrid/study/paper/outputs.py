@@ -8,7 +8,7 @@ from pathlib import Path
 
 from beir_hybrid.files import write_json
 from beir_hybrid.folders import locked
-from beir_hybrid.leaderboard.inputs.score_file import RunScores, write_scores
+from beir_hybrid.leaderboard.inputs.score_file import RunScores, read_scores, write_scores
 from beir_hybrid.study.definition import Study, StudyError
 from beir_hybrid.study.paper.scores import SCORES, StudyScores, evaluated_scores
 from beir_hybrid.study.paper.study_page import write_page
@@ -39,6 +39,7 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     with locked(out / FILE_NAME):  # which clears away what a killed process left
         if scores:
             write_scores(out / SCORES, scores)
+            scores = read_scores(out / SCORES)  # as they are when claims are judged again
         write_judged(study, summary, scores, out / FILE_NAME, page, command)
     return page
 
