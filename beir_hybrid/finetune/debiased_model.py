@@ -90,18 +90,18 @@ def save_debiased(
         model = start.load()
         check_model(model)
         embeddings, unseen = _embed(model, start, (fitted, held_out), progress)
-        found = fit(embeddings, method, components)
-        assert isinstance(found, AffineMap)
+        fitted_map = fit(embeddings, method, components)
+        assert isinstance(fitted_map, AffineMap)
         similarity = _similarity(model)
         before, after = (
             held_out_figures(part, rest, similarity, texts.parallel)
-            for part, rest in ((embeddings, unseen), (_mapped(found, embeddings), _mapped(found, unseen)))
+            for part, rest in ((embeddings, unseen), (_mapped(fitted_map, embeddings), _mapped(fitted_map, unseen)))
         )
-        result = with_map(model, found)
+        result = with_map(model, fitted_map)
         prepare_card(result, start, list(texts.texts))
         with replaced_folder(out) as folder:
             _check_replaceable(out)
-            settings = {"tune": TUNE, "method": method, "components": found.components, "sentences": sentences}
+            settings = {"tune": TUNE, "method": method, "components": fitted_map.components, "sentences": sentences}
             manifest = _write(folder, result, start, fitted, settings)
     return Debiased(manifest, before, after, max(map(len, held_out.texts.values())))
 
@@ -124,8 +124,8 @@ def _embed(model: SentenceTransformer, start: Base, parts: Iterable[Sentences], 
     return [{language: cache.read(texts) for language, texts in part.texts.items()} for part in parts]
 
 
-def _mapped(found: Map, embeddings: Embeddings) -> Embeddings:
-    return {language: found.transform(part) for language, part in embeddings.items()}
+def _mapped(fitted_map: Map, embeddings: Embeddings) -> Embeddings:
+    return {language: fitted_map.transform(part) for language, part in embeddings.items()}
 
 
 def _similarity(model: SentenceTransformer) -> Similarity:
