@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -37,7 +38,9 @@ from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.interleaving import interleaved
 from beir_hybrid.study import trials
 from beir_hybrid.study.head_bench import HeadBench
+from beir_hybrid.study.lab import texts_of_corpus
 from beir_hybrid.study.trials import ModelName
+from beir_hybrid.subsets import SETTINGS
 from beir_hybrid.tasks import tasks_of
 from beir_hybrid.text_tables import text_table
 
@@ -79,15 +82,11 @@ class Encoder:
     @property
     def name(self) -> ModelName:
         """What it is filed under."""
-        return ModelName(f"{trials.NAMESPACE}/{self.base.name.rpartition('/')[2]}_untuned", self.base.revision)
+        return ModelName(trials.untuned_name(self.base.name), self.base.revision)
 
     def remember(self, task: str) -> None:
         """Embed the texts of a task that never were, and keep the embeddings in memory."""
-        parts = load(spec_of_task(task).name, progress=False).languages.values()
-        questions = [text for part in parts for text in part.questions]
-        self._bench.embed(
-            {"question": questions, "answer": [t for part in parts for t in part.passages]}, self._progress
-        )
+        self._bench.embed(texts_of_corpus(load(spec_of_task(task).name, progress=False)), self._progress)
 
     def model(self, name: ModelName, head: heads.Head | None = None, seen: set[str] | None = None) -> EncoderProtocol:
         """Return it as MTEB evaluates it; ``seen`` are the MTEB tasks that it was trained on."""
@@ -177,9 +176,8 @@ class Rows:
         # The name of a row; a revision that says what it was made of, as those of the maps do.
         revision = hashlib.sha256(f"{info.model_revision} {INTERLEAVED}".encode()).hexdigest()[:40]
         name = ModelName(f"{NAMESPACE}/{INTERLEAVED}", revision)
-        described = {"model": name.name, "model_revision": name.revision, "state": None}
         path = name.rank_table(task, self.out)
-        rank_table.write(path, table, type(info)(**{**vars(info), **described}))
+        rank_table.write(path, table, replace(info, model=name.name, model_revision=name.revision, state=None))
         return path
 
 
@@ -220,7 +218,7 @@ def choose(figures: Mapping[int, float]) -> int:
 
 def _figures(file: Path) -> tuple[str, ...]:
     figures = {tuple(key.split("/")[1:]): figure for key, figure in trials.figures(file).items()}
-    columns = [(setting, MAP.name) for setting in ("monolingual", "cross-lingual", "multilingual")]
+    columns = [(setting, MAP.name) for setting in SETTINGS]
     maps = [f"{figures[column]:.4f}" if column in figures else "-" for column in columns]
     distance = figures.get(("multilingual", RANK_DISTANCE.name))
     return *maps, "-" if distance is None else f"{distance:.1f}"

@@ -133,7 +133,8 @@ class Lab:
 
     def untuned_name(self, base: StudyBase) -> ModelName:
         """Return what an untuned base is filed under."""
-        return ModelName(trials.untuned_name(base.model), self.base(base).revision)
+        model = self.base(base)
+        return ModelName(trials.untuned_name(model.name), model.revision)
 
     # How
 
@@ -141,7 +142,7 @@ class Lab:
         return self._bench_with(base, f"pairs of {experiment.name}", lambda: texts_by_column(self.pairs(experiment)))
 
     def _bench_with_task(self, task: str, base: StudyBase) -> HeadBench:
-        return self._bench_with(base, task, lambda: _texts_of_corpus(_corpus(task)))
+        return self._bench_with(base, task, lambda: texts_of_corpus(_corpus(task)))
 
     def _bench_with(self, base: StudyBase, what: str, texts: Callable[[], Texts]) -> HeadBench:
         """Return the bench of a base, after it has looked up texts of which it will be asked one by one."""
@@ -200,7 +201,8 @@ def _score(model: SentenceTransformer, corpus: ParallelCorpus, batch_size: int) 
     return evaluator(model)[evaluator.primary_metric]
 
 
-def _texts_of_corpus(corpus: ParallelCorpus) -> Texts:
+def texts_of_corpus(corpus: ParallelCorpus) -> Texts:
+    """Return the questions and the passages of a corpus, of all languages."""
     parts = corpus.languages.values()
     return {
         "question": [text for part in parts for text in part.questions],

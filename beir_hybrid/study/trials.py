@@ -11,7 +11,6 @@ from beir_hybrid.errors import ModelError
 from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.unit_scores import column_scores
 from beir_hybrid.metrics import MAP, RANK_DISTANCE
-from beir_hybrid.models.base import name_of
 from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import is_covered
@@ -51,8 +50,8 @@ def trained_name(system: System, seed: int) -> str:
 
 
 def untuned_name(base: str) -> str:
-    """Return the name that a base, as `find_base` takes it, is filed under as it is."""
-    return f"{NAMESPACE}/{name_of(base).rpartition('/')[2]}_untuned"
+    """Return the name that a base, by the name that manifests call it, is filed under as it is."""
+    return f"{NAMESPACE}/{base.rpartition('/')[2]}_untuned"
 
 
 def wrapped(model: SentenceTransformer, name: ModelName, training_datasets: set[str] | None = None) -> MTEBModels:

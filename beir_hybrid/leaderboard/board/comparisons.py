@@ -12,7 +12,10 @@ from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.measures import Figure
 from beir_hybrid.leaderboard.board.model_rows import Baseline, Row
 from beir_hybrid.leaderboard.board.strata import in_strata
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
 from beir_hybrid.leaderboard.inputs.settings import Settings
+from beir_hybrid.leaderboard.stats.corrections import Correction
+from beir_hybrid.leaderboard.stats.query_scores import QueryScores
 from beir_hybrid.leaderboard.stats.rank_ranges import RankRange, equivalence_groups, rank_ranges
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, corrected
 from beir_hybrid.leaderboard.stats.verdicts import verdict
@@ -53,6 +56,30 @@ def one_order(pairs: Iterable[Pair]) -> list[Pair]:
     for pair in pairs:
         found.setdefault(frozenset(pair), pair)
     return list(found.values())
+
+
+def compare_rows(
+    settings: Settings,
+    scores: Mapping[str, Sequence[ColumnScores] | QueryScores],
+    pairs: Sequence[Pair],
+    metric: str,
+    higher_is_better: bool | None,
+    correction: Correction | None = None,
+) -> list[Comparison]:
+    """Compare rows as the settings of a leaderboard say; see ``compare_many``."""
+    return compare_many(
+        scores,
+        pairs,
+        unit=settings.unit,
+        flips=settings.flips,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+        common_only=settings.common_questions,
+        correction=correction,
+        margin=settings.margins.get(metric),
+        higher_is_better=higher_is_better,
+    )
 
 
 def entry_of(comparison: Comparison, alpha: float, higher_is_better: bool | None) -> dict[str, Any]:
@@ -97,19 +124,7 @@ def _test(settings: Settings, column: Column, figures: Mapping[str, Figure], sho
         scores = {key: tuple(map(in_strata, seeds)) for key, seeds in scores.items()}
     first = [pair for pair in shown if scores.keys() >= set(pair)]
     pairs = one_order([*first, *combinations(scores, 2)])
-    comparisons = compare_many(
-        scores,
-        pairs,
-        unit=settings.unit,
-        flips=settings.flips,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-        common_only=settings.common_questions,
-        correction=settings.correction,
-        margin=settings.margins.get(column.metric),
-        higher_is_better=column.higher_is_better,
-    )
+    comparisons = compare_rows(settings, scores, pairs, column.metric, column.higher_is_better, settings.correction)
     by_pair = dict(zip(pairs, comparisons, strict=True))
     order = sorted(scores, key=lambda key: fmean(figures[key].values), reverse=column.higher_is_better is not False)
     equivalent = equivalence_groups(order, by_pair, alpha=settings.alpha)

@@ -5,6 +5,7 @@ The figure of a group is the plain mean over its pairs of the means over their q
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from statistics import fmean
@@ -18,7 +19,7 @@ from beir_hybrid.leaderboard.board.strata import in_strata
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores, subset_names, subsets_in
 from beir_hybrid.metrics import MAP, ONE_TARGET
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.scoring.bias import one_target_precisions
+from beir_hybrid.scoring.bias import is_covered, one_target_precisions
 from beir_hybrid.subsets import CROSS, MULTI, SETTINGS, Subset
 
 if TYPE_CHECKING:
@@ -119,8 +120,15 @@ def stored_pairs(task: str, columns: Mapping[str, ColumnScores]) -> dict[str, Co
 
 
 def one_target_of_pairs(scores: ColumnScores) -> pd.DataFrame:
-    """Return one-target mAP by language pair, question language (rows) x answer language (columns)."""
-    means = {Subset.parse(subset): mean for subset, mean in scores.by_subset.items()}
+    """Return one-target mAP by language pair, question language (rows) x answer language (columns).
+
+    NaN where too few queries of a pair have it, as in ``scoring.bias.one_target_map``; of stored scores all have.
+    """
+    share = scores.queries.groupby("subset", observed=True)["score"].agg(lambda of_pair: of_pair.notna().mean())
+    means = {
+        Subset.parse(subset): mean if scores.means or is_covered(share[subset]) else math.nan
+        for subset, mean in scores.by_subset.items()
+    }
     return pd.Series(means.values(), pd.MultiIndex.from_tuples(means)).unstack()
 
 

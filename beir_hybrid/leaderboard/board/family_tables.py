@@ -8,12 +8,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from beir_hybrid.families import MONOLINGUAL, groups_of
-from beir_hybrid.leaderboard.board.comparisons import entry_of, one_order
+from beir_hybrid.leaderboard.board.comparisons import compare_rows, entry_of, one_order
 from beir_hybrid.leaderboard.board.family_scores import FAMILY_FIGURES, PairFigures, pairs_in_strata
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.stats.intervals import average_interval
 from beir_hybrid.leaderboard.stats.query_scores import QueryScores
-from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, corrected
+from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, corrected
 from beir_hybrid.scoring.bias import is_covered
 from beir_hybrid.subsets import Subset
 
@@ -106,18 +106,8 @@ def _group(
     settings: Settings, figure: str, name: str, n_pairs: int, scores: Mapping[str, QueryScores], pairs: Sequence[Pair]
 ) -> _Group:
     compared = [pair for pair in pairs if scores.keys() >= set(pair)]
-    comparisons = compare_many(
-        scores,
-        compared,
-        unit=settings.unit,
-        flips=settings.flips,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-        common_only=settings.common_questions,
-        margin=settings.margins.get(figure),
-        higher_is_better=_METRICS[figure].higher_is_better is not False,
-    )
+    better = _METRICS[figure].higher_is_better is not False
+    comparisons = compare_rows(settings, scores, compared, figure, better)
     cells = {key: _cell(settings, of_row) for key, of_row in scores.items()}
     return _Group(figure, name, n_pairs, cells, dict(zip(compared, comparisons, strict=True)))
 

@@ -26,7 +26,7 @@ from beir_hybrid.metrics import MAP, ONE_TARGET
 from beir_hybrid.mteb.language_results import language_figure
 from beir_hybrid.mteb.results import MAIN_SCORE, ResultSource
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.scoring.bias import ALL_QUESTIONS, is_covered, one_target_map
+from beir_hybrid.scoring.bias import ALL_QUESTIONS, is_covered
 from beir_hybrid.subsets import CROSS, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 WHOLE_TASK = "all"
@@ -161,11 +161,10 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
         table = source.read()
         ranked = column_scores(table, source.info, map(_as_ranked, columns))
         scores.update(ranked)
-        frame = table.to_pandas()
-        if len(frame) and rank_table.ranked_in_pool(frame).all():
-            one_target[task] = one_target_map(frame, source.info.pool_sizes)
         if source.metric is None:  # not of one language each, as predictions are
             pairs[task] = pair_scores(table, source.info, ranked)
+            if ONE_TARGET.name in pairs[task] and rank_table.ranked_in_pool(table.to_pandas()).all():
+                one_target[task] = one_target_of_pairs(pairs[task][ONE_TARGET.name])
     for task, stored in run.scores.items():
         scores.update({column.key: stored.columns[column.key] for column in columns if column.key in stored.columns})
         pairs[task] = stored_pairs(task, stored.columns)

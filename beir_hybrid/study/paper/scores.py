@@ -10,6 +10,7 @@ from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.family_scores import by_group, pair_scores, pairs_in_strata, pairs_key
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.score_file import RunScores
+from beir_hybrid.models.base import name_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.paper.claims import UNTUNED, Contrast, scores_key, system_of, unseen_languages
 from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name
@@ -36,7 +37,7 @@ class StudyScores:
         """Return the scores of one side of a comparison, one a seed; none where one of them is not there."""
         base = contrast.base
         if label == UNTUNED:
-            names = [untuned_name(base.model)]
+            names = [untuned_name(name_of(base.model))]
         else:
             system = system_of(contrast.experiment, base, label)
             names = [trained_name(system, seed) for seed in base.seeds]
