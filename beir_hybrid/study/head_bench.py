@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from beir_hybrid.finetune.run_data import data_of
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses
 from beir_hybrid.finetune.safeguards import check_finite
 from beir_hybrid.models.base import Base, training_prompts
+from beir_hybrid.training.mining import mine
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 _OPTIONS = RunOptions(save_steps=None, quiet=True)
@@ -41,6 +43,7 @@ class HeadBench:
     def __init__(self, base: Base, max_length: int | None) -> None:
         self._base = base
         self.model = head_model(base.load(max_length=max_length), base.revision)
+        self._mined: WeakKeyDictionary[ParallelPairs, dict[int, ParallelPairs]] = WeakKeyDictionary()
 
     def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
         """Embed texts (``question`` and ``answer`` -> texts) that never were, and keep all of them in memory."""
@@ -70,15 +73,24 @@ class HeadBench:
         Raises:
             BeirHybridError: There are too few pairs for a batch, or the loss is not finite.
         """
-        data = data_of(parts, recipe)
-        set_seed(recipe.seed)
         self.reset()
+        data = data_of([self._with_negatives(part, recipe.mine) for part in parts], recipe)
+        set_seed(recipe.seed)
         with tempfile.TemporaryDirectory() as folder:
             arguments = build_arguments(Path(folder), recipe, _OPTIONS)
             trainer = build_trainer(self.model, self._base, data, recipe, arguments, quiet=True)
             trainer.train()
         check_finite(self.model, trainer.state.global_step)
         return last_losses(trainer)
+
+    def _with_negatives(self, part: ParallelPairs, k: int | None) -> ParallelPairs:
+        """Return a source with the hard negatives that the encoder finds, once for all trainings; None finds none."""
+        if k is None:
+            return part
+        of_part = self._mined.setdefault(part, {})
+        if k not in of_part:
+            of_part[k] = mine(part, self.model, k, progress=False).pairs
+        return of_part[k]
 
     def save(self, folder: Path) -> None:
         """Save the head, without the encoder, into a folder."""
