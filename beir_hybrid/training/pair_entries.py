@@ -51,7 +51,9 @@ def _negatives(fields: dict[str, Any], where: str) -> tuple[str, ...] | None:
     if not numbers:
         return None
     names = sorted(numbers, key=numbers.__getitem__)
-    if len(names) > 1 or numbers[names[0]]:  # negative_1, negative_2, ...
+    if FIELD in names and len(names) > 1:
+        raise DataError(f"{where}: has the fields {FIELD!r} and {names[1]!r}; write one kind")
+    if FIELD not in names:
         for place, name in enumerate(names, 1):
             if numbers[name] != place:
                 raise DataError(f"{where}: has the field {name!r} but no {f'{FIELD}_{place}'!r}")
