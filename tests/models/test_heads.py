@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +133,7 @@ def test_a_wrong_recipe_is_one_line(
     line: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text(line + "\n", encoding="utf-8")
+    path.write_text(f'data = ["atlas"]\nsteps = 1\n{line}\n', encoding="utf-8")
     assert train_heads.main(["--recipe", str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
