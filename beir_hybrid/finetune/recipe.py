@@ -13,9 +13,13 @@ from typing import Any, Literal, get_args
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.training.batching import Batching, Pairing
+from beir_hybrid.training.negatives import Negatives
 
 Tune = Literal["full", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+IDENTITY = "identity"
+"""The start that is no map: a linear layer starts as what changes nothing."""
 
 
 class TrainingError(BeirHybridError):
@@ -34,7 +38,7 @@ def _setting(
     """Describe a setting: its help, its type where the default does not show it, and what it may be.
 
     ``option`` is that of the command line, where it is not the name; ``choices`` is a Literal; numbers are ``above_0``,
-    or from 0 to ``most``.
+    or from 0, to ``most``.
     """
     rule = {"choices": choices and get_args(choices), "above_0": above_0, "most": most}
     return {"help": text, "kind": kind, "option": option, **rule}
@@ -66,8 +70,26 @@ class Recipe:
         metadata=_setting("Language pairs of a cross-lingual batch: mixed, or one pair.", choices=Pairing),
     )
     tau: float = field(default=1.0, metadata=_setting("Draw language pairs by size to this power.", most=math.inf))
+    mine: int | None = field(
+        default=None, metadata=_setting("Find this many hard negatives for each question.", int, above_0=True)
+    )
+    negatives: Negatives = field(
+        default="answer",
+        metadata=_setting("Language of hard negatives: answer, question, both or none.", choices=Negatives),
+    )
     tune: Tune = field(
         default="full", metadata=_setting("full, or head: a linear head on the frozen base.", choices=Tune)
+    )
+    start: str = field(
+        default=IDENTITY,
+        metadata=_setting("What a linear layer starts as: identity, projection, leace, or a model of `debias`."),
+    )
+    freeze_start: bool = field(
+        default=False, metadata=_setting("Leave the start as it is, behind the base that is trained.")
+    )
+    interpolation: float = field(
+        default=1.0,
+        metadata=_setting("Share of the way from the start to the trained head.", above_0=True, most=1),
     )
     steps: int | None = field(default=None, metadata=_setting("Length of the training in steps.", int, above_0=True))
     epochs: float | None = field(
@@ -76,6 +98,7 @@ class Recipe:
     batch_size: int = field(default=32, metadata=_setting("Pairs in a batch, on each device.", above_0=True))
     learning_rate: float = field(default=2e-5, metadata=_setting("Peak learning rate.", above_0=True))
     temperature: float = field(default=0.05, metadata=_setting("Temperature of the contrastive loss.", above_0=True))
+    weight_decay: float = field(default=0.0, metadata=_setting("Weight decay of AdamW.", most=math.inf))
     warmup: float = field(default=0.1, metadata=_setting("Warm-up steps; below 1 their share.", most=math.inf))
     seed: int = field(default=0, metadata=_setting("Seed of all random choices.", most=2**32 - 1))
     precision: Precision = field(default="fp32", metadata=_setting("fp32, bf16 or fp16.", choices=Precision))
@@ -104,6 +127,13 @@ class Recipe:
             raise TrainingError(f"--pairing {self.pairing} is for cross-lingual batches; {self.batching} has none")
         if self.tune == "head" and self.mini_batch_size is not None:
             raise TrainingError("--gradient-cache is for --tune full: a head needs no memory for large batches")
+        if self.tune == "full" and self.interpolation != 1:
+            raise TrainingError(
+                f"--interpolation {self.interpolation:g} is for --tune head: it is between two matrices"
+            )
+        if self.freeze_start and (self.tune == "head" or self.start == IDENTITY):
+            why = "the start is what a head trains" if self.tune == "head" else "name a --start, such as projection"
+            raise TrainingError(f"--freeze-start is for --tune full from a start: {why}")
 
     def facts(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""
@@ -132,11 +162,14 @@ def _problem(value: Any, rule: Mapping[str, Any]) -> str | None:
         return None
     if rule["choices"]:
         return None if value in rule["choices"] else f"choose from {', '.join(rule['choices'])}"
+    most = rule["most"]
     if rule["above_0"]:
-        return None if 0 < value < math.inf else "it must be greater than 0"
-    if rule["most"] < 0 or 0 <= value <= rule["most"]:
+        bound = f" and at most {most:g}" if most >= 0 else ""
+        right = 0 < value < math.inf and (value <= most or not bound)
+        return None if right else f"it must be greater than 0{bound}"
+    if most < 0 or 0 <= value <= most:
         return None
-    return "it must be " + (f"from 0 to {rule['most']:g}" if rule["most"] < math.inf else "0 or greater")
+    return "it must be " + (f"from 0 to {most:g}" if most < math.inf else "0 or greater")
 
 
 OF_TUNE: Mapping[str, Mapping[str, Any]] = {
@@ -146,15 +179,17 @@ OF_TUNE: Mapping[str, Mapping[str, Any]] = {
 """Way of tuning -> its defaults, where they are not those of `Recipe`."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # arXiv 2408.10536 fine-tunes XLM-R and LaBSE contrastively on batches of which half are monolingual. The other
-    # numbers are choices of this project, see docs/training.md.
+    # What arXiv 2408.10536 states; it leaves length, maximum length, temperature, warm-up and schedule open, which are
+    # choices of this project, see docs/training.md. Its triplets are those of the data.
     "paper": {
         "tune": "full",
         "batching": "hybrid",
         "alpha": 0.5,
-        "batch_size": 64,
+        "tau": 0.0,
+        "batch_size": 100,
+        "learning_rate": 3e-5,
+        "weight_decay": 1e-2,
         "epochs": 3.0,
-        "learning_rate": 2e-5,
         "max_length": 256,
     },
     # A small encoder on two cores, in minutes rather than hours.

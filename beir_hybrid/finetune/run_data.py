@@ -58,7 +58,7 @@ def data_of(parts: Sequence[ParallelPairs], recipe: Recipe, processes: int = 1) 
     Raises:
         TrainingError: There are no pairs of a kind that batches are to be made of, or too few to fill a batch.
     """
-    pairs = pair_datasets(parts, recipe.batching)
+    pairs = pair_datasets(parts, recipe.batching, recipe.negatives)
     if recipe.alpha is not None:
         monolingual = {question == answer for question, answer in map(pair_languages, pairs)}
         for setting, kind, share in (("monolingual", True, recipe.alpha), ("cross-lingual", False, 1 - recipe.alpha)):

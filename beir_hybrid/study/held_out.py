@@ -47,7 +47,6 @@ def with_rows(pairs: ParallelPairs, rows: NDArray[np.bool_]) -> ParallelPairs:
         questions={language: column.take(kept) for language, column in pairs.questions.items()},
         answers={language: column.take(kept) for language, column in pairs.answers.items()},
         labels=pairs.labels[kept],
-        cross_lingual_only=pairs.cross_lingual_only[kept],
     )
 
 
