@@ -117,5 +117,6 @@ def alignment_recipe(sentences: Sentences, interpolation: float | None = None) -
         )
     share = INTERPOLATION if interpolation is None else interpolation
     recipe = make_recipe(data=(sentences.source,), languages=tuple(sentences.texts), interpolation=share, **SETTINGS)
-    rows = len(next(iter(sentences.texts.values())))
-    return replace(recipe, batch_size=min(recipe.batch_size, rows))
+    languages = len(sentences.texts)
+    rows = languages * (languages - 1) * len(next(iter(sentences.texts.values())))
+    return replace(recipe, batch_size=max(1, min(recipe.batch_size, rows)))
