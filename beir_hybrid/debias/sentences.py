@@ -81,7 +81,7 @@ class Sentences:
         questions = {language: text_column({}, rows) for language in self.texts}
         labels = same_answer_labels(rows, ())
         datasets = self.training_datasets
-        return ParallelPairs(self.source, self.revision, datasets, questions, answers, labels, np.ones(rows, np.bool_))
+        return ParallelPairs(self.source, self.revision, datasets, questions, answers, labels)
 
 
 def _step(number: int, most: int) -> int:

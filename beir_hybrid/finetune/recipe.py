@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.training.batching import Batching
+from beir_hybrid.training.negatives import Negatives
 
 Tune = Literal["full", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -61,6 +62,13 @@ class Recipe:
     )
     alpha: float = field(default=0.5, metadata=_setting("Share of monolingual batches, with hybrid.", most=1))
     tau: float = field(default=1.0, metadata=_setting("Draw language pairs by size to this power.", most=math.inf))
+    mine: int | None = field(
+        default=None, metadata=_setting("Find this many hard negatives for each question.", int, above_0=True)
+    )
+    negatives: Negatives = field(
+        default="answer",
+        metadata=_setting("Language of hard negatives: answer, question, both or none.", choices=Negatives),
+    )
     tune: Tune = field(
         default="full", metadata=_setting("full, or head: a linear head on the frozen base.", choices=Tune)
     )
@@ -71,6 +79,7 @@ class Recipe:
     batch_size: int = field(default=32, metadata=_setting("Pairs in a batch, on each device.", above_0=True))
     learning_rate: float = field(default=2e-5, metadata=_setting("Peak learning rate.", above_0=True))
     temperature: float = field(default=0.05, metadata=_setting("Temperature of the contrastive loss.", above_0=True))
+    weight_decay: float = field(default=0.0, metadata=_setting("Weight decay of AdamW.", most=math.inf))
     warmup: float = field(default=0.1, metadata=_setting("Warm-up steps; below 1 their share.", most=math.inf))
     seed: int = field(default=0, metadata=_setting("Seed of all random choices.", most=2**32 - 1))
     precision: Precision = field(default="fp32", metadata=_setting("fp32, bf16 or fp16.", choices=Precision))
@@ -135,15 +144,17 @@ OF_TUNE: Mapping[str, Mapping[str, Any]] = {
 """Way of tuning -> its defaults, where they are not those of `Recipe`."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # arXiv 2408.10536 fine-tunes XLM-R and LaBSE contrastively on batches of which half are monolingual. The other
-    # numbers are choices of this project, see docs/training.md.
+    # What arXiv 2408.10536 states; it leaves length, maximum length, temperature, warm-up and schedule open, which are
+    # choices of this project, see docs/training.md. Its triplets are those of the data.
     "paper": {
         "tune": "full",
         "batching": "hybrid",
         "alpha": 0.5,
-        "batch_size": 64,
+        "tau": 0.0,
+        "batch_size": 100,
+        "learning_rate": 3e-5,
+        "weight_decay": 1e-2,
         "epochs": 3.0,
-        "learning_rate": 2e-5,
         "max_length": 256,
     },
     # A small encoder on two cores, in minutes rather than hours.

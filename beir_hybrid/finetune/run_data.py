@@ -57,7 +57,7 @@ def data_of(parts: Sequence[ParallelPairs], recipe: Recipe, processes: int = 1) 
     Raises:
         TrainingError: There are no pairs of a kind that batches are to be made of, or too few to fill a batch.
     """
-    pairs = pair_datasets(parts, recipe.batching)
+    pairs = pair_datasets(parts, recipe.batching, recipe.negatives)
     monolingual = {question == answer for question, answer in map(pair_languages, pairs)}
     for setting, kind, share in (("monolingual", True, recipe.alpha), ("cross-lingual", False, 1 - recipe.alpha)):
         if share and kind not in monolingual:

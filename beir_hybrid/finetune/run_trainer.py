@@ -99,6 +99,7 @@ def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
         "num_train_epochs": recipe.epochs or 1.0,
         "per_device_train_batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
         "warmup_steps": int(recipe.warmup) if recipe.warmup >= 1 else recipe.warmup,
         "seed": recipe.seed,
         "bf16": recipe.precision == "bf16",

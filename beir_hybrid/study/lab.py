@@ -24,7 +24,6 @@ from beir_hybrid.models.base import Base, find_base
 from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study import held_out, trials
-from beir_hybrid.study.batches import StudyError
 from beir_hybrid.study.definition import IDENTITY, Experiment, Settings, Start, Study, StudyBase, System
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.trials import ModelName
@@ -294,11 +293,6 @@ def _load_whole(folder: Path) -> SentenceTransformer:
 
 def _write_pairs(pairs: ParallelPairs, path: Path) -> Path:
     """Write pairs as the user's own are written."""
-    if pairs.cross_lingual_only.any():
-        raise StudyError(
-            f"{pairs.source}: a question that is its own answer cannot be held out for full tuning; train on "
-            "ntrex-next, or give one learning rate and one temperature"
-        )
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for language in pairs.languages:
             columns = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist()

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError, first_line
 from beir_hybrid.languages import parse
@@ -89,7 +87,6 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
         questions={code: text_column(questions[code], len(row_of)) for code in wanted},
         answers={code: text_column(answers[code], len(row_of)) for code in wanted},
         labels=same_answer_labels(len(row_of), right),
-        cross_lingual_only=np.zeros(len(row_of), dtype=np.bool_),
     )
 
 

@@ -62,7 +62,6 @@ def pairs_of_corpus(corpus: ParallelCorpus) -> ParallelPairs:
         questions=questions,
         answers=answers,
         labels=same_answer_labels(len(row_of), right),
-        cross_lingual_only=np.zeros(len(row_of), dtype=np.bool_),
     )
 
 
@@ -71,8 +70,9 @@ def pairs_of_sentences(data: ParallelSentences, kinds: Sequence[str]) -> Paralle
 
     Args:
         data: The sentences.
-        kinds: ``translation``: rows of a sentence with itself, in any two different languages; ``next``: rows of a
-            sentence with the one that follows it in its document, in any two or the same language.
+        kinds: ``translation``: rows of a sentence with itself; ``next``: rows of a sentence with the one that follows
+            it in its document. Both in any two or the same language: a sentence that is its own answer there differs
+            by the prompt alone, that of questions and that of answers.
 
     Returns:
         The pairs, kind after kind. Labels number the answers: a sentence has the same label in both kinds of rows.
@@ -88,7 +88,6 @@ def pairs_of_sentences(data: ParallelSentences, kinds: Sequence[str]) -> Paralle
         n_sentences,
         ((row, language, text) for language, texts in data.languages.items() for row, text in enumerate(texts)),
     )
-    kind_of_row = np.repeat(kinds, [len(rows) for rows in asking])
     return ParallelPairs(
         source="sentences",
         revision=data.revision,
@@ -96,7 +95,6 @@ def pairs_of_sentences(data: ParallelSentences, kinds: Sequence[str]) -> Paralle
         questions={language: _taken(column, asking) for language, column in columns.items()},
         answers={language: _taken(column, answering) for language, column in columns.items()},
         labels=sentence_labels[np.concatenate(answering)],
-        cross_lingual_only=kind_of_row == "translation",
     )
 
 

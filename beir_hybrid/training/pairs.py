@@ -21,6 +21,7 @@ from beir_hybrid.files import user_path
 from beir_hybrid.subsets import Subset
 from beir_hybrid.training import pair_files, pair_sources
 from beir_hybrid.training.batching import Batching
+from beir_hybrid.training.negatives import Negatives
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
@@ -78,30 +79,35 @@ def _name_of(source: Source) -> str:
     return str(user_path(source)) if source.startswith("~") else source
 
 
-def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid") -> DatasetDict:
+def pair_datasets(
+    parts: Sequence[ParallelPairs], batching: Batching = "hybrid", negatives: Negatives = "answer"
+) -> DatasetDict:
     """Make one data set a language pair; the rows of several sources follow each other.
 
     Args:
         parts: The sources. Their labels are counted on, so that those of two sources are never equal: the same texts
             must not come from two of them, e.g. as ``ntrex`` and ``ntrex-next``.
         batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+        negatives: Whose language the hard negatives of the sources are in, if they have any; ``none`` leaves them out.
 
     Returns:
         Pair, question language first, -> its data set, see ``ParallelPairs.dataset``; pairs without rows are left out.
 
     Raises:
-        DataError: No pair has any row, or there is no such batching.
+        DataError: No pair has any row, there is no such batching, or not every source has the same number of hard
+            negatives.
     """
     from datasets import DatasetDict
 
     if batching not in get_args(Batching):
         raise DataError(f"unknown batching {batching!r}; known: {', '.join(get_args(Batching))}")
+    _check_negatives(parts, negatives)
     parts = _with_labels_of_their_own(parts)
     languages = tuple(dict.fromkeys(language for part in parts for language in part.languages))
     pairs = {}
     for question_language, answer_language in product(languages, repeat=2):
         if batching == "hybrid" or (batching == "monolingual") == (question_language == answer_language):
-            dataset = _dataset(parts, question_language, answer_language)
+            dataset = _dataset(parts, question_language, answer_language, negatives)
             if dataset is not None:
                 pairs[str(Subset(question_language, answer_language))] = dataset
     if not pairs:
@@ -115,7 +121,11 @@ def pair_datasets(parts: Sequence[ParallelPairs], batching: Batching = "hybrid")
 
 
 def load_pairs(
-    *sources: Source, languages: Iterable[str] | None = None, batching: Batching = "hybrid", progress: bool = True
+    *sources: Source,
+    languages: Iterable[str] | None = None,
+    batching: Batching = "hybrid",
+    negatives: Negatives = "answer",
+    progress: bool = True,
 ) -> DatasetDict:
     """Read sources and make one data set a language pair, as ``read_source`` and ``pair_datasets`` do.
 
@@ -124,17 +134,27 @@ def load_pairs(
         languages: Language tags, or one of them as text, which every source must have; None for all languages of
             each.
         batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+        negatives: Whose language the hard negatives of the sources are in, if they have any; ``none`` leaves them out.
         progress: Show progress bars for downloads, if standard error is a terminal.
 
     Returns:
-        Pair, question language first, -> columns ``question``, ``answer``, ``label``.
+        Pair, question language first, -> columns ``question``, ``answer``, those of hard negatives, ``label``.
 
     Raises:
         DataError: As for ``read_source`` and ``pair_datasets``.
         BeirHybridError: The cache folder cannot be written to.
     """
     asked = [languages] if isinstance(languages, str) else None if languages is None else list(languages)
-    return pair_datasets([read_source(source, asked, progress) for source in sources], batching)
+    return pair_datasets([read_source(source, asked, progress) for source in sources], batching, negatives)
+
+
+def _check_negatives(parts: Sequence[ParallelPairs], negatives: Negatives) -> None:
+    if negatives not in get_args(Negatives):
+        raise DataError(f"unknown negatives {negatives!r}; known: {', '.join(get_args(Negatives))}")
+    numbers = {part.n_negatives: part.source for part in reversed(parts)}
+    if negatives != "none" and len(numbers) > 1:
+        has = ", ".join(f"{source} has {number}" for number, source in sorted(numbers.items()))
+        raise DataError(f"all sources need equally many hard negatives a row, but {has}; leave them out with 'none'")
 
 
 def _with_labels_of_their_own(parts: Sequence[ParallelPairs]) -> list[ParallelPairs]:
@@ -146,7 +166,9 @@ def _with_labels_of_their_own(parts: Sequence[ParallelPairs]) -> list[ParallelPa
     return renumbered
 
 
-def _dataset(parts: Sequence[ParallelPairs], question_language: str, answer_language: str) -> Dataset | None:
+def _dataset(
+    parts: Sequence[ParallelPairs], question_language: str, answer_language: str, negatives: Negatives
+) -> Dataset | None:
     """Return the rows of one pair in all sources, None if there are none."""
     from datasets import DatasetInfo, concatenate_datasets
 
@@ -154,7 +176,7 @@ def _dataset(parts: Sequence[ParallelPairs], question_language: str, answer_lang
         dataset
         for part in parts
         if {question_language, answer_language} <= set(part.languages)
-        and len(dataset := part.dataset(question_language, answer_language))
+        and len(dataset := part.dataset(question_language, answer_language, negatives))
     ]
     if len(shares) <= 1:
         return shares[0] if shares else None

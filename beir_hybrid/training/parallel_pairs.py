@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError
 from beir_hybrid.subsets import Subset
+from beir_hybrid.training.negatives import ANSWERS_NOTHING, Negatives, column_names, places
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,12 +32,12 @@ class ParallelPairs:
         training_datasets: Names of the MTEB tasks that a model trained on these pairs is no longer zero-shot for.
         questions: Language -> R texts, null where the language lacks the row.
         answers: Language -> R texts, null where the language lacks the row; the same languages.
-        labels: (R,): equal for rows that have the same answer, see ``same_answer_labels``.
-        cross_lingual_only: (R,): rows whose question and answer are translations of each other, so that in one
-            language they are the same text.
+        labels: (R,): equal for rows that have the same answer, see ``same_answer_labels``; from 0 on.
+        negatives: Language -> k columns of hard negatives in that language, R texts each, null where a row has none;
+            the same languages, and the same k for each. Empty if there are none.
 
     Raises:
-        DataError: The lengths or the languages differ.
+        DataError: The lengths, the languages or the numbers of hard negatives differ.
     """
 
     source: str
@@ -44,12 +46,16 @@ class ParallelPairs:
     questions: Mapping[str, pa.ChunkedArray]
     answers: Mapping[str, pa.ChunkedArray]
     labels: NDArray[np.int64]
-    cross_lingual_only: NDArray[np.bool_]
+    negatives: Mapping[str, tuple[pa.ChunkedArray, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if tuple(self.questions) != tuple(self.answers):
             raise DataError(f"{self.source}: questions in {', '.join(self.questions)}, answers not in the same")
-        columns = (*self.questions.values(), *self.answers.values(), self.cross_lingual_only)
+        if self.negatives and tuple(self.negatives) != tuple(self.questions):
+            raise DataError(f"{self.source}: hard negatives in {', '.join(self.negatives)}, questions not in the same")
+        if len({len(columns) for columns in self.negatives.values()}) > 1:
+            raise DataError(f"{self.source}: not equally many hard negatives in each language")
+        columns = (*self.questions.values(), *self.answers.values(), *chain(*self.negatives.values()))
         if any(len(column) != len(self.labels) for column in columns):
             raise DataError(f"{self.source}: a column has not {len(self.labels)} rows, one for each label")
 
@@ -58,31 +64,45 @@ class ParallelPairs:
         """Language tags, in the order of the source."""
         return tuple(self.questions)
 
-    def dataset(self, question_language: str, answer_language: str) -> Dataset:
+    @property
+    def n_negatives(self) -> int:
+        """Number of hard negatives that a row has, k."""
+        return len(next(iter(self.negatives.values()), ()))
+
+    def dataset(self, question_language: str, answer_language: str, negatives: Negatives = "answer") -> Dataset:
         """Return the rows that have a question in one language and an answer in another, or the same.
+
+        Rows that lack one of the hard negatives are left out.
 
         Args:
             question_language: Language of the questions.
             answer_language: Language of the answers.
+            negatives: Whose language the hard negatives are in, see ``negatives.places``.
 
         Returns:
             The columns ``question``, ``answer`` (texts) and ``label`` (int64), in the order of the rows; its
             ``info.config_name`` is the pair's name, e.g. ``en-de``. It refers to the texts here: none is copied.
+            With hard negatives, the columns ``negative_1`` to ``negative_k`` (``negative`` if k is 1) stand before the
+            label, and a label is a list of k + 1 integers: the answer's label and that of each negative, which is -1
+            for a text that is no answer of the source.
 
         Raises:
-            DataError: There is no such language.
+            DataError: There is no such language, or one negative a row for two languages.
         """
         from datasets import Dataset, DatasetInfo
 
         self._choose({question_language, answer_language})
         pair = str(Subset(question_language, answer_language))
         questions, answers = self.questions[question_language], self.answers[answer_language]
-        present = questions.is_valid().to_numpy() & answers.is_valid().to_numpy()
-        if question_language == answer_language:
-            present &= ~self.cross_lingual_only
+        if negatives == "both" and self.n_negatives == 1:
+            raise DataError(f"{self.source}: has 1 hard negative a row; those of both languages need 2 or more")
+        chosen = places(self.negatives, question_language, answer_language, negatives)
+        hard = [self.negatives[language][place] for language, place in chosen]
+        present = np.logical_and.reduce([column.is_valid().to_numpy() for column in (questions, answers, *hard)])
         # Without a fingerprint, datasets would hash the texts for each pair.
-        fingerprint = hashlib.sha256(f"{self._digest} {pair}".encode()).hexdigest()[:16]
-        table = pa.table({"question": questions, "answer": answers, "label": self._label_column})
+        fingerprint = hashlib.sha256(f"{self._digest} {pair} {chosen}".encode()).hexdigest()[:16]
+        named = dict(zip(column_names(len(hard)), hard, strict=True))
+        table = pa.table({"question": questions, "answer": answers, **named, "label": self._label_column(chosen)})
         dataset = Dataset(table, info=DatasetInfo(config_name=pair), fingerprint=fingerprint)
         return dataset if present.all() else dataset.select(np.flatnonzero(present), new_fingerprint=fingerprint)
 
@@ -93,14 +113,19 @@ class ParallelPairs:
             languages: Language tags; None for all.
 
         Yields:
-            Language, ``question`` or ``answer``, and the texts, none of them null.
+            Language, ``question`` or ``answer`` (hard negatives among them), and the texts, none of them null.
 
         Raises:
             DataError: There is no such language.
         """
         for language in self._choose(languages):
             yield language, "question", self.questions[language].unique().drop_null()
-            yield language, "answer", self.answers[language].unique().drop_null()
+            passages = (self.answers[language], *self.negatives.get(language, ()))
+            yield (
+                language,
+                "answer",
+                pa.chunked_array(chain(*(c.chunks for c in passages)), pa.string()).unique().drop_null(),
+            )
 
     def with_labels_from(self, first: int) -> ParallelPairs:
         """Return the same pairs with ``first`` added to every label."""
@@ -109,16 +134,41 @@ class ParallelPairs:
     def _choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
         return choose(self.source, self.languages, languages, unknown="no pair in")
 
+    def _label_column(self, chosen: Sequence[tuple[str, int]]) -> pa.Array:
+        """Return the labels of the rows, with those of the hard negatives in some columns if there are any."""
+        key = tuple(chosen)
+        if key not in self._label_columns:
+            own = [self.labels, *(self._negative_labels[language][place] for language, place in chosen)]
+            values = pa.array(np.column_stack(own).ravel(), pa.int64())
+            self._label_columns[key] = pa.FixedSizeListArray.from_arrays(values, len(own)) if chosen else values
+        return self._label_columns[key]
+
     @cached_property
-    def _label_column(self) -> pa.Array:
-        return pa.array(self.labels, pa.int64())
+    def _label_columns(self) -> dict[tuple[tuple[str, int], ...], pa.Array]:
+        """Columns of labels that were made, which all pairs with the same hard negatives share."""
+        return {}
+
+    @cached_property
+    def _negative_labels(self) -> dict[str, list[NDArray[np.int64]]]:
+        """Language -> (R,) for each column of hard negatives: the label of the answer that a text is."""
+        labels = {}
+        for language, columns in self.negatives.items():
+            of_text = dict(zip(self.answers[language].to_pylist(), self.labels.tolist(), strict=True)) | {
+                None: ANSWERS_NOTHING
+            }
+            labels[language] = [
+                np.array([of_text.get(text, ANSWERS_NOTHING) for text in column.to_pylist()], np.int64)
+                for column in columns
+            ]
+        return labels
 
     @cached_property
     def _digest(self) -> str:
         """A hash of what the rows of a pair follow from; the revision stands for the texts."""
         digest = hashlib.sha256(f"{self.source} {self.revision} {' '.join(self.languages)}".encode())
         digest.update(self.labels.tobytes())
-        digest.update(self.cross_lingual_only.tobytes())
+        for column in chain(*self.negatives.values()):  # mined ones follow from a model, not from the revision
+            digest.update(repr(column.to_pylist()).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 

@@ -37,7 +37,6 @@ def pairs(questions: dict[str, list[str | None]], answers: dict[str, list[str | 
         questions={code: column(*texts) for code, texts in questions.items()},
         answers={code: column(*texts) for code, texts in answers.items()},
         labels=np.arange(rows),
-        cross_lingual_only=np.zeros(rows, dtype=np.bool_),
     )
 
 
