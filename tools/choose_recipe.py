@@ -18,7 +18,7 @@ import numpy as np
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import write_json
-from tools.train_heads import RECIPE, HeadsRecipe, interpolated, read_recipe
+from tools.train_heads import RECIPE, HeadsRecipe, read_recipe
 
 if TYPE_CHECKING:
     from beir_hybrid.finetune.recipe import Recipe
@@ -126,12 +126,14 @@ def _trained(
     bench: HeadBench, parts: Sequence[ParallelPairs], settings: Recipe
 ) -> Iterator[tuple[float, float, float]]:
     """Make the head that of each learning rate, temperature and interpolation in turn."""
+    from beir_hybrid.finetune.start import interpolated
+
     for rate, temperature in product(LEARNING_RATES, TEMPERATURES):
         data = tuple(part.source for part in parts)
         bench.train(parts, replace(settings, learning_rate=rate, temperature=temperature, data=data))
-        matrix = bench.matrix()
+        start, matrix = bench.start_matrix(parts, settings), bench.matrix()
         for interpolation in INTERPOLATIONS:
-            bench.set_matrix(interpolated(matrix, interpolation))
+            bench.set_matrix(interpolated(start, matrix, interpolation))
             yield rate, temperature, interpolation
 
 

@@ -35,7 +35,7 @@ OVERLAP = "overlap.json"
 """The report of that comparison."""
 
 INTERPOLATION = "interpolation"
-"""The setting of a recipe, and of a head's manifest, that `beir_hybrid.finetune.recipe.Recipe` does not have."""
+"""The setting of a recipe, and of a head's manifest, that is applied here, not by the training."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,6 @@ class HeadsRecipe:
     def __post_init__(self) -> None:
         if not (isinstance(self.interpolation, int | float) and 0 < self.interpolation <= 1):
             raise BeirHybridError(f"{INTERPOLATION} {self.interpolation}: it must be above 0 and at most 1")
-
-
-def interpolated(matrix: NDArray[np.float32], interpolation: float) -> NDArray[np.float32]:
-    """Return the matrix of a head between the identity and a trained matrix.
-
-    Args:
-        matrix: The trained one, shape (dimensions, dimensions).
-        interpolation: Its weight.
-    """
-    import numpy as np
-
-    identity = np.eye(len(matrix), dtype=np.float32)
-    between: NDArray[np.float32] = identity + np.float32(interpolation) * (matrix - identity)
-    return between
 
 
 def train_heads(recipe: HeadsRecipe, out: Path, base: str = "offline", quiet: bool = False) -> None:
@@ -120,7 +106,7 @@ def read_recipe(path: Path) -> HeadsRecipe:
     content: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in read_toml(path).items()
     }
-    shared = {field.name for field in fields(Recipe)} - {"batching", "alpha"}
+    shared = {field.name for field in fields(Recipe)} - {"batching", "alpha", INTERPOLATION}
     unknown = sorted(content.keys() - shared - {INTERPOLATION})
     if unknown:
         raise BeirHybridError(f"{path}: {unknown[0]} is not a setting that the three heads share")
@@ -128,6 +114,9 @@ def read_recipe(path: Path) -> HeadsRecipe:
 
 
 def _train_head(head: Head, recipe: Recipe, interpolation: float, base: str, quiet: bool) -> None:
+    import numpy as np
+
+    from beir_hybrid.finetune.start import interpolated
     from beir_hybrid.finetune.train import RunOptions, train
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
@@ -135,7 +124,8 @@ def _train_head(head: Head, recipe: Recipe, interpolation: float, base: str, qui
         manifest = train(base, recipe, model, options=RunOptions(quiet=quiet))
         assert manifest is not None, "this is the only process of the training"
         described = replace(manifest, settings={**manifest.settings, INTERPOLATION: interpolation})
-        head.write(interpolated(_trained_matrix(model), interpolation), described)
+        matrix = _trained_matrix(model)
+        head.write(interpolated(np.eye(len(matrix), dtype=np.float32), matrix, interpolation), described)
 
 
 def _trained_matrix(model: Path) -> NDArray[np.float32]:

@@ -59,9 +59,8 @@ class Map(ABC):
     """Whether a number of components can be chosen."""
 
     @classmethod
-    @abstractmethod
     def fit(cls, embeddings: Embeddings, components: int | None = None) -> Self:
-        """Fit the map.
+        """Fit the map; those of `METHODS` can be.
 
         Args:
             embeddings: Language -> embeddings of sentences, shape (sentences, dimensions), made with the prompt of
@@ -72,6 +71,7 @@ class Map(ABC):
             DebiasError: There are fewer than two languages or sentences, values that are not finite, embeddings of
                 different dimensions, or more components than can be taken out.
         """
+        raise NotImplementedError(f"{cls.__name__} is not fitted")
 
     @property
     @abstractmethod
@@ -118,6 +118,7 @@ class AffineMap(Map):
     matrix: Array
     shift: Array | None = None
 
+    method = "a linear layer"
     needs_language = False
 
     @property

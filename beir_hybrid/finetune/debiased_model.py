@@ -20,6 +20,7 @@ from beir_hybrid.files import check_writable, sha256_of, shown
 from beir_hybrid.finetune.embedding_cache import EmbeddingCache, cache_folder
 from beir_hybrid.finetune.head import encode_with
 from beir_hybrid.finetune.model_card import add_section, prepare_card
+from beir_hybrid.finetune.start import DEBIASED
 from beir_hybrid.folders import replaced_folder
 from beir_hybrid.models.base import Base, find_base, forget_last_call, text_limit, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
@@ -28,9 +29,6 @@ from beir_hybrid.quiet import silenced
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-TUNE = "debias"
-"""What a manifest says in the place of full tuning or of a head."""
 
 _SOURCES = {"projection": "LSAR, arXiv 2401.05792", "leace": "arXiv 2306.03819"}
 
@@ -101,7 +99,7 @@ def save_debiased(
         prepare_card(result, start, list(texts.texts))
         with replaced_folder(out) as folder:
             _check_replaceable(out)
-            settings = {"tune": TUNE, "method": method, "components": fitted_map.components, "sentences": sentences}
+            settings = {"tune": DEBIASED, "method": method, "components": fitted_map.components, "sentences": sentences}
             manifest = _write(folder, result, start, fitted, settings)
     return Debiased(manifest, before, after, max(map(len, held_out.texts.values())))
 
@@ -110,7 +108,7 @@ def _check_replaceable(out: Path) -> None:
     """Refuse a folder that holds what somebody else has put there."""
     if out.exists() and any(not path.is_dir() for path in out.rglob("*")):
         manifest = read_manifest(out)
-        if manifest is None or manifest.settings.get("tune") != TUNE:
+        if manifest is None or manifest.settings.get("tune") != DEBIASED:
             raise BeirHybridError(f"--out {shown(out)} is not empty: choose another folder")
 
 

@@ -1,12 +1,14 @@
 """A linear head on a frozen encoder: trained on stored embeddings, saved with the encoder as one ordinary model.
 
 The encoder does not change, so each text is embedded once (embedding_cache.py), and a training step is a product of
-small matrices. The head is a matrix that starts as the identity; its outputs are normalised.
+small matrices. The head is a matrix that starts as the identity or as another one (start.py); its outputs are
+normalised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -105,6 +107,18 @@ def head_model(encoder: SentenceTransformer, revision: str) -> SentenceTransform
     return model_like(encoder, [StoredEmbeddings(caches, dimensions), dense, Normalize()])
 
 
+def matrix_of(model: SentenceTransformer) -> NDArray[np.float32]:
+    """Return a copy of the matrix of what `head_model` returned, shape (dimensions, dimensions)."""
+    copy: NDArray[np.float32] = _matrix(model).detach().cpu().numpy().copy()
+    return copy
+
+
+def set_matrix(model: SentenceTransformer, matrix: NDArray[np.float32]) -> None:
+    """Make a matrix, shape (dimensions, dimensions), that of what `head_model` returned."""
+    with torch.no_grad():
+        _matrix(model).copy_(torch.from_numpy(np.ascontiguousarray(matrix)))
+
+
 def fill_embeddings(model: SentenceTransformer, prompt: str, texts: Iterable[str], progress: bool = True) -> None:
     """Embed texts with a prompt, together with the other processes of a distributed run, and keep them in memory.
 
@@ -120,6 +134,18 @@ def fill_embeddings(model: SentenceTransformer, prompt: str, texts: Iterable[str
     stored.remember(prompt, distinct)
 
 
+def stored_embeddings(
+    model: SentenceTransformer, prompt: str, texts: Mapping[str, Sequence[str]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return language -> the encoder's embeddings of its texts with a prompt, without the head.
+
+    ``model`` is what `head_model` returned; texts that were never embedded are embedded first.
+    """
+    stored = cast(StoredEmbeddings, model[0])
+    stored.remember(prompt, chain.from_iterable(texts.values()))
+    return {language: stored.preprocess(part, prompt)["sentence_embedding"].numpy() for language, part in texts.items()}
+
+
 def with_head(encoder: SentenceTransformer, trained: SentenceTransformer) -> SentenceTransformer:
     """Return an ordinary model, with the encoder's prompts: the encoder, and behind it what `head_model` trained.
 
@@ -127,6 +153,10 @@ def with_head(encoder: SentenceTransformer, trained: SentenceTransformer) -> Sen
     """
     _, dense, normalize = trained
     return model_like(encoder, [*encoder, dense, normalize], trained.model_card_data)
+
+
+def _matrix(model: SentenceTransformer) -> Tensor:
+    return cast(Dense, model[1]).linear.weight
 
 
 def _prompts(encoder: SentenceTransformer) -> dict[str, str]:

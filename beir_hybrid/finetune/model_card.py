@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sentence_transformers import SentenceTransformerModelCardData
 
 from beir_hybrid.corpora.registry import find, pair_sources
+from beir_hybrid.finetune.recipe import IDENTITY
 from beir_hybrid.models import e5_q4
 from beir_hybrid.models.manifest import TrainingManifest
 
@@ -93,6 +94,7 @@ def _training(manifest: TrainingManifest) -> list[str]:
     settings = manifest.settings
     batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
     how = "all weights" if settings["tune"] == "full" else "a linear head on the frozen base"
+    how += _start(settings)
     return [
         "## Hybrid Training",
         "",
@@ -101,6 +103,18 @@ def _training(manifest: TrainingManifest) -> list[str]:
         f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
         "`training_manifest.json` has all settings.",
     ]
+
+
+def _start(settings: Mapping[str, Any]) -> str:
+    """Return where the linear layer started, and how much of the way from there it went, if that is to be said."""
+    share, start = settings["interpolation"], f"a {settings['start']}"
+    if settings["start_revision"]:
+        start = f"the layer of `{settings['start']}`"
+    from_start = "" if settings["start"] == IDENTITY else f" that started as {start}"
+    if settings["tune"] == "head":
+        return from_start + (f", of which {share:g} of the way was kept" if share != 1 else "")
+    layer = f"and {start} behind the base, {'frozen' if settings['freeze_start'] else 'trained along'}"
+    return f", {layer}" if from_start else ""
 
 
 def _data_row(part: Mapping[str, Any]) -> str:

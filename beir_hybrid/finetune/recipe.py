@@ -18,6 +18,9 @@ from beir_hybrid.training.negatives import Negatives
 Tune = Literal["full", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+IDENTITY = "identity"
+"""The start that is no map: a linear layer starts as what changes nothing."""
+
 
 class TrainingError(BeirHybridError):
     """A training run cannot start, go on or be saved."""
@@ -35,7 +38,7 @@ def _setting(
     """Describe a setting: its help, its type where the default does not show it, and what it may be.
 
     ``option`` is that of the command line, where it is not the name; ``choices`` is a Literal; numbers are ``above_0``,
-    or from 0 to ``most``.
+    or from 0, to ``most``.
     """
     rule = {"choices": choices and get_args(choices), "above_0": above_0, "most": most}
     return {"help": text, "kind": kind, "option": option, **rule}
@@ -72,6 +75,17 @@ class Recipe:
     tune: Tune = field(
         default="full", metadata=_setting("full, or head: a linear head on the frozen base.", choices=Tune)
     )
+    start: str = field(
+        default=IDENTITY,
+        metadata=_setting("What a linear layer starts as: identity, projection, leace, or a model of `debias`."),
+    )
+    freeze_start: bool = field(
+        default=False, metadata=_setting("Leave the start as it is, behind the base that is trained.")
+    )
+    interpolation: float = field(
+        default=1.0,
+        metadata=_setting("Share of the way from the start to the trained head.", above_0=True, most=1),
+    )
     steps: int | None = field(default=None, metadata=_setting("Length of the training in steps.", int, above_0=True))
     epochs: float | None = field(
         default=None, metadata=_setting("Length of the training in passes over the data.", float, above_0=True)
@@ -102,6 +116,13 @@ class Recipe:
             raise TrainingError("give --steps or --epochs, not both")
         if self.tune == "head" and self.mini_batch_size is not None:
             raise TrainingError("--gradient-cache is for --tune full: a head needs no memory for large batches")
+        if self.tune == "full" and self.interpolation != 1:
+            raise TrainingError(
+                f"--interpolation {self.interpolation:g} is for --tune head: it is between two matrices"
+            )
+        if self.freeze_start and (self.tune == "head" or self.start == IDENTITY):
+            why = "the start is what a head trains" if self.tune == "head" else "name a --start, such as projection"
+            raise TrainingError(f"--freeze-start is for --tune full from a start: {why}")
 
     def facts(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""
@@ -130,11 +151,14 @@ def _problem(value: Any, rule: Mapping[str, Any]) -> str | None:
         return None
     if rule["choices"]:
         return None if value in rule["choices"] else f"choose from {', '.join(rule['choices'])}"
+    most = rule["most"]
     if rule["above_0"]:
-        return None if 0 < value < math.inf else "it must be greater than 0"
-    if rule["most"] < 0 or 0 <= value <= rule["most"]:
+        bound = f" and at most {most:g}" if most >= 0 else ""
+        right = 0 < value < math.inf and (value <= most or not bound)
+        return None if right else f"it must be greater than 0{bound}"
+    if most < 0 or 0 <= value <= most:
         return None
-    return "it must be " + (f"from 0 to {rule['most']:g}" if rule["most"] < math.inf else "0 or greater")
+    return "it must be " + (f"from 0 to {most:g}" if most < math.inf else "0 or greater")
 
 
 OF_TUNE: Mapping[str, Mapping[str, Any]] = {

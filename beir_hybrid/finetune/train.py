@@ -12,13 +12,14 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraini
 from transformers import TrainerState, set_seed
 
 from beir_hybrid.files import sha256_of
-from beir_hybrid.finetune.head import fill_embeddings, head_model, with_head
+from beir_hybrid.finetune.head import fill_embeddings, head_model, matrix_of, set_matrix, with_head
 from beir_hybrid.finetune.model_card import add_section, set_logs
 from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
 from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
+from beir_hybrid.finetune.start import Start, find_start, interpolated, start_matrix, with_start
 from beir_hybrid.models.base import Base, find_base, forget_last_call, training_prompts
 from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
 from beir_hybrid.overlap import fingerprints
@@ -75,9 +76,12 @@ def _train(
         run.check_resumable()
     elif resume is False and first_process:
         run.check_unused()
-    start, data = find_base(base), read_data(recipe, arguments.world_size, progress=not options.quiet)
-    origin = {"name": start.name, "revision": start.revision}
-    facts = _run_facts(origin, _settings(recipe), data.facts(), arguments.world_size)
+    origin = find_base(base)
+    start = find_start(recipe.start, origin)
+    progress = not options.quiet
+    data = read_data(recipe, arguments.world_size, progress)
+    named = {"name": origin.name, "revision": origin.revision}
+    facts = _run_facts(named, _settings(recipe, start), _sources(data, start), arguments.world_size)
     if resume:
         run.check_same(facts)
     elif resume is None:
@@ -87,20 +91,27 @@ def _train(
         resume = run.resumable(facts)
     checkpoint = run.check_resumable() if resume else None
     set_seed(recipe.seed)
-    encoder, evaluator = start.load(str(arguments.device), recipe.max_length), open_evaluator(options)
-    model = encoder if recipe.tune == "full" else _stand_in(encoder, start, data, evaluator, options)
-    trainer = build_trainer(model, start, data, recipe, arguments, evaluator, options.quiet)
+    encoder, evaluator = origin.load(str(arguments.device), recipe.max_length), open_evaluator(options)
+    if recipe.tune == "full":
+        model = with_start(encoder, start, origin, data.parts, recipe.freeze_start, progress)
+    else:
+        model = _stand_in(encoder, origin, data, evaluator, progress)
+        matrix = start_matrix(start, model, data.parts, progress)
+        set_matrix(model, matrix)
+    trainer = build_trainer(model, origin, data, recipe, arguments, evaluator, options.quiet)
     if first_process:
         with saving_to(run):
             run.drop_incomplete() if resume else run.start(facts)
     _run_steps(trainer, checkpoint)
-    _evaluate_end(trainer)
+    if recipe.interpolation != 1:
+        set_matrix(trainer.model, interpolated(matrix, matrix_of(trainer.model), recipe.interpolation))
+    _evaluate_end(trainer, again=recipe.interpolation != 1)
     check_finite(trainer.model, trainer.state.global_step)
     if not first_process:
         return None
     trained = trainer.model if recipe.tune == "full" else with_head(encoder, trainer.model)
     with saving_to(run), run.publishing() as folder:
-        return _write(folder, trained, start, recipe, data, trainer)
+        return _write(folder, trained, origin, start, recipe, data, trainer)
 
 
 def train_seeds(
@@ -136,18 +147,18 @@ def train_seeds(
 
 def _stand_in(
     encoder: SentenceTransformer,
-    start: Base,
+    origin: Base,
     data: TrainingData,
     evaluator: MultilingualRetrievalEvaluator | None,
-    options: RunOptions,
+    progress: bool,
 ) -> SentenceTransformer:
     """Return what stands in for a base while its head is trained, with all texts that it will be asked for."""
-    model, texts = head_model(encoder, start.revision), texts_by_column(data.parts)
+    model, texts = head_model(encoder, origin.revision), texts_by_column(data.parts)
     for part in evaluator.corpus.languages.values() if evaluator else ():
         texts["question"] += part.questions
         texts["answer"] += part.passages
     for column, prompt in training_prompts(encoder).items():
-        fill_embeddings(model, prompt, texts[column], progress=not options.quiet)
+        fill_embeddings(model, prompt, texts[column], progress)
     return model
 
 
@@ -164,8 +175,13 @@ def _facts_of(manifest: TrainingManifest) -> dict[str, Any]:
     return _run_facts(manifest.base, manifest.settings, manifest.data, manifest.processes)
 
 
-def _settings(recipe: Recipe) -> Mapping[str, Any]:
-    return {**recipe.facts(), "data": [public_name(source) for source in recipe.data]}
+def _settings(recipe: Recipe, start: Start) -> Mapping[str, Any]:
+    return {**recipe.facts(), "data": [public_name(source) for source in recipe.data], **start.facts()}
+
+
+def _sources(data: TrainingData, start: Start) -> list[dict[str, Any]]:
+    """Return what the model has seen: the training data, and what its start was made of."""
+    return [*data.facts(), *start.data()]
 
 
 def _run_steps(trainer: HybridTrainer, checkpoint: Path | None) -> None:
@@ -182,15 +198,21 @@ def _run_steps(trainer: HybridTrainer, checkpoint: Path | None) -> None:
     trainer.state = state
 
 
-def _evaluate_end(trainer: HybridTrainer) -> None:
-    """Evaluate the final weights, unless the last step was evaluated anyway."""
+def _evaluate_end(trainer: HybridTrainer, again: bool) -> None:
+    """Evaluate the final weights; if not ``again``, only where those of the last step were not evaluated."""
     evaluated = [entry["step"] for entry in trainer.state.log_history if "eval_runtime" in entry]
-    if trainer.evaluator is not None and trainer.state.global_step not in evaluated:
+    if trainer.evaluator is not None and (again or trainer.state.global_step not in evaluated):
         trainer.evaluate()
 
 
 def _write(
-    folder: Path, model: SentenceTransformer, start: Base, recipe: Recipe, data: TrainingData, trainer: HybridTrainer
+    folder: Path,
+    model: SentenceTransformer,
+    origin: Base,
+    start: Start,
+    recipe: Recipe,
+    data: TrainingData,
+    trainer: HybridTrainer,
 ) -> TrainingManifest:
     """Write the model, its card, the manifest and the fingerprints of the training texts."""
     set_logs(model, trainer)
@@ -198,17 +220,17 @@ def _write(
     model.save_pretrained(str(folder))
     prints = folder / fingerprints.FILE_NAME
     fingerprints.of_pairs(data.parts).write(prints)
-    seen = start.training_datasets
+    seen = origin.training_datasets
     manifest = TrainingManifest(
         base={
-            "name": start.name,
-            "revision": start.revision,
+            "name": origin.name,
+            "revision": origin.revision,
             "training_datasets": None if seen is None else sorted(seen),
         },
-        data=data.facts(),
+        data=_sources(data, start),
         languages=data.languages,
         pairs={name: len(rows) for name, rows in data.pairs.items()},
-        settings=_settings(recipe),
+        settings=_settings(recipe, start),
         processes=trainer.args.world_size,
         steps_done=trainer.state.global_step,
         losses=last_losses(trainer),

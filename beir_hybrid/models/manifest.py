@@ -32,6 +32,7 @@ class Origins(Open):
 
     base: Origin
     data: list[Origin]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class TrainingManifest:
     Attributes:
         base: ``name`` and ``revision`` of the model it started from, and ``training_datasets``: the MTEB tasks that the
             base has seen, None if that is not known.
-        data: A source each: ``source``, ``revision``, ``languages``, ``rows`` and ``training_datasets``, the MTEB tasks
-            that a model trained on it has seen.
+        data: A source each, those that the start was made of at the end: ``source``, ``revision``, ``languages``,
+            ``rows`` and ``training_datasets``, the MTEB tasks that a model trained on it has seen.
         languages: Languages of all sources.
         pairs: Language pair, question language first, -> number of training pairs.
         settings: The recipe.

@@ -5,26 +5,21 @@ The weights are those that `beir-hybrid train --tune head` gives; what is saved 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sentence_transformers.sentence_transformer.modules import Dense
-from transformers import set_seed
 
-from beir_hybrid.finetune.head import fill_embeddings, head_model
-from beir_hybrid.finetune.recipe import Recipe, RunOptions
+from beir_hybrid.finetune.head import fill_embeddings, head_model, matrix_of, set_matrix
+from beir_hybrid.finetune.head_training import train_head
+from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.finetune.run_data import data_of
-from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses
-from beir_hybrid.finetune.safeguards import check_finite
+from beir_hybrid.finetune.start import Start, find_start, start_matrix
 from beir_hybrid.models.base import Base, training_prompts
 from beir_hybrid.training.parallel_pairs import ParallelPairs
-
-_OPTIONS = RunOptions(save_steps=None, quiet=True)
 
 
 class HeadBench:
@@ -40,6 +35,7 @@ class HeadBench:
 
     def __init__(self, base: Base, max_length: int | None) -> None:
         self._base = base
+        self._starts: dict[str, Start] = {}
         self.model = head_model(base.load(max_length=max_length), base.revision)
 
     def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
@@ -49,50 +45,47 @@ class HeadBench:
 
     def reset(self) -> None:
         """Make the head the identity, so that the model is the encoder itself."""
-        self.set_matrix(np.eye(len(self._matrix), dtype=np.float32))
+        self.set_matrix(np.eye(len(self.matrix()), dtype=np.float32))
 
     def matrix(self) -> NDArray[np.float32]:
         """Return a copy of the matrix of the head as it is now, shape (dimensions, dimensions)."""
-        copy: NDArray[np.float32] = self._matrix.detach().cpu().numpy().copy()
-        return copy
+        return matrix_of(self.model)
 
     def set_matrix(self, matrix: NDArray[np.float32]) -> None:
         """Make a matrix, shape (dimensions, dimensions), the head's."""
-        with torch.no_grad():
-            self._matrix.copy_(torch.from_numpy(matrix))
+        set_matrix(self.model, matrix)
+
+    def start_matrix(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> NDArray[np.float32]:
+        """Return the matrix that a recipe's head starts as, shape (dimensions, dimensions); the head stays as it is.
+
+        Raises:
+            BeirHybridError: There is no such start, it stands behind another base, or cannot be fitted on the answers.
+        """
+        start = self._starts.get(recipe.start) or find_start(recipe.start, self._base)
+        self._starts[recipe.start] = start
+        return start_matrix(start, self.model, parts)
 
     def train(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> dict[str, float]:
-        """Train the head from the identity on sources of pairs; those that the recipe names are not read.
+        """Train the head from the recipe's start on sources of pairs; those that the recipe names are not read.
+
+        It ends between the start and what was trained, as the recipe's interpolation says. To look at other
+        interpolations, train with 1 and combine `start_matrix` and `matrix` with
+        `beir_hybrid.finetune.start.interpolated`.
 
         Returns:
             Each loss as it was last logged.
 
         Raises:
-            BeirHybridError: There are too few pairs for a batch, or the loss is not finite.
+            BeirHybridError: The start cannot be used, there are too few pairs for a batch, or the loss is not finite.
         """
         data = data_of(parts, recipe)
-        set_seed(recipe.seed)
-        self.reset()
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = build_arguments(Path(folder), recipe, _OPTIONS)
-            trainer = build_trainer(self.model, self._base, data, recipe, arguments, quiet=True)
-            trainer.train()
-        check_finite(self.model, trainer.state.global_step)
-        return last_losses(trainer)
+        return train_head(self.model, self._base, data, recipe, self.start_matrix(parts, recipe))
 
     def save(self, folder: Path) -> None:
         """Save the head, without the encoder, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._head.save(str(folder))
+        cast(Dense, self.model[1]).save(str(folder))
 
     def load(self, folder: Path) -> None:
         """Load a saved head."""
         self.set_matrix(Dense.load(str(folder)).linear.weight.detach().numpy())
-
-    @property
-    def _head(self) -> Dense:
-        return cast(Dense, self.model[1])
-
-    @property
-    def _matrix(self) -> torch.Tensor:
-        return self._head.linear.weight

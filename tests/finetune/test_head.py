@@ -10,13 +10,18 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
+from beir_hybrid.debias.dense import debias
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.finetune import embedding_cache
+from beir_hybrid.finetune.debiased_model import save_debiased
 from beir_hybrid.finetune.embedding_cache import EmbeddingCache, cache_folder
 from beir_hybrid.finetune.head import StoredEmbeddings, fill_embeddings, head_model, with_head
 from beir_hybrid.finetune.recipe import RunOptions, make_recipe
+from beir_hybrid.finetune.start import answers, interpolated
 from beir_hybrid.finetune.train import train
 from beir_hybrid.models.base import find_base
+from beir_hybrid.models.manifest import read_manifest
+from beir_hybrid.training.pairs import read_source
 from tests.support.mteb_models import vector_of
 from tests.support.small_models import save_labse
 from tests.tasks.test_xquad_r import use_small_data
@@ -182,3 +187,79 @@ def test_the_stand_in_has_no_weights_of_its_own(tmp_path: Path) -> None:
     assert not list(stored.parameters()) and not stored.state_dict()
     stored.save(str(tmp_path))
     assert StoredEmbeddings.load(str(tmp_path)).get_embedding_dimension() == 4
+
+
+# Its start
+
+
+@pytest.fixture(scope="module")
+def debiased(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("debiased")
+    (folder / "own").mkdir()
+    for language in ("de", "en"):
+        lines = [f"{language} q{row % 4} {row % 5} sentence {'only ' * (row % 3)}" for row in range(60)]
+        (folder / "own" / f"{language}.txt").write_text("\n".join(lines), encoding="utf-8")
+    save_debiased(str(base), folder / "leace", data=str(folder / "own"), method="leace", progress=False)
+    return folder / "leace"
+
+
+@pytest.mark.parametrize("tune", ["head", "full"])
+def test_from_a_debiased_model_without_a_step_worth_the_name_it_is_that_model(
+    tune: str, base: Path, debiased: Path, tmp_path: Path
+) -> None:
+    model = trained(base, tmp_path / "out", tune=tune, start=str(debiased), learning_rate=1e-9)
+    expected = SentenceTransformer(str(debiased), device="cpu")
+    assert [type(module) for module in model] == [type(module) for module in expected]
+    np.testing.assert_allclose(model.encode_query(TEXTS), expected.encode_query(TEXTS), atol=1e-5)
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    settings = manifest.settings
+    assert (settings["start"], settings["start_revision"]) == ("leace", find_base(str(debiased)).revision)
+    assert [part["source"] for part in manifest.data] == ["xquad-r", "own"]
+    assert str(debiased.parent) not in (tmp_path / "out" / "training_manifest.json").read_text()
+    assert "the layer of `leace`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_projection_is_fitted_on_the_answers_and_trained_along(base: Path, tmp_path: Path) -> None:
+    model = trained(base, tmp_path / "still", start="projection", learning_rate=1e-9)
+    texts = answers([read_source("xquad-r", ["de", "en"])])
+    expected = debias(SentenceTransformer(str(base), device="cpu"), texts)
+    np.testing.assert_allclose(model.encode_query(TEXTS), expected.encode_query(TEXTS), atol=1e-5)
+    moved = trained(base, tmp_path / "moved", start="projection")
+    assert not np.allclose(moved.encode_query(TEXTS), expected.encode_query(TEXTS), atol=1e-3)
+
+
+def test_the_head_ends_between_start_and_trained(base: Path, tmp_path: Path) -> None:
+    starts, ends, between = (
+        trained(base, tmp_path / str(number), start="projection", **settings)[-2].linear.weight.detach().numpy()
+        for number, settings in enumerate(({"learning_rate": 1e-12}, {}, {"interpolation": 0.25}))
+    )
+    np.testing.assert_allclose(between, 0.75 * starts + 0.25 * ends, atol=1e-6)
+    assert not np.allclose(starts, ends, atol=1e-2)
+
+
+def test_interpolation_is_linear_and_exact_at_its_ends() -> None:
+    start, end = np.random.default_rng(0).normal(size=(2, 5, 5)).astype(np.float32)
+    np.testing.assert_array_equal(interpolated(start, end, 1), end)
+    np.testing.assert_array_equal(interpolated(start, end, 0), start)
+    np.testing.assert_allclose(interpolated(start, end, 0.3), 0.7 * start + 0.3 * end, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_a_frozen_start_stays_behind_a_base_that_is_trained(freeze: bool, base: Path, tmp_path: Path) -> None:
+    still = trained(base, tmp_path / "still", tune="full", start="projection", learning_rate=1e-9)
+    model = trained(base, tmp_path / "out", tune="full", start="projection", freeze_start=freeze)
+    encoder = SentenceTransformer(str(base), device="cpu")
+    assert [type(module) for module in model] == [*(type(module) for module in encoder), Dense, Normalize]
+    before, after = (m[-2].linear.weight.detach().numpy() for m in (still, model))
+    assert np.allclose(before, after, atol=1e-6) is freeze
+    assert not torch.equal(model[2].linear.weight, encoder[2].linear.weight), "the base is trained either way"
+
+
+def test_answers_are_evenly_spaced() -> None:
+    part = read_source("xquad-r", ["de", "en"])
+    every = {language: texts.to_pylist() for language, column, texts in part.texts() if column == "answer"}
+    assert answers([part, part]) == every
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("beir_hybrid.finetune.start.SENTENCES", 2)
+        assert answers([part]) == {language: texts[::2] for language, texts in every.items()}
