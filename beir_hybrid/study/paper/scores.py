@@ -13,7 +13,7 @@ from beir_hybrid.leaderboard.inputs.score_file import RunScores
 from beir_hybrid.models.base import name_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.study.paper.claims import UNTUNED, Contrast, Side, scores_key, system_of, unseen_languages
-from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name
+from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name, without_top_languages
 from beir_hybrid.subsets import SETTINGS, Subset
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
     Returns:
         The scores of the columns of the leaderboard, of all pairs of languages, and of single languages.
     """
+    table = without_top_languages(table)
     columns = [column for column in board_columns() if column.task == info.task]
     scores = column_scores(table, info, columns)
     alone = {
