@@ -232,7 +232,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
         """Encode every text once and count all ranks, query language by query language."""
         parts = self.corpus.languages
         questions = {code: (part.query_ids, part.questions) for code, part in parts.items()}
-        passages = {code: (part.passage_ids, _passage_texts(part)) for code, part in parts.items()}
+        passages = {code: (part.passage_ids, passage_texts(part)) for code, part in parts.items()}
         embeddings = Embeddings(
             self._encode(model.encode_query, questions, "questions"),
             self._encode(model.encode_document, passages, "passages"),
@@ -299,7 +299,7 @@ def _sample(corpus: ParallelCorpus, size: int, seed: int) -> ParallelCorpus:
     return replace(corpus, languages={code: only_chosen(part) for code, part in corpus.languages.items()})
 
 
-def _passage_texts(part: LanguageCorpus) -> Sequence[str]:
+def passage_texts(part: LanguageCorpus) -> Sequence[str]:
     """Return the texts of passages with their titles in front, joined as MTEB joins them."""
     if part.titles is None:
         return part.passages
