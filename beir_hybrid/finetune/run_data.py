@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.finetune.recipe import Recipe, TrainingError
+from beir_hybrid.training.batching import pair_languages
 from beir_hybrid.training.mining import check_minable
 from beir_hybrid.training.pairs import ParallelPairs, pair_datasets, read_source
-from beir_hybrid.training.sampler import pair_languages
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -77,20 +78,36 @@ def data_of(parts: Sequence[ParallelPairs], recipe: Recipe, processes: int = 1) 
         names = ", ".join(public_name(part.source) for part in parts)
         raise TrainingError(f"--negatives {recipe.negatives}: {names} has no hard negatives; find some with --mine 4")
     pairs = pair_datasets(parts, recipe.batching, recipe.negatives)
-    monolingual = {question == answer for question, answer in map(pair_languages, pairs)}
-    for setting, kind, share in (("monolingual", True, recipe.alpha), ("cross-lingual", False, 1 - recipe.alpha)):
-        if share and kind not in monolingual:
-            raise TrainingError(
-                f"the data have no {setting} pair: choose more --languages, other --data or another --batching"
-            )
-    smallest = min(pairs, key=lambda name: len(pairs[name]))
-    rows = recipe.batch_size * processes
-    if len(pairs[smallest]) < rows:
+    if recipe.alpha is not None:
+        monolingual = {question == answer for question, answer in map(pair_languages, pairs)}
+        for setting, kind, share in (("monolingual", True, recipe.alpha), ("cross-lingual", False, 1 - recipe.alpha)):
+            if share and kind not in monolingual:
+                raise TrainingError(
+                    f"the data have no {setting} pair: choose more --languages, other --data or another --batching"
+                )
+    _check_size(pairs, recipe, processes)
+    return TrainingData(parts, pairs)
+
+
+def _check_size(pairs: DatasetDict, recipe: Recipe, processes: int) -> None:
+    """Raise TrainingError if the rows of a pair, or of those whose rows are mixed, do not make a step."""
+    sizes: Counter[str] = Counter()
+    for name, rows in pairs.items():
+        question_language, answer_language = pair_languages(name)
+        if recipe.batching == "mixed":
+            sizes["the data"] += len(rows)
+        elif recipe.pairing == "mixed" and question_language != answer_language:
+            sizes["all cross-lingual pairs together"] += len(rows)
+        else:
+            sizes[name] += len(rows)
+    smallest = min(sizes, key=lambda name: sizes[name])
+    step = recipe.batch_size * processes
+    if sizes[smallest] < step:
+        has = "have" if " " in smallest else "has"
         raise TrainingError(
-            f"{smallest} has {len(pairs[smallest])} pairs, fewer than one step's {rows}: lower --batch-size, "
+            f"{smallest} {has} {sizes[smallest]} pairs, fewer than one step's {step}: lower --batch-size, "
             "or choose other --languages"
         )
-    return TrainingData(parts, pairs)
 
 
 def public_name(name: str) -> str:

@@ -11,19 +11,18 @@ import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers import TrainerState, set_seed
 
-from beir_hybrid.files import sha256_of
 from beir_hybrid.finetune.head import fill_embeddings, head_model, matrix_of, set_matrix, with_head
 from beir_hybrid.finetune.mined import mine_sources
-from beir_hybrid.finetune.model_card import add_section, set_logs
+from beir_hybrid.finetune.model_card import set_logs
 from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
 from beir_hybrid.finetune.run_data import TrainingData, data_of, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
+from beir_hybrid.finetune.saved_model import write_model
 from beir_hybrid.finetune.start import Start, find_start, interpolated, start_matrix, with_start
-from beir_hybrid.models.base import Base, find_base, forget_last_call, training_prompts
-from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
-from beir_hybrid.overlap import fingerprints
+from beir_hybrid.models.base import Base, find_base, training_prompts
+from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.quiet import silenced
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.parallel_pairs import texts_by_column
@@ -114,7 +113,20 @@ def _train(
         return None
     trained = trainer.model if recipe.tune == "full" else with_head(encoder, trainer.model)
     with saving_to(run), run.publishing() as folder:
-        return _write(folder, trained, origin, start, recipe, data, trainer)
+        set_logs(trained, trainer)
+        return write_model(
+            folder,
+            trained,
+            origin,
+            data.parts,
+            data=_sources(data, start),
+            languages=data.languages,
+            pairs={name: len(rows) for name, rows in data.pairs.items()},
+            settings=_settings(recipe, start),
+            processes=trainer.args.world_size,
+            steps_done=trainer.state.global_step,
+            losses=last_losses(trainer),
+        )
 
 
 def train_seeds(
@@ -223,40 +235,3 @@ def _evaluate_end(trainer: HybridTrainer, again: bool) -> None:
     evaluated = [entry["step"] for entry in trainer.state.log_history if "eval_runtime" in entry]
     if trainer.evaluator is not None and (again or trainer.state.global_step not in evaluated):
         trainer.evaluate()
-
-
-def _write(
-    folder: Path,
-    model: SentenceTransformer,
-    origin: Base,
-    start: Start,
-    recipe: Recipe,
-    data: TrainingData,
-    trainer: HybridTrainer,
-) -> TrainingManifest:
-    """Write the model, its card, the manifest and the fingerprints of the training texts."""
-    set_logs(model, trainer)
-    forget_last_call(model)
-    model.save_pretrained(str(folder))
-    prints = folder / fingerprints.FILE_NAME
-    fingerprints.of_pairs(data.parts).write(prints)
-    seen = origin.training_datasets
-    manifest = TrainingManifest(
-        base={
-            "name": origin.name,
-            "revision": origin.revision,
-            "training_datasets": None if seen is None else sorted(seen),
-        },
-        data=_sources(data, start),
-        languages=data.languages,
-        pairs={name: len(rows) for name, rows in data.pairs.items()},
-        settings=_settings(recipe, start),
-        processes=trainer.args.world_size,
-        steps_done=trainer.state.global_step,
-        losses=last_losses(trainer),
-        fingerprints={"file": prints.name, "sha256": sha256_of(prints)},
-        versions=package_versions(),
-    )
-    manifest.write(folder)
-    add_section(folder, manifest)
-    return manifest
