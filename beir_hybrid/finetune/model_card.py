@@ -92,7 +92,7 @@ def add_section(folder: Path, manifest: TrainingManifest, about: Sequence[str] |
 
 def _training(manifest: TrainingManifest) -> list[str]:
     settings = manifest.settings
-    batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
+    batches = _batches(settings)
     how = "all weights" if settings["tune"] == "full" else "a linear head on the frozen base"
     how += _start(settings)
     return [
@@ -103,6 +103,17 @@ def _training(manifest: TrainingManifest) -> list[str]:
         f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
         "`training_manifest.json` has all settings.",
     ]
+
+
+def _batches(settings: Mapping[str, Any]) -> str:
+    """Say how the batches of a training were made."""
+    if settings["batching"] == "mixed":
+        return "mixed, each row of any pair of languages"
+    batches = f"{settings['batching']}, {settings['alpha']:g} of the batches monolingual"
+    if settings["batching"] == "monolingual":
+        return batches
+    of_pairs = "of many pairs of languages" if settings["pairing"] == "mixed" else "of one pair of languages"
+    return f"{batches}, the rows of a cross-lingual one {of_pairs}"
 
 
 def _start(settings: Mapping[str, Any]) -> str:

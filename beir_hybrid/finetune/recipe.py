@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.training.batching import Batching
+from beir_hybrid.training.batching import Batching, Pairing
 from beir_hybrid.training.negatives import Negatives
 
 Tune = Literal["full", "head"]
@@ -61,9 +61,14 @@ class Recipe:
     data: tuple[str, ...]
     languages: tuple[str, ...] | None = None
     batching: Batching = field(
-        default="hybrid", metadata=_setting("hybrid, monolingual or cross-lingual.", choices=Batching)
+        default="hybrid",
+        metadata=_setting("hybrid, monolingual, cross-lingual, or mixed: rows of any pair.", choices=Batching),
     )
-    alpha: float = field(default=0.5, metadata=_setting("Share of monolingual batches, with hybrid.", most=1))
+    alpha: float | None = field(default=0.5, metadata=_setting("Share of monolingual batches, with hybrid.", most=1))
+    pairing: Pairing = field(
+        default="mixed",
+        metadata=_setting("Language pairs of a cross-lingual batch: mixed, or one pair.", choices=Pairing),
+    )
     tau: float = field(default=1.0, metadata=_setting("Draw language pairs by size to this power.", most=math.inf))
     mine: int | None = field(
         default=None, metadata=_setting("Find this many hard negatives for each question.", int, above_0=True)
@@ -112,8 +117,18 @@ class Recipe:
             problem = _problem(getattr(self, setting.name), setting.metadata)
             if problem is not None:
                 raise TrainingError(f"--{setting.name.replace('_', '-')} {getattr(self, setting.name)}: {problem}")
+        if self.mine is not None and self.negatives == "none":
+            raise TrainingError(f"--mine {self.mine} finds hard negatives, and --negatives none leaves them out")
+        if self.mine == 1 and self.negatives == "both":
+            raise TrainingError("--negatives both: one hard negative has one language; give --mine 2 or more")
         if (self.steps is None) == (self.epochs is None):
             raise TrainingError("give --steps or --epochs, not both")
+        if self.alpha is None and self.batching == "hybrid":
+            raise TrainingError("--batching hybrid needs --alpha, the share of monolingual batches")
+        if self.batching in _FIXED_ALPHA and self.alpha != _FIXED_ALPHA[self.batching]:
+            raise TrainingError(f"--alpha {self.alpha} is for --batching hybrid; {self.batching} has no mix")
+        if self.batching in ("monolingual", "mixed") and self.pairing != "mixed":
+            raise TrainingError(f"--pairing {self.pairing} is for cross-lingual batches; {self.batching} has none")
         if self.tune == "head" and self.mini_batch_size is not None:
             raise TrainingError("--gradient-cache is for --tune full: a head needs no memory for large batches")
         if self.tune == "full" and self.interpolation != 1:
@@ -187,7 +202,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 """What ``--preset`` chooses from."""
 
-_FIXED_ALPHA = {"monolingual": 1.0, "cross-lingual": 0.0}
+_FIXED_ALPHA: Mapping[str, float | None] = {"monolingual": 1.0, "cross-lingual": 0.0, "mixed": None}
+"""Batching -> its alpha, where there is no choice; a mixed batch is of neither kind."""
 
 
 def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
@@ -214,11 +230,9 @@ def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
         if {"steps", "epochs"} & layer.keys():  # two names of one setting, the length: the later word counts
             settings |= {"steps": None, "epochs": None}
         settings |= layer
-    fixed = _FIXED_ALPHA.get(settings.get("batching", ""))
-    if fixed is not None:
-        if given.get("alpha", fixed) != fixed:
-            raise TrainingError(f"--alpha {given['alpha']} is for --batching hybrid; {settings['batching']} has no mix")
-        settings["alpha"] = fixed
+    batching = settings.get("batching", "hybrid")
+    if batching in _FIXED_ALPHA and "alpha" not in given:
+        settings["alpha"] = _FIXED_ALPHA[batching]
     return Recipe(**settings)
 
 

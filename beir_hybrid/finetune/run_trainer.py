@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from beir_hybrid.models.base import Base, training_prompts
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
 from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.trainer import HybridTrainer
+from beir_hybrid.training.trainer import LOSSES, HybridTrainer
 
 _CHECKPOINTS_KEPT = 2
 _LOG_SHARE = 0.05
@@ -104,7 +105,9 @@ def settings_of_recipe(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "bf16": recipe.precision == "bf16",
         "fp16": recipe.precision == "fp16",
-        "multi_dataset_batch_sampler": HybridBatchSampler.options(alpha=recipe.alpha, tau=recipe.tau),
+        "multi_dataset_batch_sampler": HybridBatchSampler.options(
+            alpha=recipe.alpha, tau=recipe.tau, cross_lingual=recipe.pairing
+        ),
         # Batches of one size: the same number of wrong answers for every question.
         "dataloader_drop_last": True,
         "dataloader_pin_memory": accelerated,
@@ -155,8 +158,8 @@ def build_trainer(
     """
     _check_trainable(model, start, recipe)
     prepare_card(model, start, data.languages)
-    arguments.prompts = training_prompts(model)
-    arguments.router_mapping = _ROUTES if _has_routes(model) else {}
+    arguments.prompts = _by_column(training_prompts(model), data.columns)
+    arguments.router_mapping = _by_column(_ROUTES, data.columns) if _has_routes(model) else {}
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -173,7 +176,12 @@ def build_trainer(
 def last_losses(trainer: HybridTrainer) -> dict[str, float]:
     """Return each loss as it was last logged; a kind of batches that did not occur has none."""
     logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
-    return {name: logged[name] for name in ("loss", "monolingual_loss", "cross_lingual_loss") if name in logged}
+    return {name: logged[name] for name in ("loss", *LOSSES) if name in logged}
+
+
+def _by_column(settings: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """Return what is set for each column: hard negatives are treated as the answers that they are taken for."""
+    return {column: settings.get(column, settings["answer"]) for column in columns}
 
 
 def _has_routes(model: SentenceTransformer) -> bool:

@@ -12,9 +12,10 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraini
 from transformers import TrainerState, set_seed
 
 from beir_hybrid.finetune.head import fill_embeddings, head_model, matrix_of, set_matrix, with_head
+from beir_hybrid.finetune.mined import mine_sources
 from beir_hybrid.finetune.model_card import set_logs
 from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
-from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
+from beir_hybrid.finetune.run_data import TrainingData, data_of, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
@@ -91,6 +92,8 @@ def _train(
     checkpoint = run.check_resumable() if resume else None
     set_seed(recipe.seed)
     encoder, evaluator = origin.load(str(arguments.device), recipe.max_length), open_evaluator(options)
+    if recipe.mine is not None:
+        data = _with_mined(data, encoder, origin, recipe, arguments, options)
     if recipe.tune == "full":
         model = with_start(encoder, start, origin, data.parts, recipe.freeze_start, progress)
     else:
@@ -155,6 +158,23 @@ def train_seeds(
         runs[seed].check_resumable() if seed in begun else runs[seed].check_unused()
     trained = {seed: train(base, replace(recipe, seed=seed), folders[seed], seed in begun, options) for seed in todo}
     return {folders[seed]: manifest for seed, manifest in sorted({**done, **trained}.items())}
+
+
+def _with_mined(
+    data: TrainingData,
+    encoder: SentenceTransformer,
+    origin: Base,
+    recipe: Recipe,
+    arguments: SentenceTransformerTrainingArguments,
+    options: RunOptions,
+) -> TrainingData:
+    """Return the data with the hard negatives that the base finds, and say how many rows have too few."""
+    assert recipe.mine is not None, "there is something to mine"
+    parts = mine_sources(data.parts, encoder, origin.revision, recipe.mine, progress=not options.quiet)
+    if arguments.process_index == 0 and not options.quiet:
+        for mined in parts:
+            print(f"{public_name(mined.pairs.source)}: {mined.summary()}")
+    return data_of([mined.pairs for mined in parts], recipe, arguments.world_size)
 
 
 def _stand_in(

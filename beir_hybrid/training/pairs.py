@@ -87,7 +87,7 @@ def pair_datasets(
     Args:
         parts: The sources. Their labels are counted on, so that those of two sources are never equal: the same texts
             must not come from two of them, e.g. as ``ntrex`` and ``ntrex-next``.
-        batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+        batching: ``hybrid`` or ``mixed`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
         negatives: Whose language the hard negatives of the sources are in, if they have any; ``none`` leaves them out.
 
     Returns:
@@ -106,13 +106,13 @@ def pair_datasets(
     languages = tuple(dict.fromkeys(language for part in parts for language in part.languages))
     pairs = {}
     for question_language, answer_language in product(languages, repeat=2):
-        if batching == "hybrid" or (batching == "monolingual") == (question_language == answer_language):
+        if batching in ("hybrid", "mixed") or (batching == "monolingual") == (question_language == answer_language):
             dataset = _dataset(parts, question_language, answer_language, negatives)
             if dataset is not None:
                 pairs[str(Subset(question_language, answer_language))] = dataset
     if not pairs:
         names = ", ".join(part.source for part in parts) or "no source"
-        kind = "pair" if batching == "hybrid" else f"{batching} pair"
+        kind = "pair" if batching in ("hybrid", "mixed") else f"{batching} pair"
         raise DataError(
             f"{names}: no {kind} in {', '.join(languages) or 'any language'}; "
             "choose more languages, other sources or another batching"
@@ -133,7 +133,7 @@ def load_pairs(
         sources: Names or paths of sources.
         languages: Language tags, or one of them as text, which every source must have; None for all languages of
             each.
-        batching: ``hybrid`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
+        batching: ``hybrid`` or ``mixed`` for all pairs, ``monolingual`` for x-x, ``cross-lingual`` for x-y.
         negatives: Whose language the hard negatives of the sources are in, if they have any; ``none`` leaves them out.
         progress: Show progress bars for downloads, if standard error is a terminal.
 

@@ -1,55 +1,62 @@
-"""Which batch comes next: monolingual or cross-lingual, and of which pair of languages (arXiv 2408.10536)."""
+"""Which batch comes next: monolingual or cross-lingual, and of which pairs of languages (arXiv 2408.10536)."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers.base.sampler import (
-    DefaultBatchSampler,
-    MultiDatasetDefaultBatchSampler,
-    NoDuplicatesBatchSampler,
-)
-from torch.utils.data import BatchSampler, ConcatDataset, RandomSampler
+from sentence_transformers.base.sampler import GroupByLabelBatchSampler, MultiDatasetDefaultBatchSampler
+from torch.utils.data import BatchSampler, ConcatDataset
 
 from beir_hybrid.errors import DataError
+from beir_hybrid.training.batch_names import FetchBatch
+from beir_hybrid.training.batch_passes import SEEDS, BatchPasses
+from beir_hybrid.training.batching import Pairing, pair_languages
+from beir_hybrid.training.mixed_batches import MixedBatches, largest_remainder, rows_with_values
+
+__all__ = ["Draw", "HybridBatchSampler", "largest_remainder", "pair_languages"]
 
 Draw = Literal["chance", "exact"]
 
-SEEDS = 2**31
-"""Seeds of passes are below this: with the sampler's own seed added, any generator takes them."""
-STRIDE = 0x9E3779B1
-"""From a pass's seed to that of the next. Odd, so that all passes of an epoch differ."""
-
 
 class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
-    """Mixes monolingual and cross-lingual batches, each of one pair of languages.
+    """Mixes batches of one language with batches whose questions and answers differ in language.
 
     A batch is monolingual, its questions and answers in one language, with probability ``alpha``; otherwise it is
-    cross-lingual, its questions in one language and its answers in another. Within the kind, the pair is drawn in
-    proportion to ``size ** tau``, its size being its rows. ``alpha=1`` trains X-X, ``alpha=0`` X-Y, and the paper's
-    hybrid is one half. The train dataset is a DatasetDict with one dataset for each pair. Which rows of a pair make a
-    batch is left to the batch sampler chosen as ``batch_sampler``, be it one of Sentence Transformers' own or another.
+    cross-lingual: in each of its rows, question and answer differ in language. ``alpha=1`` trains X-X, ``alpha=0`` X-Y,
+    and the paper's hybrid is one half. The rows of a cross-lingual batch are of many pairs of languages, as in the
+    paper, or with ``cross_lingual="pair"`` of one. With ``alpha=None`` there is one kind of batches only: each row is
+    of any pair, monolingual ones included (Mix Entries of arXiv 2405.00977).
 
-    - A pair's rows are drawn without replacement, and all its batches are used, before it is shuffled anew and starts
-      again. The order depends on the seed, the epoch and the pair, not on what was drawn of other pairs.
+    Within the kind, the pair of a batch, or of each row where pairs are mixed, is drawn in proportion to
+    ``size ** tau``, its size being its rows. The train dataset is a DatasetDict with one dataset for each pair.
+
+    - A pair's rows are drawn without replacement, and are used up before it is shuffled anew and starts again. The
+      order depends on the seed, the epoch and the pair, not on what was drawn of other pairs.
+    - Which rows of a pair make a batch is left to the batch sampler chosen as ``batch_sampler``, be it one of Sentence
+      Transformers' own or another. Where pairs are mixed, it gives the order of each pair's rows; if it is
+      NoDuplicatesBatchSampler, no two rows of a batch have a text in common, nor a label. A row that does not fit comes
+      in the next batch.
     - The same seed and epoch give the same batches, so that a resumed run sees just those that were still to come.
       Another epoch gives others.
     - An epoch has exactly ``len(sampler)`` batches: ``batches_per_epoch``, whatever ``alpha`` is.
-    - On several processes, each step's batches, one for each process, are full ones of one pair and one pass, so that
-      negatives gathered from all of them are of one kind and no row goes to two processes. The batches at the end of a
-      pass that are not enough for a step are left out of that pass, and an epoch is rounded down to whole steps.
-      ``alpha`` and ``draw`` then speak of steps.
-    - A dataset without rows is left out of the draw. One that cannot fill a batch (or a step) is an error.
+    - On several processes, each step's batches, one for each process, are full ones of one kind, so that negatives
+      gathered from all of them are of that kind, and no row goes to two processes. Monolingual ones (with
+      ``cross_lingual="pair"`` all) are of one pair and one pass; the batches at the end of a pass that are not enough
+      for a step are left out of that pass. An epoch is rounded down to whole steps. ``alpha`` and ``draw`` then speak
+      of steps.
+    - A dataset without rows is left out of the draw. One that cannot fill a batch (or a step) is an error; where pairs
+      are mixed, all of them together have to.
+    - A batch of several pairs has several dataset names. Prompts, router mappings and losses that are given by dataset
+      name would be applied to all rows by the name of the first: that is a DataError.
 
-    The kinds and pairs of an epoch are drawn at once; batches are taken from the batch samplers when their turn comes.
+    The kinds and pairs of an epoch are drawn at once; batches are taken from the batch samplers, and rows of several
+    pairs are drawn, when their turn comes.
 
     Args:
         dataset: The concatenated datasets, one for each pair of languages.
@@ -58,22 +65,28 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
         generator: The generator that the batch samplers share so far; seeded at the start of an epoch, for those that
             hold on to it in another way.
         seed: Seed of all random choices, together with the epoch.
-        alpha: Share of monolingual batches, 0 to 1.
+        alpha: Share of monolingual batches, 0 to 1; None for batches of rows of any pair.
         tau: 1 draws pairs in proportion to their size, 0 all alike.
-        draw: ``chance`` draws each batch independently. ``exact`` makes the numbers come out in each epoch:
-            ``round(alpha * n)`` of n batches are monolingual, and each pair gets its share by largest remainder (ties
-            broken by chance), in shuffled order.
+        cross_lingual: ``mixed`` draws the pair of each row of a cross-lingual batch, ``pair`` one pair for the batch.
+        draw: ``chance`` draws each batch, and each row where pairs are mixed, independently. ``exact`` makes the
+            numbers come out in each epoch: ``round(alpha * n)`` of n batches are monolingual, and each pair gets its
+            share of the batches, or of the rows where pairs are mixed, by largest remainder (ties broken by chance),
+            in shuffled order.
         batches_per_epoch: Number of batches in an epoch, over all processes. Default: the batches of all datasets, as
             their samplers estimate them.
         pairs: Name of each dataset, ``en-en`` or ``en-de``, question language first: see :func:`pair_languages`.
             Default: the dataset's ``info.config_name``.
-        processes: Number of batches of one pair that a step takes. Default: the processes of torch.distributed. Pass 1
+        processes: Number of batches of one kind that a step takes. Default: the processes of torch.distributed. Pass 1
             with Accelerate's ``split_batches=True``, where one batch is shared out; the default is right then too, but
-            draws several batches of a pair in a row.
+            draws several batches of a kind in a row.
+
+    Attributes:
+        groups: The datasets that batches are made of, as lists of their places: one alone, or several whose rows are
+            mixed.
 
     Raises:
-        DataError: A dataset has no name of the form x-y, there is nothing of a kind that ``alpha`` asks for, or a pair
-            is too small for the batch size.
+        DataError: A dataset has no name of the form x-y, there is nothing of a kind that ``alpha`` asks for, a pair is
+            too small for the batch size, or rows of several pairs cannot stand in one batch.
         ValueError: An option is out of range.
 
     Expected columns: those of the loss; each dataset holds questions of one language and answers of one language:
@@ -116,7 +129,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             trainer.train()
 
     Source:
-        arXiv 2408.10536.
+        arXiv 2408.10536; rows of any pair: arXiv 2405.00977.
     """
 
     def __init__(
@@ -126,14 +139,15 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
         generator: torch.Generator | None = None,
         seed: int | None = 0,
         *,
-        alpha: float = 0.5,
+        alpha: float | None = 0.5,
         tau: float = 1.0,
+        cross_lingual: Pairing = "mixed",
         draw: Draw = "chance",
         batches_per_epoch: int | None = None,
         pairs: Sequence[str] | None = None,
         processes: int | None = None,
     ) -> None:
-        _check_options(alpha, tau, draw, batches_per_epoch, pairs, processes)
+        _check_options(alpha, tau, cross_lingual, draw, batches_per_epoch, pairs, processes)
         super().__init__(dataset, batch_samplers, generator, seed or 0)
         self.alpha = alpha
         self.draw = draw
@@ -141,10 +155,12 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
         self.monolingual = np.array([question == answer for question, answer in map(pair_languages, self.pairs)])
         self.sizes = np.diff([0, *dataset.cumulative_sizes])
         self.probabilities = self._probabilities(tau)
-        self.batches_per_epoch = batches_per_epoch or sum(len(sampler) for sampler in batch_samplers)
+        self.groups = self._groups(cross_lingual)
+        self.batches_per_epoch = batches_per_epoch or sum(map(self._batches_of, self.groups))
         self._processes = processes
-        self._generators = [_own_generator(sampler) for sampler in batch_samplers]
+        self._passes = [BatchPasses(sampler) for sampler in batch_samplers]
         dataset.set_epoch = _SetEpoch(self)  # type: ignore[attr-defined]
+        dataset.__getitems__ = FetchBatch(dataset)  # type: ignore[attr-defined]
         len(self)  # raises what would otherwise be raised when training starts
 
     @classmethod
@@ -166,7 +182,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
 
     @property
     def processes(self) -> int:
-        """Number of batches of one pair that a step takes, one for each process."""
+        """Number of batches that a step takes, one for each process."""
         if self._processes is not None:
             return self._processes
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -182,21 +198,23 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             self.generator.manual_seed(self.seed + self.epoch)
         random = np.random.default_rng([self.seed, self.epoch])
         processes = self.processes
+        seeds = random.integers(SEEDS, size=len(self.pairs)).tolist()
+        drawn = self._draw_groups(self._number_of_steps(processes), random)
         steps = [
-            self._steps_of(index, processes, seed)
-            for index, seed in enumerate(random.integers(SEEDS, size=len(self.pairs)).tolist())
+            self._steps_of_pair(group[0], processes, seeds)
+            if len(group) == 1
+            else self._steps_of_mixed(group, processes, seeds, random.spawn(1)[0], drawn.count(number))
+            for number, group in enumerate(self.groups)
         ]
-        offsets = [0, *self.dataset.cumulative_sizes]
-        for index in self._draw_pairs(self._number_of_steps(processes), random):
-            offset = offsets[index]
-            for batch in next(steps[index]):
-                yield [row + offset for row in batch]
+        for number in drawn:
+            yield from next(steps[number])
 
     def _number_of_steps(self, processes: int) -> int:
-        """Return the number of steps in an epoch; an error where a pair cannot fill one, or the epoch is shorter."""
+        """Return the number of steps in an epoch; an error where a group cannot fill one, or the epoch is shorter."""
         rows = processes * self.batch_size if processes > 1 or self.drop_last else 1
-        for index in np.flatnonzero((self.probabilities > 0) & (self.sizes < rows)).tolist():
-            raise self._too_small(index, processes)
+        for group in self.groups:
+            if self.probabilities[group].any() and self.sizes[group].sum() < rows:
+                raise self._too_small(group, processes)
         steps = self.batches_per_epoch // processes
         if steps == 0:
             raise DataError(
@@ -205,114 +223,145 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             )
         return steps
 
-    def _draw_pairs(self, steps: int, random: np.random.Generator) -> list[int]:
-        """Draw the pair of each step of this epoch: indices of the datasets."""
+    def _draw_groups(self, steps: int, random: np.random.Generator) -> list[int]:
+        """Draw what each step of this epoch is made of: places in the list of groups."""
+        probabilities = np.array([self.probabilities[group].sum() for group in self.groups])
         if self.draw == "chance":
-            return random.choice(len(self.pairs), size=steps, p=self.probabilities).tolist()
-        counts = np.zeros(len(self.pairs), dtype=np.int64)
-        monolingual_steps = round(self.alpha * steps)
-        for kind, total in ((self.monolingual, monolingual_steps), (~self.monolingual, steps - monolingual_steps)):
+            return random.choice(len(self.groups), size=steps, p=probabilities / probabilities.sum()).tolist()
+        counts = np.zeros(len(self.groups), dtype=np.int64)
+        of_kinds = [steps]
+        if self.alpha is not None:
+            of_kinds = [round(self.alpha * steps), steps - round(self.alpha * steps)]
+        first = [group[0] for group in self.groups]
+        for (_, members, _), total in zip(self._kinds(), of_kinds, strict=True):
             if total:
-                counts[kind] = largest_remainder(self.probabilities[kind], total, random)
+                counts[members[first]] = largest_remainder(probabilities[members[first]], total, random)
         return random.permutation(np.repeat(np.arange(len(counts)), counts)).tolist()
 
-    def _steps_of(self, index: int, processes: int, seed: int) -> Iterator[tuple[list[int], ...]]:
-        """Yield the steps of one dataset without end, pass after pass, the first with a seed below SEEDS.
+    def _steps_of_pair(self, index: int, processes: int, seeds: Sequence[int]) -> Iterator[Sequence[list[int]]]:
+        """Yield steps of one dataset without end, pass after pass.
 
-        A step is as many batches as there are processes, lists of rows of this dataset.
+        A step is as many batches as there are processes, lists of rows of the concatenated datasets.
         """
-        for number in itertools.count():
-            step = None
-            self._reseed(index, (seed + number * STRIDE) % SEEDS)
-            batches = _one_pass(self.batch_samplers[index])
+        first = self._first_row(index)
+        for one_pass in self._passes[index].batches(seeds[index]):
+            step, batches = None, one_pass
             if processes > 1:  # Accelerate leaves out steps whose batches are not full
-                batches = (batch for batch in batches if len(batch) == self.batch_size)
+                batches = (batch for batch in one_pass if len(batch) == self.batch_size)
             for step in zip(*[batches] * processes, strict=False):  # leaves out what fills no step
-                yield step
+                yield [[first + row for row in batch] for batch in step]
             if step is None:
-                raise self._too_small(index, processes)
+                raise self._too_small([index], processes)
 
-    def _reseed(self, index: int, seed: int) -> None:
-        """Give a dataset's batch sampler the seed of a pass.
+    def _steps_of_mixed(
+        self, group: Sequence[int], processes: int, seeds: Sequence[int], random: np.random.Generator, steps: int
+    ) -> Iterator[Sequence[list[int]]]:
+        """Yield steps without end whose rows are of several datasets; ``steps`` of them will be asked for."""
+        passes = [
+            rows_with_values(
+                self._passes[index].rows(seeds[index]),
+                self.batch_samplers[index],
+                self.dataset.datasets[index],
+                self._first_row(index),
+            )
+            for index in group
+        ]
+        mixed = MixedBatches(
+            passes,
+            self.probabilities[group],
+            random,
+            self.batch_size,
+            exact=steps * processes * self.batch_size if self.draw == "exact" else None,
+            whole=processes > 1 or self.drop_last,
+        )
+        while True:
+            step = mixed.step(processes)
+            if not all(step):
+                raise self._too_small(group, processes)
+            yield step
 
-        Sentence Transformers' samplers seed their generator with seed + epoch when a pass begins, so that a second pass
-        of an epoch would be equal to the first: here each pass counts as an epoch of its own.
-        """
-        self._generators[index].manual_seed(seed)
-        sampler = self.batch_samplers[index]
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(seed)
+    def _first_row(self, index: int) -> int:
+        """Return the number of a dataset's first row among the concatenated datasets."""
+        return int(self.dataset.cumulative_sizes[index] - self.sizes[index])
+
+    def _kinds(self) -> list[tuple[str, NDArray[np.bool_], float]]:
+        """Return the kinds of batches: what they are called, which datasets they are made of, (D,), and their share."""
+        if self.alpha is None:
+            return [("mixed", np.ones_like(self.monolingual), 1.0)]
+        return [
+            ("monolingual", self.monolingual, self.alpha),
+            ("cross-lingual", ~self.monolingual, 1 - self.alpha),
+        ]
 
     def _probabilities(self, tau: float) -> NDArray[np.float64]:
-        """Return the probability of each dataset, (D,); an error where there is nothing of a kind alpha asks for."""
+        """Return the probability of a row of each dataset, (D,); an error where there is nothing of a kind."""
         probabilities = np.zeros(len(self.pairs))
-        kinds = (("monolingual", "en-en", self.alpha, 0), ("cross-lingual", "en-de", 1 - self.alpha, 1))
-        for (name, example, share, without), members in zip(kinds, (self.monolingual, ~self.monolingual), strict=True):
+        for name, members, share in self._kinds():
             if share == 0:
                 continue
             sizes = self.sizes[members]
             if not sizes.any():
-                raise DataError(
-                    f"alpha={self.alpha} asks for {name} batches, but no dataset with rows is {name}: "
-                    f"add one such as {example}, or set alpha={without}"
-                )
+                raise DataError(self._nothing_of(name))
             weights = np.where(sizes > 0, (sizes / sizes.max()) ** tau, 0)  # relative to the largest: no overflow
             probabilities[members] = share * weights / weights.sum()
         return probabilities
 
-    def _too_small(self, index: int, processes: int) -> DataError:
-        """Make the error of a dataset that yields no batch, or too few for a step."""
+    def _nothing_of(self, kind: str) -> str:
+        """Say that there is no dataset of a kind."""
+        if kind == "mixed":
+            return "no dataset has any rows: add one such as en-de"
+        example, without = ("en-en", 0) if kind == "monolingual" else ("en-de", 1)
+        return (
+            f"alpha={self.alpha} asks for {kind} batches, but no dataset with rows is {kind}: "
+            f"add one such as {example}, or set alpha={without}"
+        )
+
+    def _groups(self, cross_lingual: Pairing) -> list[list[int]]:
+        """Return the datasets that batches are drawn from together: each alone, or those that are mixed."""
+        mixed = ~self.monolingual if cross_lingual == "mixed" else np.zeros_like(self.monolingual)
+        if self.alpha is None:
+            mixed = np.ones_like(self.monolingual)
+        mixed &= self.probabilities > 0
+        together = np.flatnonzero(mixed).tolist()
+        self._check_alike(together)
+        return [*([index] for index in np.flatnonzero(~mixed).tolist()), *([together] if together else [])]
+
+    def _check_alike(self, group: Sequence[int]) -> None:
+        """Raise DataError where rows of several datasets cannot stand in one batch."""
+        if len(group) < 2:
+            return
+        if isinstance(self.batch_samplers[group[0]], GroupByLabelBatchSampler):
+            raise DataError(
+                "GroupByLabelBatchSampler puts batches of one dataset together; choose another batch_sampler, or "
+                "batches of one pair each, cross_lingual='pair'"
+            )
+        columns = [getattr(self.dataset.datasets[index], "column_names", None) for index in group]
+        for index, names in zip(group, columns, strict=True):
+            if names != columns[0]:
+                raise DataError(
+                    f"rows of a batch need the same columns in the same order, but {self.pairs[group[0]]} has "
+                    f"{', '.join(columns[0] or ())} and {self.pairs[index]} has {', '.join(names or ())}"
+                )
+
+    def _batches_of(self, group: Sequence[int]) -> int:
+        """Return how many batches a group's rows make, as the batch samplers estimate it."""
+        if len(group) == 1:
+            return len(self.batch_samplers[group[0]])
+        rows = int(self.sizes[group].sum())
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+
+    def _too_small(self, group: Sequence[int], processes: int) -> DataError:
+        """Make the error of a group of datasets that yields no batch, or too few for a step."""
         need = f"{processes} full batches" if processes > 1 else "a full batch" if self.drop_last else "a batch"
         ways_out = "use fewer processes, " if processes > 1 else "turn dataloader_drop_last off, " * self.drop_last
+        pair = self.pairs[group[0]]
+        whose, last = f"{pair}: its", "leave the pair out of the train dataset"
+        if len(group) > 1:
+            whose, last = f"{pair} and {len(group) - 1} other pairs: their", "add rows"
         return DataError(
-            f"{self.pairs[index]}: its {self.sizes[index]} rows do not make {need} of {self.batch_size} "
-            f"({type(self.batch_samplers[index]).__name__}); "
-            f"lower per_device_train_batch_size, {ways_out}or leave the pair out of the train dataset"
+            f"{whose} {self.sizes[group].sum()} rows do not make {need} of {self.batch_size} "
+            f"({type(self.batch_samplers[group[0]]).__name__}); lower per_device_train_batch_size, {ways_out}or {last}"
         )
-
-
-def pair_languages(name: str) -> tuple[str, str]:
-    """Split the name of a pair, question language first.
-
-    A name splits at the one hyphen that a lower-case letter follows. In a language code, what follows a hyphen begins
-    with a capital or a digit, as BCP 47 writes scripts and regions: ``zh-Hans-en`` is zh-Hans and en, ``pt-BR-pt-PT``
-    is pt-BR and pt-PT.
-
-    Args:
-        name: For example ``en-de``.
-
-    Returns:
-        The languages of the questions and of the answers; equal for a monolingual pair.
-
-    Raises:
-        DataError: There is no such hyphen, or more than one.
-    """
-    languages = re.split(r"-(?=[a-z])", name)
-    if len(languages) != 2 or not languages[0]:
-        raise DataError(
-            f"the dataset name {name!r} is not a pair of languages like en-de or zh-Hans-en: name the datasets so and "
-            "pass pairs=list(train_dataset)"
-        )
-    return languages[0], languages[1]
-
-
-def largest_remainder(shares: NDArray[np.float64], total: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Apportion ``total`` in proportion to ``shares``, by the method of largest remainders.
-
-    Args:
-        shares: Non-negative weights with a positive sum, (D,).
-        total: What the counts add up to.
-        random: Breaks ties between equal remainders.
-
-    Returns:
-        Counts, (D,); each is its quota, rounded down or up.
-    """
-    quotas = shares / shares.sum() * total
-    counts = np.floor(quotas).astype(np.int64)
-    shuffled = random.permutation(len(shares))
-    by_remainder = shuffled[np.argsort((counts - quotas)[shuffled], kind="stable")]
-    counts[by_remainder[: total - counts.sum()]] += 1
-    return counts
 
 
 class _SetEpoch:
@@ -334,46 +383,6 @@ class _SetEpoch:
         return _SetEpoch, (None,)  # the data loader's workers get the data, not the sampler
 
 
-def _own_generator(sampler: BatchSampler) -> torch.Generator:
-    """Give a batch sampler, and the sampler inside it, a generator that no other shares, and return it."""
-    generator = torch.Generator()
-    parts: list[Any] = [sampler, getattr(sampler, "sampler", None)]
-    for part in parts:
-        if hasattr(part, "generator"):
-            part.generator = generator
-    return generator
-
-
-def _one_pass(sampler: BatchSampler) -> Iterator[list[int]]:
-    """Return the batches of one pass of a batch sampler over its data."""
-    rows = getattr(sampler, "sampler", None)
-    if type(sampler) is DefaultBatchSampler and type(rows) is RandomSampler:
-        if not rows.replacement and len(rows) == len(rows.data_source):
-            return _slices_of_shuffled(rows, sampler.batch_size, sampler.drop_last)
-    elif isinstance(sampler, NoDuplicatesBatchSampler) and sampler.drop_last:
-        # Where it has to drop batches because of duplicates, it shuffles again and goes on within one iteration.
-        return _until_repeated(sampler)
-    return iter(sampler)
-
-
-def _slices_of_shuffled(rows: RandomSampler, batch_size: int, drop_last: bool) -> Iterator[list[int]]:
-    """Yield the batches that torch makes of a RandomSampler, without its generator's step for each row."""
-    order = torch.randperm(len(rows), generator=rows.generator).numpy().tolist()
-    end = len(order) - len(order) % batch_size if drop_last else len(order)
-    for start in range(0, end, batch_size):
-        yield order[start : start + batch_size]
-
-
-def _until_repeated(batches: BatchSampler) -> Iterator[list[int]]:
-    """Yield batches up to the first that holds a row of an earlier one."""
-    seen: set[int] = set()
-    for batch in batches:
-        if not seen.isdisjoint(batch):
-            return
-        seen.update(batch)
-        yield batch
-
-
 def _pair_names(dataset: ConcatDataset, pairs: Sequence[str] | None) -> list[str]:
     """Return the name of each dataset: those given, or what the datasets are called themselves."""
     if pairs is None:
@@ -391,20 +400,26 @@ def _pair_names(dataset: ConcatDataset, pairs: Sequence[str] | None) -> list[str
 
 
 def _check_options(
-    alpha: float = 0.5,
+    alpha: float | None = 0.5,
     tau: float = 1.0,
+    cross_lingual: str = "mixed",
     draw: str = "chance",
     batches_per_epoch: int | None = None,
     pairs: Sequence[str] | None = None,
     processes: int | None = None,
 ) -> None:
     """Raise ValueError for an option out of range; the data are not needed for that."""
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is the share of monolingual batches, 0 to 1, not {alpha}")
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is the share of monolingual batches, 0 to 1, or None, not {alpha}")
     if not 0 <= tau < math.inf:
         raise ValueError(f"tau is the exponent of a pair's size, 0 or more, not {tau}")
-    if draw not in ("chance", "exact"):
-        raise ValueError(f"draw is 'chance' or 'exact', not {draw!r}")
+    for name, choice, kind in (("cross_lingual", cross_lingual, Pairing), ("draw", draw, Draw)):
+        if choice not in get_args(kind):
+            raise ValueError(f"{name} is {' or '.join(map(repr, get_args(kind)))}, not {choice!r}")
+    if alpha is None and cross_lingual == "pair":
+        raise ValueError(
+            "cross_lingual='pair' is for batches of one kind each; with alpha=None a batch is of any pairs"
+        )
     for name, number in (("batches_per_epoch", batches_per_epoch), ("processes", processes)):
         if number is not None and not (isinstance(number, int) and number >= 1):
             raise ValueError(f"{name} is a whole number of at least 1, not {number!r}")

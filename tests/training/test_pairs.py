@@ -354,7 +354,8 @@ def test_nothing_is_left(data: Path) -> None:
     for sources, languages, batching, expected in (
         (["mlqa-r"], ["en"], "cross-lingual", "mlqa-r: no cross-lingual pair in en; choose more languages, "),
         ([], None, "hybrid", "no source: no pair in any language; "),
-        (["mlqa-r"], None, "mixed", "unknown batching 'mixed'; known: hybrid, monolingual, cross-lingual"),
+        ([], None, "mixed", "no source: no pair in any language; "),
+        (["mlqa-r"], None, "any", "unknown batching 'any'; known: hybrid, monolingual, cross-lingual, mixed"),
     ):
         with pytest.raises(DataError) as caught:
             load_pairs(*sources, languages=languages, batching=batching)

@@ -1,4 +1,8 @@
-"""The batch sampler: which pair comes next, each pair's own order, resumed runs, and what it says of bad input."""
+"""The batch sampler: which pair comes next, each pair's own order, resumed runs, and what it says of bad input.
+
+Batches here are of one pair each, if nothing else is said, cross-lingual ones too; the others are in
+test_mixed_batches.py.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, RandomSampler, SequentialSampler
 
 from beir_hybrid.errors import DataError
-from beir_hybrid.training import sampler as module
+from beir_hybrid.training import batch_passes as module
 from beir_hybrid.training.sampler import HybridBatchSampler, largest_remainder, pair_languages
 from tests.support.small_pairs import LABELS_PER_PAIR, dataset_of, pairs_of
 from tests.support.tiny_model import tiny_model
@@ -77,6 +81,7 @@ def make(
 ) -> HybridBatchSampler:
     generator = torch.Generator()
     samplers = [underlying(rows, batch_size, drop_last, generator) for rows in data.values()]
+    options = {"cross_lingual": "pair", **options}
     return HybridBatchSampler(ConcatDataset(data.values()), samplers, generator, seed, **options)
 
 
@@ -262,7 +267,7 @@ def test_shuffled_batches_are_those_of_torch(drop_last):
     [rows] = data.values()
     torchs = shuffled(rows, 4, drop_last, torch.Generator().manual_seed(3))
     ours = shuffled(rows, 4, drop_last, torch.Generator().manual_seed(3))
-    assert list(module._one_pass(ours)) == list(torchs)
+    assert list(module.one_pass(ours)) == list(torchs)
 
 
 @pytest.mark.parametrize("underlying", [no_duplicates, hashed])
@@ -380,6 +385,8 @@ def test_pair_of_duplicates_that_fills_no_batch_is_an_error_not_an_endless_loop(
         ({"tau": -1.0}, "tau"),
         ({"tau": float("inf")}, "tau"),
         ({"draw": "random"}, "draw"),
+        ({"cross_lingual": "many"}, "cross_lingual"),
+        ({"alpha": None}, "cross_lingual='pair' is for batches of one kind"),
         ({"batches_per_epoch": 0}, "batches_per_epoch"),
         ({"batches_per_epoch": 2.5}, "batches_per_epoch"),
         ({"processes": 0}, "processes"),
@@ -390,7 +397,7 @@ def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         make(pairs_of(SIZES), **options)
     with pytest.raises(ValueError, match=message):
-        HybridBatchSampler.options(**options)
+        HybridBatchSampler.options(**{"cross_lingual": "pair", **options})
 
 
 def test_unknown_option():
@@ -466,11 +473,16 @@ def trainer_of(folder: Path, underlying: BatchSamplers, sampler: Any, **options:
 
 
 @pytest.mark.parametrize(
-    ("underlying", "killed_after"),
-    [(BatchSamplers.BATCH_SAMPLER, 4), (BatchSamplers.BATCH_SAMPLER, 11), (BatchSamplers.NO_DUPLICATES, 11)],
+    ("underlying", "killed_after", "options"),
+    [
+        (BatchSamplers.BATCH_SAMPLER, 4, {"alpha": 0.25}),
+        (BatchSamplers.BATCH_SAMPLER, 11, {"alpha": 0.25, "cross_lingual": "pair"}),
+        (BatchSamplers.BATCH_SAMPLER, 11, {"alpha": None, "draw": "exact"}),
+        (BatchSamplers.NO_DUPLICATES, 11, {"alpha": 0.25}),
+    ],
 )
-def test_killed_and_resumed_run_sees_the_remaining_batches(tmp_path, underlying, killed_after):
-    sampler = HybridBatchSampler.options(alpha=0.25, batches_per_epoch=8)
+def test_killed_and_resumed_run_sees_the_remaining_batches(tmp_path, underlying, killed_after, options):
+    sampler = HybridBatchSampler.options(batches_per_epoch=8, **options)
     whole = trainer_of(tmp_path / "whole", underlying, sampler, save_strategy="no")
     whole.train()
     assert len(whole.seen) == 16
@@ -491,7 +503,8 @@ def test_the_trainer_takes_the_class_or_its_options(tmp_path):
     for number, chosen in enumerate([HybridBatchSampler, HybridBatchSampler.options(tau=0.0)]):
         trainer = trainer_of(tmp_path / str(number), BatchSamplers.BATCH_SAMPLER, chosen, max_steps=3)
         trainer.train()
-        assert all(len({label // LABELS_PER_PAIR for label in labels}) == 1 for labels in trainer.seen)
+        kinds = [{label // LABELS_PER_PAIR < 2 for label in labels} for labels in trainer.seen]
+        assert all(len(kind) == 1 for kind in kinds)
         assert json.loads(trainer.args.to_json_string())["per_device_train_batch_size"] == 4
         trainer.args.to_dict()
         saved = torch.load(tmp_path / str(number) / "checkpoint-3" / "training_args.bin", weights_only=False)
