@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
-from beir_hybrid.study.definition import StudyError
+from beir_hybrid.study.batches import StudyError
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
