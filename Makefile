@@ -21,7 +21,7 @@ help:
 	@echo "make ours          train the heads that come with the package again"
 	@echo "make atlas         make the file of Atlas-R's facts again"
 	@echo "make docs-figures  write the tables with figures of README and docs again, from the published records"
-	@echo "make study-page    judge the claims of docs/study.md again, from the published scores"
+	@echo "make study-page    write docs/study.md again, from the published comparisons"
 	@echo "make versions      quick tests with the lowest and the newest versions permitted; needs uv"
 	@echo "make test          lint, types and all tests"
 	@echo "make lint          lint and types only"

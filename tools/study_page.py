@@ -1,46 +1,79 @@
-"""Judge the published study again: ``make study-page``, or ``python -m tools.study_page``.
+"""Publish a study and write its page: ``make study-page``, or ``python -m tools.study_page [OUT]``.
 
-The verdicts of docs/study.md are made from the scores by question in leaderboard/published/ranks and from what
-leaderboard/published/study.json says was done; nothing is trained. `beir-hybrid study --preset offline` makes both.
+docs/study.md is made from leaderboard/published/study.json, which holds every comparison that its verdicts rest on.
+With the folder of a study, `beir-hybrid study --preset offline --out OUT`, its study.json is published first, and of
+its scores by question those of the systems that the leaderboard shows: the tests of these can be made again.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import read_json
-from beir_hybrid.leaderboard.inputs.score_file import read_scores
-from beir_hybrid.study.definition import preset_path, read_study
-from beir_hybrid.study.paper.outputs import write_judged
+from beir_hybrid.files import check_exists, read_json
+from beir_hybrid.leaderboard.board.columns import board_columns
+from beir_hybrid.leaderboard.board.family_scores import PAIRS
+from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
+from beir_hybrid.leaderboard.inputs.score_file import RunScores, read_scores, write_scores
+from beir_hybrid.study.definition import Study, preset_path, read_study
+from beir_hybrid.study.paper.outputs import FILE_NAME, write_pages
+from beir_hybrid.study.paper.scores import SCORES
+from beir_hybrid.study.trials import trained_name
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "leaderboard" / "published"
 SUMMARY = PUBLISHED / "study.json"
-SCORES = PUBLISHED / "ranks" / "offline.scores.parquet"
+PUBLISHED_SCORES = PUBLISHED / "ranks" / "offline.scores.parquet"
+FIGURES = ROOT / "leaderboard" / "published_figures.toml"
 PRESET = "offline"
+COMMAND = f"beir-hybrid study --preset {PRESET}"
 PAGE = ROOT / "docs" / "study.md"
 
+SHOWN = ("X-X", "X-Y", "hybrid-0.5")
+"""Labels of the systems whose scores by question are published."""
 
-def judge_again(summary: Path = SUMMARY, page: Path = PAGE) -> None:
-    """Write study.json, the page and its plot from what is published.
 
-    Args:
-        summary: Where study.json goes.
-        page: The Markdown file; the plot is written beside it, into ``study/``.
+def publish(out: Path) -> None:
+    """Copy study.json from the folder of a study, and the scores that the leaderboard shows.
 
     Raises:
         BeirHybridError: A file is missing or damaged.
     """
-    study = read_study(preset_path(PRESET))
-    write_judged(study, read_json(SUMMARY), read_scores(SCORES), summary, page, f"beir-hybrid study --preset {PRESET}")
+    check_exists(out / FILE_NAME)
+    scores = list(shown_scores(read_study(preset_path(PRESET)), read_scores(out / SCORES)))
+    write_scores(PUBLISHED_SCORES, scores)
+    shutil.copy(out / FILE_NAME, SUMMARY)
 
 
-def main() -> int:
+def shown_scores(study: Study, scores: Iterable[RunScores]) -> Iterator[RunScores]:
+    """Yield the scores of the systems and in the columns that the leaderboard shows."""
+    systems = [system for pairing in study.pairings() for system in study.systems(*pairing)]
+    names = {trained_name(system, seed) for system in systems if system.label in SHOWN for seed in system.base.seeds}
+    keys = {column.key for column in board_columns()}
+    for run in scores:
+        if run.model in names:
+            columns = {key: one for key, one in run.columns.items() if key in keys or f"/{PAIRS}/" in key}
+            yield run._replace(columns=columns)
+
+
+def write_docs(page: Path = PAGE) -> None:
+    """Write the page and its plot, into ``study/`` beside it, from what is published.
+
+    Raises:
+        BeirHybridError: A file is missing or damaged.
+    """
+    write_pages(read_json(SUMMARY), page, COMMAND, read_published_figures(FIGURES))
+
+
+def main(arguments: list[str]) -> int:
     """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
     try:
-        judge_again()
+        for out in arguments[:1]:
+            publish(Path(out))
+        write_docs()
     except BeirHybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -48,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -62,6 +62,7 @@ def count_corpus(
     query_languages: Sequence[str] | None = None,
     passage_languages: Sequence[str] | None = None,
     progress: bool = False,
+    confidence: bool = True,
 ) -> Iterator[CountedRanks]:
     """Count the ranks of all relevant passages, query language after query language.
 
@@ -72,6 +73,7 @@ def count_corpus(
         query_languages: Languages of the questions; all by default.
         passage_languages: Languages of the pool; all by default.
         progress: Show a progress bar on a terminal.
+        confidence: Whether to find out how sure the model is, which scores of subsets need and ranks do not.
 
     Yields:
         The counted ranks of one query language at a time.
@@ -88,6 +90,7 @@ def count_corpus(
             _blocks(corpus, embeddings, targets),
             similarity,
             relevant_embeddings=None if held else partial(_relevant, embeddings, targets),
+            confidence=confidence,
         )
 
 

@@ -108,15 +108,18 @@ class RankCounter:
     A counter that was saved as ``state`` and restored by ``from_state`` goes on to exactly the same result.
     """
 
-    def __init__(self, targets: Targets, own: torch.Tensor) -> None:
+    def __init__(self, targets: Targets, own: torch.Tensor, confidence: bool = True) -> None:
         """Start at zero.
 
         Args:
             targets: The P pairs of one query language.
             own: Score of the relevant passage of each pair, shape (P,).
+            confidence: Whether to keep the top scores, from which confidence follows.
         """
         self.targets = targets
         self.own = own
+        self._confidence = confidence
+        self._is_empty = True
         self._outranked = np.zeros((len(targets.queries), len(targets.passage_languages)), dtype=np.int64)
         self._thresholds = torch.from_numpy(targets.padded(own.numpy(), np.inf))
         # Nobody asks how sure the model is in a pool without relevant passages: such languages share one list.
@@ -132,7 +135,9 @@ class RankCounter:
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
-        self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
+        self._is_empty = False
+        if self._confidence:
+            self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
         self._top_languages.add(scores, block.language, block.ids, rows, highest)
         above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
@@ -146,13 +151,15 @@ class RankCounter:
             DataError: There was none.
         """
         names = self.targets.passage_languages
-        if not any(top.values is not None for top in (*self._tops.values(), self._other_tops)):
+        restored = any(top.values is not None for top in (*self._tops.values(), self._other_tops))
+        if self._is_empty and not restored:
             raise DataError("the pool holds no passage, so nothing can be ranked; name languages that have some")
         confidence: dict[str, Confidence] = {}
         for language, top in self._tops.items():
             if top.values is not None:
                 confidence[names[language]] = top.confidence()
-        confidence[MULTI] = TopScores.of_all([*self._tops.values(), self._other_tops]).confidence()
+        if self._confidence:
+            confidence[MULTI] = TopScores.of_all([*self._tops.values(), self._other_tops]).confidence()
         return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
 
     def state(self) -> dict[str, NDArray]:
@@ -187,6 +194,7 @@ def count_ranks(
     blocks: Iterable[PassageBlock],
     similarity: Similarity,
     relevant_embeddings: Callable[[NDArray[np.int64]], Any] | None = None,
+    confidence: bool = True,
 ) -> CountedRanks:
     """Count, for every relevant pair, the passages of each language that outrank it.
 
@@ -199,9 +207,10 @@ def count_ranks(
         similarity: The model's own similarity of (Q, D) and (n, D), shape (Q, n). What it returns is written to.
         relevant_embeddings: Gives the embeddings of the relevant passages of the pairs with the given numbers,
             shape (len(numbers), D). Needed where not all scores can be held; without it they are.
+        confidence: Whether to find out how sure the model is; a fifth of the time, for the abstention metrics alone.
 
     Returns:
-        Counts, from which all ranks follow, and the confidence of each query in each pool.
+        Counts, from which all ranks follow, and the confidence of each query in each pool if that was asked for.
 
     Raises:
         ModelError: The similarity gives scores that are not finite, or not one for each query and passage.
@@ -216,7 +225,7 @@ def count_ranks(
         own = own_scores_in(targets, scored)
     else:
         own = _own_scores(targets, questions, similarity, relevant_embeddings)
-    counter = RankCounter(targets, own)
+    counter = RankCounter(targets, own, confidence)
     for block, scores in scored:
         counter.add(block, scores)
     return counter.result()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
-from beir_hybrid.study.definition import StudyError
+from beir_hybrid.study.batches import StudyError
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def with_rows(pairs: ParallelPairs, rows: NDArray[np.bool_]) -> ParallelPairs:
         questions={language: column.take(kept) for language, column in pairs.questions.items()},
         answers={language: column.take(kept) for language, column in pairs.answers.items()},
         labels=pairs.labels[kept],
+        negatives={code: tuple(column.take(kept) for column in columns) for code, columns in pairs.negatives.items()},
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -15,16 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import ParallelCorpus, load
 from beir_hybrid.corpora.registry import spec_of_task
-from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.debias.sentences import Sentences, read_sentences
+from beir_hybrid.files import make_folder
 from beir_hybrid.finetune.recipe import Recipe
+from beir_hybrid.finetune.start import find_start, interpolated, start_matrix
 from beir_hybrid.folders import replaced_folder
 from beir_hybrid.models.base import Base, find_base
+from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.models.model_files import content_hash
 from beir_hybrid.study import held_out, trials
-from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, System
+from beir_hybrid.study.definition import IDENTITY, Experiment, Settings, Start, Study, StudyBase, System
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.trials import ModelName
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+from beir_hybrid.training.pair_files import write_pairs
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
 
@@ -50,6 +53,7 @@ class Lab:
         self._progress = progress
         self._benches: dict[str, HeadBench] = {}
         self._embedded: set[tuple[HeadBench, str]] = set()
+        self._mined: dict[Any, list[ParallelPairs]] = {}
 
     def base(self, base: StudyBase) -> Base:
         """Return a base model, not loaded."""
@@ -58,6 +62,10 @@ class Lab:
     def pairs(self, experiment: Experiment) -> list[ParallelPairs]:
         """Return the training data of an experiment."""
         return [_pairs(source, experiment.languages) for source in experiment.train]
+
+    def sentences(self, start: Start) -> Sentences:
+        """Return the sentences that a start is fitted on, and those held out."""
+        return _sentences(start.data, start.languages)
 
     # Items
 
@@ -71,24 +79,40 @@ class Lab:
         self._bench_with_task(task, base)
         return {}
 
-    def select(self, system: System, settings: Settings) -> dict[str, Any]:
-        """Train on a part of the training data: ``map``, the multilingual mAP on the rest, is a mean over sources."""
-        recipe = system.recipe(settings, system.base.seeds[0])
-        rest, corpora = held_out.split(self.pairs(system.experiment), self.study.held_out, self.study.split_seed)
-        if system.base.tune == "head":
-            bench = self._bench_with_pairs(system.experiment, system.base)
-            bench.train(rest, recipe)
-            model = bench.model
-        else:
-            model = self._tune_on_rest(system, recipe, rest)
-        return {"map": fmean(_score(model, corpus, _BATCH_SIZE[system.base.tune]) for corpus in corpora)}
+    def make_start(self, start: Start, base: StudyBase) -> dict[str, Any]:
+        """Fit a map on sentences and save it behind a base: ``revision`` of the model that this gives."""
+        from beir_hybrid.finetune.debiased_model import save_debiased
 
-    def train(self, system: System, recipe: Recipe) -> dict[str, Any]:
+        settings = {"method": start.method, "sentences": start.sentences}
+        folder = self.start_folder(start.name, base)
+        save_debiased(base.model, folder, data=start.data, languages=start.languages, progress=False, **settings)
+        return {"revision": content_hash(folder)}
+
+    def select(self, system: System, settings: Settings) -> dict[str, Any]:
+        """Train on a part of the training data, and score every interpolation of the base on the rest.
+
+        Returns:
+            ``maps``: multilingual mAP on held-out questions, the mean over sources, one an interpolation.
+        """
+        recipe = self._recipe(system, settings, system.base.seeds[0])
+        rest, corpora = held_out.split(self.pairs(system.experiment), self.study.held_out, self.study.split_seed)
+        if system.base.tune == "full":
+            return {"maps": [self._score(self._tune_on_rest(system, recipe, rest), corpora, system.base)]}
+        bench = self._bench_with_pairs(system.experiment, system.base)
+        rest = self._with_negatives(rest, system, bench)
+        bench.train(rest, recipe)
+        start, trained, maps = bench.start_matrix(rest, recipe), bench.matrix(), []
+        for interpolation in system.base.interpolations:
+            bench.set_matrix(interpolated(start, trained, interpolation))
+            maps.append(self._score(bench.model, corpora, system.base))
+        return {"maps": maps}
+
+    def train(self, system: System, settings: Settings, seed: int) -> dict[str, Any]:
         """Train a model on all training data and save it: ``revision`` of the weights, and ``losses``."""
-        folder = self.model_folder(system, recipe.seed)
+        folder, recipe = self.model_folder(system, seed), self._recipe(system, settings, seed)
         if system.base.tune == "head":
             bench = self._bench_with_pairs(system.experiment, system.base)
-            losses = bench.train(self.pairs(system.experiment), recipe)
+            losses = bench.train(self._with_negatives(self.pairs(system.experiment), system, bench), recipe)
             with replaced_folder(folder) as new:
                 bench.save(new)
         else:
@@ -103,18 +127,20 @@ class Lab:
         if system.base.tune == "head":
             bench = self._bench_with_task(task, system.base)
             bench.load(folder)
-            model = bench.model
-        else:
-            model = _load_whole(folder)
-        return self._evaluate(model, name, task, system.base, self._training_datasets(system))
+            return self._evaluate_head(bench, name, task)
+        return self._evaluate(_load_whole(folder), name, task, self._training_datasets(system))
 
-    def evaluate_untuned(self, base: StudyBase, name: ModelName, task: str) -> dict[str, Any]:
-        """Evaluate a base as it is; the result is that of `evaluate`."""
+    def evaluate_untuned(self, base: StudyBase, start: str, name: ModelName, task: str) -> dict[str, Any]:
+        """Evaluate a base as it is, or with a start behind it; the result is that of `evaluate`."""
         if base.tune == "head":
             bench = self._bench_with_task(task, base)
             bench.reset()
-            return self._evaluate(bench.model, name, task, base)
-        return self._evaluate(self.base(base).load(), name, task, base)
+            if start != IDENTITY:
+                found = find_start(str(self.start_folder(start, base)), self.base(base))
+                bench.set_matrix(start_matrix(found, bench.model, ()))
+            return self._evaluate_head(bench, name, task)
+        model = self.base(base).load() if start == IDENTITY else _load_whole(self.start_folder(start, base))
+        return self._evaluate(model, name, task)
 
     def evaluate_bm25(self, task: str) -> dict[str, Any]:
         """Evaluate MTEB's lexical baseline; the result is that of `evaluate`."""
@@ -131,10 +157,14 @@ class Lab:
         """Return what a trained model is filed under."""
         return ModelName(trials.trained_name(system, seed), revision)
 
-    def untuned_name(self, base: StudyBase) -> ModelName:
-        """Return what an untuned base is filed under."""
+    def start_folder(self, start: str, base: StudyBase) -> Path:
+        """Return where a start of a base is kept."""
+        return self.out / "starts" / trials.untuned_name(self.base(base).name, start).rpartition("/")[2]
+
+    def untuned_name(self, base: StudyBase, start: str = IDENTITY, revision: str | None = None) -> ModelName:
+        """Return what a base is filed under as it is, or with a start behind it, which has the revision."""
         model = self.base(base)
-        return ModelName(trials.untuned_name(model.name), model.revision)
+        return ModelName(trials.untuned_name(model.name, start), revision or model.revision)
 
     # How
 
@@ -155,10 +185,33 @@ class Lab:
             self._embedded.add((bench, what))
         return bench
 
+    def _recipe(self, system: System, settings: Settings, seed: int) -> Recipe:
+        start = None if system.start == IDENTITY else str(self.start_folder(system.start, system.base))
+        return system.recipe(settings, seed, start)
+
+    def _with_negatives(
+        self, parts: Sequence[ParallelPairs], system: System, bench: HeadBench
+    ) -> Sequence[ParallelPairs]:
+        """Return training data with the hard negatives that a system asks for, mined on the base's embeddings."""
+        if not system.batches.mined:
+            return parts
+        from beir_hybrid.training.mining import mine
+
+        rows = tuple((part.source, part.revision, part.languages, part.labels.tobytes()) for part in parts)
+        key = bench, system.base.mine, rows
+        if key not in self._mined:
+            bench.reset()
+            self._mined[key] = [mine(part, bench.model, system.base.mine).pairs for part in parts]
+        return self._mined[key]
+
+    def _score(self, model: SentenceTransformer, corpora: Sequence[ParallelCorpus], base: StudyBase) -> float:
+        """Return the mean over held-out corpora of multilingual mAP."""
+        return fmean(_score(model, corpus, _BATCH_SIZE[base.tune], self.study.held_out_questions) for corpus in corpora)
+
     def _tune_on_rest(self, system: System, recipe: Recipe, rest: Iterable[ParallelPairs]) -> SentenceTransformer:
         work = make_folder(self.out / "selection")
         name = f"{system.key}_{recipe.learning_rate:g}_{recipe.temperature:g}"
-        files = [_write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
+        files = [write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
         folder = work / name
         _train_whole(system.base.model, replace(recipe, data=tuple(map(str, files))), folder)
         model = _load_whole(folder)
@@ -169,15 +222,21 @@ class Lab:
         return model
 
     def _evaluate(
-        self, model: SentenceTransformer, name: ModelName, task: str, base: StudyBase, seen: set[str] | None = None
+        self, model: SentenceTransformer, name: ModelName, task: str, seen: set[str] | None = None
     ) -> dict[str, Any]:
         encoder = trials.wrapped(model, name, seen)
-        return {"figures": trials.evaluate(encoder, name, task, self.out, _BATCH_SIZE[base.tune])}
+        return {"figures": trials.evaluate(encoder, name, task, self.out, _BATCH_SIZE["full"])}
+
+    def _evaluate_head(self, bench: HeadBench, name: ModelName, task: str) -> dict[str, Any]:
+        return {"figures": trials.evaluate_stored(bench.model, name, task, _corpus(task), self.out)}
 
     def _training_datasets(self, system: System) -> set[str] | None:
         """Return the MTEB tasks that a trained model has seen; None if nobody knows what its base has seen."""
         before = self.base(system.base).training_datasets
-        seen = chain.from_iterable(part.training_datasets for part in self.pairs(system.experiment))
+        seen = set(chain.from_iterable(part.training_datasets for part in self.pairs(system.experiment)))
+        if system.start != IDENTITY:
+            manifest = read_manifest(self.start_folder(system.start, system.base))
+            seen |= set() if manifest is None else (manifest.known_training_datasets or frozenset())
         return None if before is None else {*before, *seen}
 
 
@@ -192,12 +251,19 @@ def _pairs(source: str, languages: tuple[str, ...] | None) -> ParallelPairs:
 
 
 @cache
+def _sentences(data: str, languages: tuple[str, ...] | None) -> Sentences:
+    return read_sentences(data, languages, progress=False)
+
+
+@cache
 def _corpus(task: str) -> ParallelCorpus:
     return load(spec_of_task(task).name, progress=False)
 
 
-def _score(model: SentenceTransformer, corpus: ParallelCorpus, batch_size: int) -> float:
-    evaluator = MultilingualRetrievalEvaluator(corpus, name="", batch_size=batch_size, write_csv=False)
+def _score(model: SentenceTransformer, corpus: ParallelCorpus, batch_size: int, questions: int | None) -> float:
+    evaluator = MultilingualRetrievalEvaluator(
+        corpus, name="", max_questions=questions, batch_size=batch_size, write_csv=False
+    )
     return evaluator(model)[evaluator.primary_metric]
 
 
@@ -223,15 +289,3 @@ def _load_whole(folder: Path) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False)
-
-
-def _write_pairs(pairs: ParallelPairs, path: Path) -> Path:
-    """Write pairs as the user's own are written."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for language in pairs.languages:
-            columns = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist()
-            for row, (question, answer) in enumerate(zip(*columns, strict=True)):
-                if question is not None and answer is not None:
-                    entry = {"id": str(row), "language": language, "question": question, "answer": answer}
-                    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    return path

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.study import trials
-from beir_hybrid.study.definition import Experiment, Settings, Study, StudyBase, System, selection_system
+from beir_hybrid.study.definition import (
+    IDENTITY,
+    Experiment,
+    Settings,
+    Start,
+    Study,
+    StudyBase,
+    System,
+    selection_system,
+)
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Entry, Ledger
 from beir_hybrid.study.trials import ModelName
@@ -90,13 +100,18 @@ class Plan:
         grid = system.base.grid
         if len(grid) == 1:
             return grid[0]
-        scores = {settings: entry.result["map"] for settings, entry in self.selection(system)}
-        return max(scores, key=lambda settings: scores[settings]) if len(scores) == len(grid) else None
+        scores = dict(self.selection(system))
+        return max(grid, key=scores.__getitem__) if len(scores) == len(grid) else None
 
-    def selection(self, system: System) -> list[tuple[Settings, Entry]]:
-        """Return the settings that were tried for a system, with the items that tried them."""
-        tried = ((settings, self._entry(_select_id(system, settings))) for settings in _choices(system))
-        return [(settings, entry) for settings, entry in tried if entry is not None]
+    def selection(self, system: System) -> list[tuple[Settings, float]]:
+        """Return the settings that were tried for a system, with their multilingual mAP on held-out questions."""
+        tried = ((settings, self._entry(_select_id(system, settings))) for settings in _trainings(system))
+        return [
+            (replace(settings, interpolation=interpolation), score)
+            for settings, entry in tried
+            if entry is not None
+            for interpolation, score in zip(system.base.interpolations, entry.result["maps"], strict=True)
+        ]
 
     def trained(self, system: System, seed: int) -> Entry | None:
         """Return the item that trained a model; None if it is not done."""
@@ -106,9 +121,9 @@ class Plan:
         """Return the item that evaluated a trained model; None if it is not done."""
         return self._entry(_evaluate_id(f"{system.key}_seed-{seed}", task))
 
-    def evaluated_untuned(self, base: StudyBase, task: str) -> Entry | None:
-        """Return the item that evaluated a base as it is; None if it is not done."""
-        return self._entry(_evaluate_id(self._lab.untuned_name(base).last, task))
+    def evaluated_untuned(self, base: StudyBase, start: str, task: str) -> Entry | None:
+        """Return the item that evaluated a base as it is, or with a start behind it; None if it is not done."""
+        return self._entry(_evaluate_id(self._lab.untuned_name(base, start).last, task))
 
     def evaluated_bm25(self, task: str) -> Entry | None:
         """Return the item that evaluated MTEB's lexical baseline; None if it is not done."""
@@ -141,32 +156,44 @@ class Plan:
                 facts = partial(self._embedding_facts, experiment, base, task)
                 embedded.append(self._add(f"{name}_{task}", facts, partial(lab.embed_task, task, base)))
         for system in selecting(self.study, experiment, base):
-            for settings in _choices(system):
+            for settings in _trainings(system):
                 facts, run = partial(self._selection_facts, system, settings), partial(lab.select, system, settings)
-                self._add(_select_id(system, settings), facts, run, embedded)
+                self._add(_select_id(system, settings), facts, run, [*embedded, *self._add_start(base, system.start)])
         for system in self.study.systems(experiment, base):
-            tried = [self._items[_select_id(system, settings)] for settings in _choices(system)]
+            needs = [*embedded, *self._add_start(base, system.start)]
+            needs += [self._items[_select_id(system, settings)] for settings in _trainings(system)]
             for seed in base.seeds:
                 facts, run = partial(self._training_facts, system, seed), partial(self._train, system, seed)
-                training = self._add(_train_id(system, seed), facts, run, [*embedded, *tried])
+                training = self._add(_train_id(system, seed), facts, run, needs)
                 for task in experiment.tasks:
                     facts = partial(_evaluation_facts, partial(self._name, system, seed), task)
                     run = partial(self._evaluate, system, seed, task)
                     self._add(_evaluate_id(f"{system.key}_seed-{seed}", task), facts, run, [training])
         return embedded
 
+    def _add_start(self, base: StudyBase, name: str) -> list[Item]:
+        """Add the item that makes a start of a base; none for the identity."""
+        start = self.study.start(name)
+        if start is None:
+            return []
+        facts, run = partial(self._start_facts, start, base), partial(self._lab.make_start, start, base)
+        return [self._add(_start_id(self._lab, base, name), facts, run)]
+
     def _add_anchors(self, embedded: Sequence[Item]) -> None:
         lab = self._lab
-        for base, task in untuned(self.study) if "untuned" in self.study.anchors else ():
-            name = lab.untuned_name(base)
-            facts = partial(_evaluation_facts, partial(lab.untuned_name, base), task)
-            self._add(_evaluate_id(name.last, task), facts, partial(lab.evaluate_untuned, base, name, task), embedded)
+        for base, start, task in untuned(self.study) if "untuned" in self.study.anchors else ():
+            facts = partial(_evaluation_facts, partial(self._untuned_name, base, start), task)
+            run, needs = partial(self._evaluate_untuned, base, start, task), self._add_start(base, start)
+            self._add(_evaluate_id(lab.untuned_name(base, start).last, task), facts, run, [*embedded, *needs])
         for task in self.study.tasks if "bm25" in self.study.anchors else ():
             facts = partial(_evaluation_facts, trials.bm25_name, task)
             self._add(_evaluate_id("bm25", task), facts, partial(lab.evaluate_bm25, task), embedded)
 
+    def _evaluate_untuned(self, base: StudyBase, start: str, task: str) -> dict[str, Any]:
+        return self._lab.evaluate_untuned(base, start, self._untuned_name(base, start), task)
+
     def _train(self, system: System, seed: int) -> dict[str, Any]:
-        return self._lab.train(system, system.recipe(self._chosen(system), seed))
+        return self._lab.train(system, self._chosen(system), seed)
 
     def _evaluate(self, system: System, seed: int, task: str) -> dict[str, Any]:
         return self._lab.evaluate(system, seed, self._name(system, seed), task)
@@ -181,6 +208,17 @@ class Plan:
         assert training is not None, "what an evaluation needs is done"
         return self._lab.model_name(system, seed, training.result["revision"])
 
+    def _untuned_name(self, base: StudyBase, start: str) -> ModelName:
+        return self._lab.untuned_name(base, start, self._start_revision(base, start))
+
+    def _start_revision(self, base: StudyBase, start: str) -> str | None:
+        """Return what names the content of a start of a base; None for the identity."""
+        if start == IDENTITY:
+            return None
+        made = self._entry(_start_id(self._lab, base, start))
+        assert made is not None, "what needs a start waits for it"
+        return str(made.result["revision"])
+
     # Facts
 
     def _embedding_facts(self, experiment: Experiment, base: StudyBase, task: str | None = None) -> dict[str, Any]:
@@ -189,37 +227,53 @@ class Plan:
             return {**model, **self._revisions(experiment)}
         return {**model, "task": task, "dataset_revision": _dataset_revision(task)}
 
+    def _start_facts(self, start: Start, base: StudyBase) -> dict[str, Any]:
+        revision = self._lab.sentences(start).revision
+        return {"base": self._lab.base(base).revision, "revision": revision, **asdict(start)}
+
     def _selection_facts(self, system: System, settings: Settings) -> dict[str, Any]:
-        split = {"held_out": self.study.held_out, "split_seed": self.study.split_seed}
-        return {**self._training_facts(system, system.base.seeds[0], settings), **split}
+        return {
+            **self._training_facts(system, system.base.seeds[0], settings),
+            "interpolations": list(system.base.interpolations),
+            "held_out": self.study.held_out,
+            "held_out_questions": self.study.held_out_questions,
+            "split_seed": self.study.split_seed,
+        }
 
     def _training_facts(self, system: System, seed: int, settings: Settings | None = None) -> dict[str, Any]:
         recipe = system.recipe(settings or self._chosen(system), seed).facts()
-        return {"base": self._lab.base(system.base).revision, **self._revisions(system.experiment), "recipe": recipe}
+        facts = {"base": self._lab.base(system.base).revision, **self._revisions(system.experiment), "recipe": recipe}
+        revision = self._start_revision(system.base, system.start)
+        return facts if revision is None else {**facts, "start_revision": revision}
 
     def _revisions(self, experiment: Experiment) -> dict[str, Any]:
         parts = self._lab.pairs(experiment)
         return {"data": {part.source: part.revision for part in parts}, "languages": list(parts[0].languages)}
 
 
-def untuned(study: Study) -> list[tuple[StudyBase, str]]:
-    """Return the bases to evaluate as they are, each model once, with the tasks of their experiments."""
-    bases: dict[tuple[str, str], tuple[StudyBase, str]] = {}
+def untuned(study: Study) -> list[tuple[StudyBase, str, str]]:
+    """Return the bases to evaluate without training: each model once with each start, and the tasks."""
+    bases: dict[tuple[str, str, str], StudyBase] = {}
     # Those whose embeddings are kept come first.
     for experiment, base in sorted(study.pairings(), key=lambda pairing: pairing[1].tune != "head"):
-        for task in experiment.tasks:
-            bases.setdefault((base.model, task), (base, task))
-    return list(bases.values())
+        for start, task in product(base.starts, experiment.tasks):
+            bases.setdefault((base.model, start, task), base)
+    return [(base, start, task) for (_, start, task), base in bases.items()]
 
 
 def selecting(study: Study, experiment: Experiment, base: StudyBase) -> list[System]:
-    """Return the systems that settings are chosen with, one for each way to make batches."""
+    """Return the systems that settings are chosen with, one for each way to make batches, from each start."""
     return list(dict.fromkeys(map(selection_system, study.systems(experiment, base))))
 
 
-def _choices(system: System) -> list[Settings]:
-    """Return the settings to try for a system; none where there is nothing to choose."""
-    return system.base.grid if len(system.base.grid) > 1 else []
+def _trainings(system: System) -> list[Settings]:
+    """Return the settings of the trainings that try a system's; none where there is nothing to choose."""
+    grid = system.base.grid
+    return list(dict.fromkeys(settings.of_training for settings in grid)) if len(grid) > 1 else []
+
+
+def _start_id(lab: Lab, base: StudyBase, start: str) -> str:
+    return f"start/{lab.start_folder(start, base).name}"
 
 
 def _select_id(system: System, settings: Settings) -> str:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, shown
+from beir_hybrid.finetune.recipe import IDENTITY
 from beir_hybrid.folders import replaced_folder
-from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
+from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
 
 if TYPE_CHECKING:
     from beir_hybrid.study.lab import Lab
@@ -35,7 +36,6 @@ STUDY = Study(
             temperatures=(0.05,),
             steps=300,
             seeds=(0,),
-            alphas=(ALPHA,),
         ),
     ),
     experiments=(Experiment(name="atlas", train=("atlas",), tasks=("AtlasR",)),),
@@ -112,7 +112,7 @@ def _run(study: Study, folder: Path, steps: Steps, quiet: bool) -> dict[str, Any
     _set_threads(1)  # what follows are products of small matrices
     with steps.step("training", "Training a head with X-X, X-Y and hybrid batches"):
         names = _train(lab, quiet)
-    with steps.step("evaluation", f"Evaluating the base and the heads on {experiment.tasks[0]} with MTEB"):
+    with steps.step("evaluation", f"Evaluating the base and the heads on {experiment.tasks[0]}"):
         _evaluate(lab, names, quiet)
     with steps.step("leaderboard", "Testing the differences and writing the leaderboard"):
         return _write_leaderboard(lab, names, quiet)
@@ -161,7 +161,7 @@ def _train(lab: Lab, quiet: bool) -> dict[System, ModelName]:
     (settings,), (seed,) = base.grid, base.seeds
     names = {}
     for system in tqdm(lab.study.systems(experiment, base), desc="Training", unit="head", disable=quiet or None):
-        trained = lab.train(system, system.recipe(settings, seed))
+        trained = lab.train(system, settings, seed)
         names[system] = lab.model_name(system, seed, trained["revision"])
     return names
 
@@ -173,7 +173,7 @@ def _evaluate(lab: Lab, names: Mapping[System, ModelName], quiet: bool) -> None:
     ((experiment, base),) = lab.study.pairings()
     (task,), (seed,) = experiment.tasks, base.seeds
     with tqdm(total=len(names) + 1, desc="Evaluating", unit="model", disable=quiet or None) as bar:
-        lab.evaluate_untuned(base, lab.untuned_name(base), task)
+        lab.evaluate_untuned(base, IDENTITY, lab.untuned_name(base), task)
         bar.update()
         for system, name in names.items():
             lab.evaluate(system, seed, name, task)
@@ -192,7 +192,7 @@ def _write_leaderboard(lab: Lab, names: Mapping[System, ModelName], quiet: bool)
     )
     heads = []
     for system, name in names.items():
-        hybrid = system.batching == "hybrid"
+        hybrid = system.batches.batching == "hybrid"
         label = "hybrid" if hybrid else system.label
         heads.append(
             ModelEntry(

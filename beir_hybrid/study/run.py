@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable
 from beir_hybrid.quiet import silenced
-from beir_hybrid.study.definition import Study, StudyError
+from beir_hybrid.study.batches import StudyError
+from beir_hybrid.study.definition import Study
 from beir_hybrid.study.lab import Lab
 from beir_hybrid.study.ledger import Ledger
 from beir_hybrid.study.plan import Item, Plan

@@ -90,8 +90,8 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         assert set(stored.columns) == set(run.columns)
         assert {"XQuADR/monolingual/map/th", "XQuADR/pairs/map"} < set(stored.columns)
         for key, scores in run.columns.items():
-            assert stored.columns[key].average == pytest.approx(scores.average, rel=1e-6), key
-            assert stored.columns[key].by_subset == pytest.approx(scores.by_subset, rel=1e-6)
+            assert stored.columns[key].average == pytest.approx(scores.average, abs=5e-5, nan_ok=True), key
+            assert stored.columns[key].by_subset == pytest.approx(scores.by_subset, abs=5.1e-5, nan_ok=True)
             assert stored.columns[key].subsets == scores.subsets
     before = path.read_bytes()
     write_scores(path, written)
@@ -116,7 +116,7 @@ def test_damaged_files_are_one_line(tmp_path: Path) -> None:
     for wrong, says in (
         (table.replace_schema_metadata({}), "is not a file of scores by question"),
         (table.replace_schema_metadata({b"beir_hybrid_scores": b'{"version": 9, "evaluations": []}'}), "has format 9"),
-        (table.replace_schema_metadata({b"beir_hybrid_scores": b'{"version": 1}'}), "'evaluations' is missing"),
+        (table.replace_schema_metadata({b"beir_hybrid_scores": b'{"version": 2}'}), "'evaluations' is missing"),
         (table.drop_columns("me/a@main"), "lacks the column me/a@main"),
         (table.drop_columns("question_id"), "lacks the column question_id"),
     ):

@@ -1,20 +1,26 @@
-"""The claims of arXiv 2408.10536 that a study can test, the comparisons they consist of, and the verdicts."""
+"""The claims that a study tests, the comparisons they consist of, and the verdicts.
+
+Those about hybrid batches are the claims of arXiv 2408.10536; those about the start of a training are ours.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from beir_hybrid.corpora.registry import spec_of_task
-from beir_hybrid.families import BETWEEN_FAMILIES, WITHIN_FAMILY
+from beir_hybrid.families import BETWEEN_FAMILIES, OTHER_SCRIPT, SAME_SCRIPT, WITHIN_FAMILY
+from beir_hybrid.finetune.recipe import IDENTITY
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
 from beir_hybrid.leaderboard.stats.significance import Comparison, Pair, compare_many, is_significant
 from beir_hybrid.leaderboard.stats.verdicts import Verdict, is_equivalent
 from beir_hybrid.leaderboard.stats.verdicts import verdict as verdict_of
 from beir_hybrid.metrics import MAP, ONE_TARGET, RANK_DISTANCE, in_favour
-from beir_hybrid.study.definition import ALPHA, Experiment, Study, StudyBase, System
+from beir_hybrid.study.batches import ALPHA, MINED, batches_of
+from beir_hybrid.study.definition import Experiment, Study, StudyBase, System
 from beir_hybrid.subsets import SETTINGS
 
 if TYPE_CHECKING:
@@ -31,30 +37,73 @@ SUPPORTED, NOT_SUPPORTED, EQUIVALENT, CANNOT_BE_TOLD = "supported", "not support
 
 UNTUNED = "untuned"
 
+HYBRID = f"hybrid-{ALPHA:g}"
+"""Label of the hybrid system that claims are about."""
+
+BATCHINGS = ("X-X", "X-Y", HYBRID, "mixed")
+"""Labels of the ways to make batches that are crossed with the starts."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that comparisons can show.
+
+    Attributes:
+        text: What it says.
+        equivalent: Whether it says that differences are within the margin; else that they have a direction.
+    """
+
+    text: str
+    equivalent: bool = False
+
+
 CLAIMS = {
-    "best-multilingual": "Hybrid batches are the best in the multilingual setting.",
-    "better-everywhere": "Hybrid batches are better than X-X and X-Y batches in all three settings.",
-    "less-bias": "Hybrid batches cut the language bias of monolingual (X-X) training.",
-    "zero-shot": "What hybrid batches teach carries over to a data set that was not trained on.",
-    "unseen-languages": "It also carries over to languages that were not trained on.",
-    "between-families": "Hybrid batches improve cross-lingual retrieval between language families.",
-    "within-family": "Hybrid batches improve cross-lingual retrieval within a language family.",
+    "best-multilingual": Claim("Hybrid batches are the best in the multilingual setting."),
+    "better-everywhere": Claim("Hybrid batches are better than X-X and X-Y batches in all three settings."),
+    "less-bias": Claim("Hybrid batches cut the language bias of monolingual (X-X) training."),
+    "zero-shot": Claim("What hybrid batches teach carries over to a data set that was not trained on."),
+    "unseen-languages": Claim("It also carries over to languages that were not trained on."),
+    "between-families": Claim("Hybrid batches improve cross-lingual retrieval between language families."),
+    "within-family": Claim("Hybrid batches improve cross-lingual retrieval within a language family."),
+    "other-script": Claim("Hybrid batches improve cross-lingual retrieval between scripts."),
+    "same-script": Claim("Hybrid batches improve cross-lingual retrieval within a script."),
+    "batching-does-not-matter": Claim("It does not matter how batches are made.", equivalent=True),
+    "pairing-does-not-matter": Claim(
+        "It does not matter whether cross-lingual batches mix pairs of languages or hold one.", equivalent=True
+    ),
+    "start": Claim("Training is better from the projection than from the identity, however batches are made."),
+    "negatives": Claim("Mined hard negatives help."),
 }
-"""Claim -> its text."""
+"""Claim -> what it says."""
+
+_GROUPS = {
+    "between-families": BETWEEN_FAMILIES,
+    "within-family": WITHIN_FAMILY,
+    "other-script": OTHER_SCRIPT,
+    "same-script": SAME_SCRIPT,
+}
+"""Claim -> the group of language pairs that it is about."""
+
+
+class Side(NamedTuple):
+    """One side of a comparison: where its training starts, and the label of its batches; ``untuned`` for none."""
+
+    start: str
+    label: str
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A comparison that a claim asks for: hybrid batches with a baseline, in one column.
+    """A comparison that a claim asks for: a model with a baseline, in one column.
 
-    The baseline is ``X-X``, ``X-Y`` or ``untuned``; the questions are in one ``language``, None for all. The setting of
-    the column may be a group of language pairs.
+    The questions are in one ``language``, None for all. The setting of the column may be a group of language pairs.
     """
 
     claim: str
     experiment: Experiment
     base: StudyBase
-    baseline: str
+    model: Side
+    baseline: Side
     column: Column
     language: str | None = None
 
@@ -70,13 +119,13 @@ class Part:
 
     Attributes:
         contrast: What was compared.
-        hybrid: The figure with hybrid batches, the mean over the seeds.
+        model: The figure of the model, the mean over the seeds.
         baseline: The figure of the baseline.
-        comparison: Difference, interval and p values; the difference is hybrid less baseline.
+        comparison: Difference, interval and p values; the difference is model less baseline.
     """
 
     contrast: Contrast
-    hybrid: float
+    model: float
     baseline: float
     comparison: Comparison
 
@@ -101,20 +150,31 @@ class Part:
         return verdict_of(self.comparison, LEVEL, self.contrast.column.higher_is_better)
 
 
-def verdict(parts: Sequence[Part]) -> str:
+def verdict(parts: Sequence[Part], equivalent: bool = False) -> str:
     """Judge a claim by its comparisons.
 
+    Args:
+        parts: The comparisons.
+        equivalent: Whether the claim says that the differences are within their margins.
+
     Returns:
-        ``supported`` if every difference is significant and as claimed; ``not supported`` if one is significant the
-        other way; ``equivalent`` if all were shown to be within their margins; else ``can't be told``.
+        Of a claim about a direction ``supported`` if every difference is significant and as claimed; ``not supported``
+        if one is significant the other way; ``equivalent`` if all were shown to be within their margins. Of a claim of
+        equivalence ``supported`` if all were; ``not supported`` if one is significant and was not. Else ``can't be
+        told``.
     """
-    if any(part.significant and not part.favourable for part in parts):
-        return NOT_SUPPORTED
     if not parts:
         return CANNOT_BE_TOLD
+    within = all(part.equivalent for part in parts)
+    if equivalent:
+        if any(part.significant and not part.equivalent for part in parts):
+            return NOT_SUPPORTED
+        return SUPPORTED if within else CANNOT_BE_TOLD
+    if any(part.significant and not part.favourable for part in parts):
+        return NOT_SUPPORTED
     if all(part.significant for part in parts):
         return SUPPORTED
-    return EQUIVALENT if all(part.equivalent for part in parts) else CANNOT_BE_TOLD
+    return EQUIVALENT if within else CANNOT_BE_TOLD
 
 
 def scores_key(column: Column, language: str | None = None) -> str:
@@ -134,15 +194,16 @@ def compare_all(study: Study, scores: StudyScores, languages: Mapping[str, Seque
     of_name: dict[str, Sequence[ColumnScores]] = {}
     ready: dict[Contrast, Pair] = {}
     for contrast in contrasts(study, languages):
-        labels = hybrid_label(), contrast.baseline
-        sides = {_name(contrast, label): scores.of_seeds(contrast, label) for label in labels}
-        if all(sides.values()):
-            of_name.update(sides)
-            model, baseline = sides
+        model, baseline = (_name(contrast, side) for side in (contrast.model, contrast.baseline))
+        for name, side in ((model, contrast.model), (baseline, contrast.baseline)):
+            if name not in of_name:
+                of_name[name] = scores.of_seeds(contrast, side)
+        if of_name[model] and of_name[baseline]:
             ready[contrast] = model, baseline
     if not ready:
         return []
     columns = {pair: contrast.column for contrast, pair in ready.items()}
+    of_name = {name: of_name[name] for pair in ready.values() for name in pair}
     comparisons = compare_many(
         of_name,
         list(columns),
@@ -158,11 +219,6 @@ def compare_all(study: Study, scores: StudyScores, languages: Mapping[str, Seque
     ]
 
 
-def hybrid_label() -> str:
-    """Return the label of the hybrid system that claims are about."""
-    return f"hybrid-{ALPHA:g}"
-
-
 def contrasts(study: Study, languages: Mapping[str, Sequence[str]]) -> Iterator[Contrast]:
     """Yield the comparisons of all claims.
 
@@ -173,21 +229,63 @@ def contrasts(study: Study, languages: Mapping[str, Sequence[str]]) -> Iterator[
     for experiment, base in study.pairings():
         for task in experiment.tasks:
             columns = claim_columns(task)
-            quality = [columns[setting] for setting in SETTINGS]
-            for baseline in ("X-X", "X-Y"):
-                yield Contrast("best-multilingual", experiment, base, baseline, columns["multilingual"])
-                for column in quality:
-                    yield Contrast("better-everywhere", experiment, base, baseline, column)
-                for claim, group in (("between-families", BETWEEN_FAMILIES), ("within-family", WITHIN_FAMILY)):
-                    for column in (column for column in columns.values() if column.setting == group):
-                        yield Contrast(claim, experiment, base, baseline, column)
-            yield Contrast("less-bias", experiment, base, "X-X", columns["bias"])
-            if UNTUNED in study.anchors:
-                for column in quality:
-                    yield Contrast("zero-shot", experiment, base, UNTUNED, column)
-                for language in unseen_languages(task, languages.get(experiment.name, ())):
-                    for setting in ("monolingual", "multilingual"):
-                        yield Contrast("unseen-languages", experiment, base, UNTUNED, columns[setting], language)
+            trained_on = languages.get(experiment.name, ())
+            for start in base.starts:
+                untuned = UNTUNED in study.anchors
+                pairs = [
+                    *_about_hybrid(start, task, columns, trained_on, untuned),
+                    *_about_batches(start, columns, experiment.systems),
+                    *(_about_start(start, columns, experiment.systems) if IDENTITY in base.starts else ()),
+                ]
+                for claim, model, baseline, column, language in pairs:
+                    yield Contrast(claim, experiment, base, model, baseline, column, language)
+
+
+_Asked = tuple[str, Side, Side, Column, str | None]
+"""Claim, model, baseline, column and language of a comparison."""
+
+
+def _about_hybrid(
+    start: str, task: str, columns: Mapping[str, Column], trained_on: Sequence[str], untuned: bool
+) -> Iterator[_Asked]:
+    """Yield the comparisons of hybrid batches with X-X and X-Y, and with no training."""
+    hybrid, quality = Side(start, HYBRID), [columns[setting] for setting in SETTINGS]
+    for baseline in (Side(start, "X-X"), Side(start, "X-Y")):
+        yield "best-multilingual", hybrid, baseline, columns["multilingual"], None
+        for column in quality:
+            yield "better-everywhere", hybrid, baseline, column, None
+        for claim, group in _GROUPS.items():
+            for column in (column for column in columns.values() if column.setting == group):
+                yield claim, hybrid, baseline, column, None
+    yield "less-bias", hybrid, Side(start, "X-X"), columns["bias"], None
+    if untuned:
+        for column in quality:
+            yield "zero-shot", hybrid, Side(start, UNTUNED), column, None
+        for language in unseen_languages(task, trained_on):
+            for setting in ("monolingual", "multilingual"):
+                yield "unseen-languages", hybrid, Side(start, UNTUNED), columns[setting], language
+
+
+def _about_batches(start: str, columns: Mapping[str, Column], systems: Sequence[str]) -> Iterator[_Asked]:
+    """Yield the comparisons of ways to make batches with each other."""
+    for column in (columns[setting] for setting in SETTINGS):
+        for one, other in combinations([label for label in BATCHINGS if label in systems], 2):
+            # As the other claims compare them, so that it is one test.
+            model, baseline = (one, other) if other != HYBRID else (other, one)
+            yield "batching-does-not-matter", Side(start, model), Side(start, baseline), column, None
+        for mixed, pair in (("X-Y", "X-Y-pair"), (HYBRID, f"hybrid-pair-{ALPHA:g}")):
+            yield "pairing-does-not-matter", Side(start, mixed), Side(start, pair), column, None
+        for label in systems:
+            if label.endswith(MINED):
+                yield "negatives", Side(start, label), Side(start, label.removesuffix(MINED)), column, None
+
+
+def _about_start(start: str, columns: Mapping[str, Column], systems: Sequence[str]) -> Iterator[_Asked]:
+    """Yield the comparisons of a start with the identity."""
+    if start != IDENTITY:
+        for label in (label for label in BATCHINGS if label in systems):
+            for column in (*(columns[setting] for setting in SETTINGS), columns["bias"]):
+                yield "start", Side(start, label), Side(IDENTITY, label), column, None
 
 
 def claim_columns(task: str) -> dict[str, Column]:
@@ -195,7 +293,7 @@ def claim_columns(task: str) -> dict[str, Column]:
     of_task = [column for column in board_columns() if column.task == task]
     groups = {
         f"{group} {metric.name}": Column.of(task, group, metric.name, group, spec_of_task(task).title)
-        for group in (WITHIN_FAMILY, BETWEEN_FAMILIES)
+        for group in _GROUPS.values()
         for metric in (MAP, ONE_TARGET)
     }
     return {
@@ -210,17 +308,13 @@ def unseen_languages(task: str, trained_on: Sequence[str]) -> list[str]:
     return [language for language in spec_of_task(task).languages if trained_on and language not in trained_on]
 
 
-def system_of(experiment: Experiment, base: StudyBase, label: str) -> System:
-    """Return the system of a label: X-X, X-Y, or the hybrid one that claims are about."""
-    systems = {
-        "X-X": System(experiment, base, "monolingual"),
-        "X-Y": System(experiment, base, "cross-lingual"),
-        hybrid_label(): System(experiment, base, "hybrid", ALPHA),
-    }
-    return systems[label]
+def system_of(contrast: Contrast, side: Side) -> System:
+    """Return the system of one side of a comparison."""
+    return System(contrast.experiment, contrast.base, side.start, batches_of(side.label))
 
 
-def _name(contrast: Contrast, label: str) -> str:
+def _name(contrast: Contrast, side: Side) -> str:
     """Name a side of a comparison in its column."""
-    model = contrast.base.model if label == UNTUNED else f"{contrast.experiment.name} {contrast.base.name}"
-    return f"{model} {label}, {contrast.key}"
+    untuned = side.label == UNTUNED
+    model = contrast.base.model if untuned else f"{contrast.experiment.name} {contrast.base.name}"
+    return f"{model} {side.start} {side.label}, {contrast.key}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from beir_hybrid.files import write_json
 from beir_hybrid.folders import locked
-from beir_hybrid.leaderboard.inputs.score_file import RunScores, read_scores, write_scores
-from beir_hybrid.study.definition import Study, StudyError
+from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
+from beir_hybrid.leaderboard.inputs.score_file import read_scores, write_scores
+from beir_hybrid.study.batches import StudyError
+from beir_hybrid.study.definition import Study
 from beir_hybrid.study.paper.scores import SCORES, StudyScores, evaluated_scores
 from beir_hybrid.study.paper.study_page import write_page
 from beir_hybrid.study.paper.summary import Summary, judge, summarise
@@ -20,7 +22,7 @@ FILE_NAME = "study.json"
 
 
 def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) -> Path:
-    """Write the report of what is done, and return its page.
+    """Judge the claims by what is done, write the report, and return its page.
 
     Args:
         study: The study.
@@ -39,27 +41,23 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     with locked(out / FILE_NAME):  # which clears away what a killed process left
         if scores:
             write_scores(out / SCORES, scores)
-            scores = read_scores(out / SCORES)  # as they are when claims are judged again
-        write_judged(study, summary, scores, out / FILE_NAME, page, command)
+            scores = read_scores(out / SCORES)  # as they are when they are tested again
+        judged = judge(study, summary, StudyScores(scores))
+        write_json(out / FILE_NAME, judged, indent=1, ensure_ascii=False)
+        write_pages(judged, page, command)
     return page
 
 
-def write_judged(
-    study: Study, summary: Summary, scores: Iterable[RunScores], file: Path, page: Path, command: str
-) -> None:
-    """Judge the claims, and write study.json, the page and its plot.
+def write_pages(judged: Summary, page: Path, command: str, published: Sequence[PublishedFigures] = ()) -> None:
+    """Write the page of a study and its plot from what study.json holds.
 
     Args:
-        study: The study.
-        summary: What was done; verdicts that it holds are replaced.
-        scores: The scores of its models.
-        file: Where study.json goes.
+        judged: Figures and verdicts.
         page: The Markdown file; the plot is written beside it, into ``study/``.
         command: What reproduces the study.
+        published: Figures from the literature, of which those of the source paper are shown.
     """
-    judged = judge(study, summary, StudyScores(scores))
-    write_json(file, judged, indent=1, ensure_ascii=False)
     plots = write_sweep(judged, page.parent / "study")
     plot = next((file for file in plots if file.suffix == ".png"), None)
     relative = None if plot is None else Path(os.path.relpath(plot, page.parent)).as_posix()
-    write_page(judged, relative, command, page)
+    write_page(judged, relative, command, page, published)

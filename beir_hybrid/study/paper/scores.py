@@ -12,8 +12,8 @@ from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_score
 from beir_hybrid.leaderboard.inputs.score_file import RunScores
 from beir_hybrid.models.base import name_of
 from beir_hybrid.ranks import rank_table
-from beir_hybrid.study.paper.claims import UNTUNED, Contrast, scores_key, system_of, unseen_languages
-from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name
+from beir_hybrid.study.paper.claims import UNTUNED, Contrast, Side, scores_key, system_of, unseen_languages
+from beir_hybrid.study.trials import NAMESPACE, trained_name, untuned_name, without_top_languages
 from beir_hybrid.subsets import SETTINGS, Subset
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class StudyScores:
     def __init__(self, runs: Iterable[RunScores]) -> None:
         self._runs = {(run.model, run.task): run.columns for run in runs}
 
-    def of_seeds(self, contrast: Contrast, label: str) -> Sequence[ColumnScores]:
+    def of_seeds(self, contrast: Contrast, side: Side) -> Sequence[ColumnScores]:
         """Return the scores of one side of a comparison, one a seed; none where one of them is not there."""
         base = contrast.base
-        if label == UNTUNED:
-            names = [untuned_name(name_of(base.model))]
+        if side.label == UNTUNED:
+            names = [untuned_name(name_of(base.model), side.start)]
         else:
-            system = system_of(contrast.experiment, base, label)
+            system = system_of(contrast, side)
             names = [trained_name(system, seed) for seed in base.seeds]
         of_models = [self._find(name, contrast) for name in names]
         known = [scores for scores in of_models if scores is not None]
@@ -87,6 +87,7 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
     Returns:
         The scores of the columns of the leaderboard, of all pairs of languages, and of single languages.
     """
+    table = without_top_languages(table)
     columns = [column for column in board_columns() if column.task == info.task]
     scores = column_scores(table, info, columns)
     alone = {

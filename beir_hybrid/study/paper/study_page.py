@@ -13,21 +13,30 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.files import atomic_path
+from beir_hybrid.finetune.recipe import IDENTITY
 from beir_hybrid.folders import locked
+from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
 from beir_hybrid.leaderboard.stats.cells import PLURALS
 from beir_hybrid.metrics import MAP, ONE_TARGET, RANK_DISTANCE
 from beir_hybrid.scoring.bias import MIN_COVERAGE
-from beir_hybrid.study.definition import ALPHA
-from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, EQUIVALENT, NOT_SUPPORTED, SUPPORTED
+from beir_hybrid.study.batches import ALPHA
+from beir_hybrid.study.paper.claims import CANNOT_BE_TOLD, EQUIVALENT, NOT_SUPPORTED, SUPPORTED, UNTUNED
 from beir_hybrid.study.paper.summary import Summary
 from beir_hybrid.subsets import SETTINGS
 
 _KINDS = {
     "embed": "embedding texts that were not in the embedding cache yet",
+    "start": "fitting the maps that trainings start from",
     "select": "choosing settings on held-out training data",
     "train": "training",
     "evaluate": "evaluating",
 }
+
+PAPER = "2408.10536"
+"""What the address of the source paper holds."""
+
+METRIC_DECIMALS = {MAP.name: 4, RANK_DISTANCE.name: 1}
+"""Metric -> decimals that the source paper gives."""
 
 _METRICS = {metric.name: metric for metric in (MAP, ONE_TARGET, RANK_DISTANCE)}
 _DIGITS = {
@@ -38,7 +47,9 @@ _DIGITS = {
 """Metric -> decimals shown here: a mean over seeds has one more than a leaderboard."""
 
 
-def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> None:
+def write_page(
+    summary: Summary, plot: str | None, command: str, path: Path, published: Sequence[PublishedFigures] = ()
+) -> None:
     """Write the page of a study.
 
     Args:
@@ -46,6 +57,7 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         plot: Path of the plot of the alpha sweep, relative to the page; None for none.
         command: What reproduces the study.
         path: The Markdown file.
+        published: Figures from the literature, of which those of the source paper are shown.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -72,10 +84,12 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
         data_set=_data_set,
         verdicts=_verdicts(summary["claims"]),
         cases=_cases(summary["claims"]),
+        missing=", ".join(summary["missing"]),
+        paper=list(_paper(summary, published)),
         comparisons=lambda parts: _comparisons(parts, summary["tests"]["confidence"]),
         units=_units(summary["tests"]["units"]),
         margins=", ".join(f"{margin:g} for {_METRICS[name].label}" for name, margin in _margins(summary)),
-        cuts=_cuts,
+        deviations=_deviations(summary),
         figures=list(_figures(summary)),
         selection=_selection(summary["selection"]),
         times=_times(summary["times"]),
@@ -86,16 +100,23 @@ def write_page(summary: Summary, plot: str | None, command: str, path: Path) -> 
 
 
 def _verdicts(claims: Iterable[Mapping[str, Any]]) -> str:
-    headings = ("claim", "tuning", "seeds", "verdict", "as claimed", "the other way", "equivalent", "open")
+    headings = ("claim", "tuning", "from", "seeds", "verdict", "as claimed", "the other way", "equivalent", "open")
     return _table(
         headings,
-        ((c["text"], c["base"], c["seeds"], f"**{c['verdict']}**", *_counts(c["parts"])) for c in claims),
+        ((c["text"], c["base"], c["start"], c["seeds"], f"**{c['verdict']}**", *_counts(c)) for c in claims),
     )
 
 
-def _counts(parts: Sequence[Mapping[str, Any]]) -> tuple[int, int, int, int]:
-    """Count the comparisons as claimed, the other way, without a significant difference but equivalent, and others."""
-    significant = [part for part in parts if part["significant"]]
+def _counts(claim: Mapping[str, Any]) -> tuple[int | str, int | str, int, int]:
+    """Count the comparisons as claimed, the other way, without a significant difference but equivalent, and others.
+
+    Of a claim of equivalence: nothing, those that matter, those that are equivalent, and others.
+    """
+    parts, significant = claim["parts"], [part for part in claim["parts"] if part["significant"]]
+    if claim["of_equivalence"]:
+        matter = sum(not part["equivalent"] for part in significant)
+        equivalent = sum(part["equivalent"] for part in parts)
+        return "", matter, equivalent, len(parts) - matter - equivalent
     as_claimed = sum(part["favourable"] for part in significant)
     equivalent = sum(part["equivalent"] and not part["significant"] for part in parts)
     return as_claimed, len(significant) - as_claimed, equivalent, len(parts) - len(significant) - equivalent
@@ -118,24 +139,24 @@ def _margins(summary: Summary) -> Iterable[tuple[str, float]]:
 def _cases(claims: Sequence[Mapping[str, Any]]) -> str:
     """Show the verdicts for each training and test set alone; nothing where there is one only."""
     verdicts = {
-        (claim["text"], case["experiment"], case["task"]): case["verdict"]
+        (claim["text"], claim["start"], case["experiment"], case["task"]): case["verdict"]
         for claim in claims
         for case in claim["cases"]
     }
-    cases = list(dict.fromkeys((experiment, task) for _, experiment, task in verdicts))
+    cases = list(dict.fromkeys((experiment, task) for *_, experiment, task in verdicts))
     if len(cases) < 2:
         return ""
     headings = (f"{experiment} to {_data_set(task)}" for experiment, task in cases)
     rows = (
-        (text, *(verdicts.get((text, *case), "not tested") for case in cases))
-        for text in dict.fromkeys(claim["text"] for claim in claims)
+        (text, start, *(verdicts.get((text, start, *case), "not tested") for case in cases))
+        for text, start in dict.fromkeys((claim["text"], claim["start"]) for claim in claims)
     )
-    return _table(("claim", *headings), rows)
+    return _table(("claim", "from", *headings), rows)
 
 
-def _comparisons(parts: Iterable[Mapping[str, Any]], confidence: float) -> str:
-    headings = ("trained on", "tested on", "figure", "baseline", "hybrid", "baseline's", "difference")
-    further = (f"{100 * confidence:g} % interval", "corrected p", "design effect", "verdict on hybrid")
+def _comparisons(parts: Sequence[Mapping[str, Any]], confidence: float) -> str:
+    headings = ("trained on", "tested on", "figure", "model", "baseline", "model's", "baseline's", "difference")
+    further = (f"{100 * confidence:g} % interval", "corrected p", "design effect", "verdict on the model")
     return _table((*headings, *further), map(_part_row, parts))
 
 
@@ -147,8 +168,9 @@ def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
         part["experiment"],
         _data_set(part["task"]),
         f"{part['setting']} {metric}{language}",
-        part["baseline"],
-        f"{part['hybrid']:.{digits}f}",
+        _side(part["model"], part["baseline"]),
+        _side(part["baseline"], part["model"]),
+        f"{part['model_value']:.{digits}f}",
         f"{part['baseline_value']:.{digits}f}",
         f"{part['difference']:+.{digits}f}",
         f"{part['low']:+.{digits}f} to {part['high']:+.{digits}f}",
@@ -158,53 +180,91 @@ def _part_row(part: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _cuts(parts: Iterable[Mapping[str, Any]]) -> str:
-    return ", ".join(
-        f"{100 * (1 - part['hybrid'] / part['baseline_value']):.0f} % "
-        f"({part['experiment']} to {_data_set(part['task'])})"
-        for part in parts
-        if part["baseline_value"] > 0
-    )
+def _side(side: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """Name a side of a comparison, with its start where the other one has another."""
+    return side["label"] + ("" if side["start"] == other["start"] else f" from {side['start']}")
+
+
+_COLUMNS = [*((setting, MAP.name) for setting in SETTINGS), ("multilingual", RANK_DISTANCE.name)]
 
 
 def _figures(summary: Summary) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """Yield the table of each experiment and task."""
-    headings = ("model", "seeds", *(f"{setting} mAP" for setting in SETTINGS), "rank distance")
+    """Yield the table of each experiment and task: a row a way to make batches, and columns for each start."""
     for experiment in summary["study"]["experiments"]:
         systems = [row for row in summary["systems"] if row["experiment"] == experiment["name"]]
+        bases = {base["name"]: base["starts"] for base in summary["study"]["bases"]}
+        starts = list(dict.fromkeys(start for row in systems for start in bases[row["base"]]))
+        headings = [f"{start}: {heading}" for start in starts for heading in (*SETTINGS, "rank distance")]
         for task in experiment["tasks"] if systems else ():
-            rows = [
-                ("BM25" if anchor["anchor"] == "bm25" else f"{anchor['model']}, untuned", "", anchor["figures"])
-                for anchor in summary["anchors"]
-                if any(column.startswith(f"{task}/") for column in anchor["figures"])
-            ]
-            rows += [(f"{row['base']}, {row['system']}", row["seeds"], row["figures"]) for row in systems]
-            yield experiment, task, _table(headings, ((name, n, *_cells(values, task)) for name, n, values in rows))
+            rows: dict[str, dict[str, Mapping[str, Any]]] = {}
+            for anchor in summary["anchors"]:
+                if any(column.startswith(f"{task}/") for column in anchor["figures"]):
+                    name = "no training" if anchor["anchor"] == UNTUNED else "BM25"
+                    rows.setdefault(name, {})[anchor["start"] or IDENTITY] = anchor["figures"]
+            for row in systems:
+                rows.setdefault(f"{row['base']}, {row['system']}", {})[row["start"]] = row["figures"]
+            cells = (
+                (name, *(cell for start in starts for cell in _cells(of_starts.get(start, {}), task)))
+                for name, of_starts in rows.items()
+            )
+            yield experiment, task, _table(("batches", *headings), cells)
 
 
 def _cells(figures: Mapping[str, Any], task: str) -> Iterator[str]:
-    columns = [(setting, MAP.name) for setting in SETTINGS] + [("multilingual", RANK_DISTANCE.name)]
-    for setting, metric in columns:
+    for setting, metric in _COLUMNS:
         figure, digits = figures.get(f"{task}/{setting}/{metric}"), _DIGITS[metric]
-        if figure is None:
-            yield ""
-        else:
-            spread = "" if figure["deviation"] is None else f" ± {figure['deviation']:.{digits}f}"
-            yield f"{figure['mean']:.{digits}f}{spread}"
+        yield "" if figure is None else f"{figure['mean']:.{digits}f}"
+
+
+def _deviations(summary: Summary) -> str:
+    """Say how large the standard deviations over seeds are at most, e.g. ``0.0012 (mAP)``; nothing for one seed."""
+    most: dict[str, float] = {}
+    for row in summary["systems"]:
+        for column, figure in row["figures"].items():
+            metric = column.rpartition("/")[2]
+            if figure["deviation"] is not None and metric in _METRICS:
+                most[metric] = max(most.get(metric, 0.0), figure["deviation"])
+    return " and ".join(f"{value:.{_DIGITS[name]}f} ({_METRICS[name].label})" for name, value in most.items())
+
+
+def _paper(summary: Summary, published: Sequence[PublishedFigures]) -> Iterator[tuple[str, str]]:
+    """Yield the figures of the source paper on each tested data set, as a table."""
+    for task in dict.fromkeys(task for experiment in summary["study"]["experiments"] for task in experiment["tasks"]):
+        rows = [
+            figures for figures in published if PAPER in figures.url and f"{task}/multilingual/map" in figures.values
+        ]
+        cells = (
+            (
+                figures.base or "",
+                figures.batching or "",
+                *(
+                    "" if value is None else f"{value:.{METRIC_DECIMALS[metric]}f}"
+                    for setting, metric in _COLUMNS
+                    for value in [figures.values.get(f"{task}/{setting}/{metric}")]
+                ),
+            )
+            for figures in rows
+        )
+        if rows:
+            yield task, _table(("base", "batches", *SETTINGS, "rank distance"), cells)
 
 
 def _selection(tried: Sequence[Mapping[str, Any]]) -> str:
-    headings = ("trained on", "tuning", "batches", "learning rate", "temperature", "held-out multilingual mAP")
+    """Show the settings that were chosen."""
+    headings = ("trained on", "tuning", "from", "batches", "learning rate", "temperature", "w", "held-out mAP")
     rows = (
         (
             row["experiment"],
             row["base"],
+            row["start"],
             row["system"],
             f"{row['learning_rate']:g}",
             f"{row['temperature']:g}",
-            f"**{row['map']:.4f}**, chosen" if row["chosen"] else f"{row['map']:.4f}",
+            f"{row['interpolation']:g}",
+            f"{row['map']:.4f}",
         )
         for row in tried
+        if row["chosen"]
     )
     return _table(headings, rows) if tried else ""
 

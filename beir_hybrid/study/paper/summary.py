@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from beir_hybrid.study.plan import Plan, selecting, untuned
 if TYPE_CHECKING:
     from beir_hybrid.study.paper.scores import StudyScores
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Summary = dict[str, Any]
 
@@ -25,15 +25,17 @@ def summarise(study: Study, plan: Plan) -> Summary:
     """Collect what was done in a study, as far as it is done.
 
     Returns:
-        ``study`` (settings), ``items`` (done, of all), ``languages`` (trained on, by experiment), ``systems`` and
-        ``anchors`` (figures by column: mean and standard deviation over seeds), ``selection`` (what was tried on
-        held-out data) and ``times`` (seconds by kind of item). ``judge`` adds the rest.
+        ``study`` (settings), ``items`` (done, of all), ``missing`` (systems that are not done), ``languages`` (trained
+        on, by experiment), ``systems`` and ``anchors`` (figures by column: mean and standard deviation over seeds),
+        ``selection`` (what was tried on held-out data) and ``times`` (seconds by kind of item). ``judge`` adds the
+        rest.
     """
     pairings = list(study.pairings())
     return {
         "schema_version": SCHEMA_VERSION,
         "study": asdict(study),
         "items": {"done": plan.done(), "all": plan.size()},
+        "missing": list(_missing(study, plan)),
         "languages": trained_languages(study, plan),
         "systems": [row for pairing in pairings for row in _systems(study, plan, *pairing)],
         "anchors": _anchors(study, plan),
@@ -67,6 +69,7 @@ def judge(study: Study, summary: Summary, scores: StudyScores) -> Summary:
     parts = compare_all(study, scores, summary["languages"])
     tests = {
         "level": LEVEL,
+        "comparisons": len({replace(part.contrast, claim="") for part in parts}),
         "correction": "holm",
         "flips": FLIPS,
         "resamples": RESAMPLES,
@@ -98,23 +101,33 @@ def _systems(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) 
         if settings is not None and done:
             yield {
                 **_where(system),
-                "batching": system.batching,
-                "alpha": system.alpha,
+                "alpha": system.batches.alpha,
                 "seeds": len(done) // len(experiment.tasks),
                 **asdict(settings),
                 "figures": _figures(done),
             }
 
 
+def _missing(study: Study, plan: Plan) -> Iterable[str]:
+    """Yield the systems of which a seed was not evaluated, as a page calls them."""
+    for experiment, base in study.pairings():
+        for system in study.systems(experiment, base):
+            wanted = [plan.evaluated(system, seed, task) for seed in base.seeds for task in experiment.tasks]
+            if not all(wanted):
+                yield f"{experiment.name} {system.label} from {system.start} ({base.name})"
+
+
 def _anchors(study: Study, plan: Plan) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if UNTUNED in study.anchors:
-        for model in dict.fromkeys(base.model for base, _ in untuned(study)):
-            done = _done(plan.evaluated_untuned(base, task) for base, task in untuned(study) if base.model == model)
-            rows.append({"anchor": UNTUNED, "model": model, "figures": _figures(done)})
+        done: dict[tuple[str, str], list[Entry | None]] = {}
+        for base, start, task in untuned(study):
+            done.setdefault((base.model, start), []).append(plan.evaluated_untuned(base, start, task))
+        for (model, start), entries in done.items():
+            rows.append({"anchor": UNTUNED, "model": model, "start": start, "figures": _figures(_done(entries))})
     if "bm25" in study.anchors:
-        done = _done(plan.evaluated_bm25(task) for task in study.tasks)
-        rows.append({"anchor": "bm25", "model": "", "figures": _figures(done)})
+        found = _done(plan.evaluated_bm25(task) for task in study.tasks)
+        rows.append({"anchor": "bm25", "model": "", "start": "", "figures": _figures(found)})
     return rows
 
 
@@ -137,43 +150,55 @@ def _figures(evaluations: Sequence[Entry]) -> dict[str, dict[str, float | None]]
 def _selection(study: Study, plan: Plan, experiment: Experiment, base: StudyBase) -> Iterable[dict[str, Any]]:
     for system in selecting(study, experiment, base):
         chosen = plan.settings(system)
-        for settings, entry in plan.selection(system):
-            result = {"map": entry.result["map"], "chosen": settings == chosen}
+        for settings, score in plan.selection(system):
+            result = {"map": score, "chosen": settings == chosen}
             yield {**_where(system), **asdict(settings), **result}
 
 
 def _where(system: System) -> dict[str, Any]:
-    return {"experiment": system.experiment.name, "base": system.base.name, "system": system.label}
+    return {
+        "experiment": system.experiment.name,
+        "base": system.base.name,
+        "start": system.start,
+        "system": system.label,
+    }
 
 
 def _claims(study: Study, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Judge every claim with every base."""
+    """Judge every claim with every base and start."""
     claims = []
-    for claim, text in CLAIMS.items():
+    for name, claim in CLAIMS.items():
         for base in study.bases:
-            of_claim = [part for part in parts if part.contrast.claim == claim and part.contrast.base == base]
-            if of_claim:
-                claims.append(
-                    {
-                        "claim": claim,
-                        "text": text,
-                        "base": base.name,
-                        "seeds": len(base.seeds),
-                        "verdict": verdict(of_claim),
-                        "cases": _cases(of_claim),
-                        "parts": [_part(part) for part in of_claim],
-                    }
-                )
+            for start in base.starts:
+                of_claim = [
+                    part
+                    for part in parts
+                    if (part.contrast.claim, part.contrast.base, part.contrast.model.start) == (name, base, start)
+                ]
+                if of_claim:
+                    claims.append(
+                        {
+                            "claim": name,
+                            "text": claim.text,
+                            "of_equivalence": claim.equivalent,
+                            "base": base.name,
+                            "start": start,
+                            "seeds": len(base.seeds),
+                            "verdict": verdict(of_claim, claim.equivalent),
+                            "cases": _cases(of_claim, claim.equivalent),
+                            "parts": [_part(part) for part in of_claim],
+                        }
+                    )
     return claims
 
 
-def _cases(parts: Sequence[Part]) -> list[dict[str, str]]:
+def _cases(parts: Sequence[Part], equivalent: bool) -> list[dict[str, str]]:
     """Judge a claim for each training and test set alone."""
     cases: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
         cases.setdefault((part.contrast.experiment.name, part.contrast.column.task), []).append(part)
     return [
-        {"experiment": experiment, "task": task, "verdict": verdict(of_case)}
+        {"experiment": experiment, "task": task, "verdict": verdict(of_case, equivalent)}
         for (experiment, task), of_case in cases.items()
     ]
 
@@ -187,8 +212,9 @@ def _part(part: Part) -> dict[str, Any]:
         "setting": contrast.column.setting,
         "metric": contrast.column.metric,
         "language": contrast.language,
-        "baseline": contrast.baseline,
-        "hybrid": part.hybrid,
+        "model": contrast.model._asdict(),
+        "baseline": contrast.baseline._asdict(),
+        "model_value": part.model,
         "baseline_value": part.baseline,
         "favourable": part.favourable,
         "significant": part.significant,

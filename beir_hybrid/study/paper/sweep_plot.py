@@ -29,7 +29,7 @@ def write_sweep(summary: Summary, folder: Path) -> list[Path]:
     """Draw the alpha sweep into a folder as PNG and SVG, the same bytes for the same figures.
 
     Returns:
-        The files; none if no base was trained with several alphas.
+        The files; none if nothing was trained with several alphas.
     """
     lines = sweep_lines(summary)
     if not lines:
@@ -45,13 +45,16 @@ def write_sweep(summary: Summary, folder: Path) -> list[Path]:
 def sweep_lines(summary: Summary) -> list[dict[str, Any]]:
     """Return the lines of the plot: ``label``, and metric -> points (alpha, mean, deviation)."""
     lines = []
-    several = [base["name"] for base in summary["study"]["bases"] if len(base["alphas"]) > 1]
-    for experiment in summary["study"]["experiments"]:
-        for base in several:
-            rows = [row for row in summary["systems"] if (row["experiment"], row["base"]) == (experiment["name"], base)]
-            for task in experiment["tasks"] if rows else ():
-                label = f"{experiment['name']} to {spec_of_task(task).name}" + (f", {base}" if len(several) > 1 else "")
-                lines.append({"label": label, **{metric.name: _points(rows, task, metric.name) for metric in _PANELS}})
+    swept: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in summary["systems"]:
+        if row["system"] in _ENDS or row["system"] == f"hybrid-{row['alpha']}":
+            swept.setdefault((row["experiment"], row["base"], row["start"]), []).append(row)
+    tasks = {experiment["name"]: experiment["tasks"] for experiment in summary["study"]["experiments"]}
+    several = {key: rows for key, rows in swept.items() if len({row["alpha"] for row in rows} - {None}) > 1}
+    for (experiment, base, start), rows in several.items():
+        for task in tasks[experiment]:
+            label = f"{experiment} to {spec_of_task(task).name}, {base} from {start}"
+            lines.append({"label": label, **{metric.name: _points(rows, task, metric.name) for metric in _PANELS}})
     return lines
 
 
