@@ -107,7 +107,7 @@ def _train(
     _run_steps(trainer, checkpoint)
     if recipe.interpolation != 1:
         set_matrix(trainer.model, interpolated(matrix, matrix_of(trainer.model), recipe.interpolation))
-    _evaluate_end(trainer, again=recipe.interpolation != 1)
+    _evaluate_end(trainer, recipe.interpolation != 1)
     check_finite(trainer.model, trainer.state.global_step)
     if not first_process:
         return None
