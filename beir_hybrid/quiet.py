@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr
 
 _BARS = {
     "transformers": ("transformers.utils.logging", "disable_progress_bar", "enable_progress_bar"),
@@ -36,4 +37,11 @@ def silenced(*libraries: str, notes: bool = False) -> Iterator[None]:
             logger.setLevel(logging.ERROR)
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def no_bars(shown: bool = False) -> Iterator[None]:
+    """Show none of the progress bars that a function shows without asking, during the block; all of them if `shown`."""
+    with nullcontext() if shown else redirect_stderr(io.StringIO()):
         yield

@@ -61,7 +61,7 @@ COMPONENTS = (1, 2, 4, 8, 16)
 """Numbers that they choose from."""
 
 UNTUNED, INTERLEAVED, BM25 = "untuned", "interleaved", "bm25"
-ROWS = (UNTUNED, *METHODS, INTERLEAVED, BM25, *heads.BATCHINGS)
+ROWS = (UNTUNED, *METHODS, INTERLEAVED, BM25, *heads.NAMES)
 
 _BATCH_SIZE = 1024
 
@@ -154,7 +154,7 @@ class Rows:
         return name.rank_table(task, self.out)
 
     def _model(self, row: str) -> tuple[Any, ModelName]:
-        if row in heads.BATCHINGS:
+        if row in heads.NAMES:
             head = heads.find_head(row)
             if head is None:
                 raise BeirHybridError(f"the head {row} does not come with this version of the package")

@@ -1,8 +1,7 @@
 """Trains the heads that come with the package: ``make ours``, or ``python -m tools.train_heads``.
 
-One recipe, three ways to make batches. Embeddings of the training texts are kept, so a second run embeds nothing. What
-is shipped lies between the trained matrix and the identity, which is the base: that keeps more of what the base can do
-on texts of other kinds than those trained on (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+The recipe of `ours`, and the same with other batches. Embeddings of the training texts are kept, so a second run embeds
+nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,32 +32,12 @@ EVALUATIONS = ("XQuADR", "MLQAR")
 OVERLAP = "overlap.json"
 """The report of that comparison."""
 
-INTERPOLATION = "interpolation"
-"""The setting of a recipe, and of a head's manifest, that is applied here, not by the training."""
 
-
-@dataclass(frozen=True)
-class HeadsRecipe:
-    """What the heads are made with.
-
-    Attributes:
-        settings: Settings of `beir_hybrid.finetune.recipe.Recipe` but the batching.
-        interpolation: Weight of the trained matrix, above 0, at most 1; that of the identity is the rest.
-    """
-
-    settings: Mapping[str, Any]
-    interpolation: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.interpolation, int | float) and 0 < self.interpolation <= 1):
-            raise BeirHybridError(f"{INTERPOLATION} {self.interpolation}: it must be above 0 and at most 1")
-
-
-def train_heads(recipe: HeadsRecipe, out: Path, base: str = "offline", quiet: bool = False) -> None:
+def train_heads(settings: Mapping[str, Any], out: Path, base: str = "offline", quiet: bool = False) -> None:
     """Compare the training data with the evaluations, train the heads, and write all that is shipped.
 
     Args:
-        recipe: What they are made with.
+        settings: The recipe of `ours`: settings of `beir_hybrid.finetune.recipe.Recipe`.
         out: The folder of the heads, a folder each.
         base: The base, as `beir_hybrid.finetune.train.train` takes it.
         quiet: Whether to show no progress.
@@ -67,16 +45,21 @@ def train_heads(recipe: HeadsRecipe, out: Path, base: str = "offline", quiet: bo
     Raises:
         BeirHybridError: Training texts overlap with the evaluations, or training fails.
     """
+    made = recipes(settings)
+    check_overlap(made[heads.OURS].data, out / OVERLAP, quiet)
+    for name, recipe in made.items():
+        _say(f"Training the head {name}", quiet)
+        _train_head(Head(name, out / name), recipe, base, quiet)
+    _say(f"{out}: {', '.join(made)}", quiet)
+
+
+def recipes(settings: Mapping[str, Any]) -> dict[str, Recipe]:
+    """Return the recipe of each head: that of `ours`, and the same with the batches of the baselines."""
     from beir_hybrid.finetune.recipe import make_recipe
 
-    recipes = {
-        name: make_recipe(**{**recipe.settings, "batching": batching}) for name, batching in heads.BATCHINGS.items()
-    }
-    check_overlap(recipes[heads.OURS].data, out / OVERLAP, quiet)
-    for name, settings in recipes.items():
-        _say(f"Training the head {name}", quiet)
-        _train_head(Head(name, out / name), settings, recipe.interpolation, base, quiet)
-    _say(f"{out}: {', '.join(recipes)}", quiet)
+    shared = {name: value for name, value in settings.items() if name != "alpha"}
+    of_baselines = {name: make_recipe(**{**shared, "batching": kind}) for name, kind in heads.BASELINES.items()}
+    return {heads.OURS: make_recipe(**settings), **of_baselines}
 
 
 def check_overlap(sources: Sequence[str], report: Path, quiet: bool) -> None:
@@ -95,37 +78,30 @@ def check_overlap(sources: Sequence[str], report: Path, quiet: bool) -> None:
         )
 
 
-def read_recipe(path: Path) -> HeadsRecipe:
-    """Read the recipe of the heads.
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read the recipe of `ours`: settings of `beir_hybrid.finetune.recipe.Recipe`.
 
     Raises:
         BeirHybridError: The file is missing or malformed.
     """
-    from beir_hybrid.finetune.recipe import Recipe
+    from beir_hybrid.finetune.recipe import make_recipe
 
-    content: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in read_toml(path).items()
-    }
-    shared = {field.name for field in fields(Recipe)} - {"batching", "alpha", INTERPOLATION}
-    unknown = sorted(content.keys() - shared - {INTERPOLATION})
-    if unknown:
-        raise BeirHybridError(f"{path}: {unknown[0]} is not a setting that the three heads share")
-    return HeadsRecipe({name: content[name] for name in content if name in shared}, content.get(INTERPOLATION, 1.0))
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in read_toml(path).items()}
+    try:
+        make_recipe(**settings)
+    except BeirHybridError as error:
+        raise BeirHybridError(f"{path}: {error}") from error
+    return settings
 
 
-def _train_head(head: Head, recipe: Recipe, interpolation: float, base: str, quiet: bool) -> None:
-    import numpy as np
-
-    from beir_hybrid.finetune.start import interpolated
+def _train_head(head: Head, recipe: Recipe, base: str, quiet: bool) -> None:
     from beir_hybrid.finetune.train import RunOptions, train
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         model = Path(folder) / head.name
         manifest = train(base, recipe, model, options=RunOptions(quiet=quiet))
         assert manifest is not None, "this is the only process of the training"
-        described = replace(manifest, settings={**manifest.settings, INTERPOLATION: interpolation})
-        matrix = _trained_matrix(model)
-        head.write(interpolated(np.eye(len(matrix), dtype=np.float32), matrix, interpolation), described)
+        head.write(_trained_matrix(model), manifest)
 
 
 def _trained_matrix(model: Path) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from beir_hybrid.cli.debias import debias
 from beir_hybrid.cli.export import export
 from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
+from beir_hybrid.cli.mine import mine
 from beir_hybrid.cli.overlap import overlap
 from beir_hybrid.cli.quickstart import quickstart
 from beir_hybrid.cli.scores import scores
@@ -56,6 +57,7 @@ app.command()(export)
 app.command()(interleave)
 app.command()(scores)
 app.command()(_needs_mteb(train))
+app.command()(_needs_mteb(mine))
 app.command()(_needs_mteb(debias))
 app.command()(_needs_mteb(leaderboard))
 app.command()(overlap)

@@ -20,7 +20,7 @@ def debias(
         str | None,
         typer.Option(help="ntrex (the default), atlas-r, or a folder of <language>.txt, a sentence a line."),
     ] = None,
-    method: Annotated[str, typer.Option(help="projection or leace.")] = "projection",
+    method: Annotated[str, typer.Option(help="projection, leace, or align (needs parallel sentences).")] = "projection",
     components: Annotated[
         int | None, typer.Option(help="Directions that projection takes out; by default all that differ.")
     ] = None,
@@ -30,9 +30,14 @@ def debias(
     parallel: Annotated[
         bool, typer.Option("--parallel", help="Line i of every file of the folder is the same sentence.")
     ] = False,
+    interpolation: Annotated[
+        float | None, typer.Option(help="With align: share of the way from the projection to the trained head; 0.5.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")] = False,
 ) -> None:
     """Take the language out of a model's embeddings: a linear layer, fitted in seconds on sentences of each language.
+
+    With `--method align` the layer is trained on sentences and their translations, from the projection.
 
     Says what it did on sentences that were held out.
     """
@@ -53,13 +58,16 @@ def debias(
         components=components,
         sentences=SENTENCES if sentences is None else sentences,
         parallel=parallel,
+        interpolation=interpolation,
         progress=not quiet,
     )
     if quiet:
         return
-    (source,) = result.manifest.data
+    manifest = result.manifest
+    (source,), settings = manifest.data, manifest.settings
+    trained = f", then {settings['interpolation']:g} of {manifest.steps_done} steps" if manifest.steps_done else ""
     print(
-        f"{out}: {method} takes out {result.manifest.settings['components']} directions, fitted on {source['rows']} "
+        f"{out}: {method} takes out {settings['components']} directions{trained}, fitted on {source['rows']} "
         f"sentences of each of {len(source['languages'])} languages"
     )
     figures = [

@@ -67,15 +67,15 @@ def affine_methods() -> tuple[str, ...]:
     return tuple(name for name, kind in METHODS.items() if issubclass(kind, AffineMap))
 
 
-def check_method(method: str) -> None:
-    """Refuse a method that is not one map for all texts.
+def check_method(method: str, others: Sequence[str] = ()) -> None:
+    """Refuse a method that is not one map for all texts; ``others`` are named beside those that are.
 
     Raises:
         DebiasError: It needs the language of each text, or there is none of that name.
     """
     if method not in affine_methods():
         why = "needs the language of each text, which no model is told" if method in METHODS else "is no method"
-        raise DebiasError(f"{method!r} {why}; a layer can be {' or '.join(affine_methods())}")
+        raise DebiasError(f"{method!r} {why}; a layer can be {' or '.join((*affine_methods(), *others))}")
 
 
 def check_model(model: SentenceTransformer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -74,14 +74,31 @@ class Sentences:
     def _with(self, texts: Mapping[str, Sequence[str]]) -> Sentences:
         return Sentences(self.source, self.revision, texts, self.parallel, self.training_datasets)
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest says of them."""
+        return {
+            "source": self.source,
+            "revision": self.revision,
+            "languages": list(self.texts),
+            "rows": max(map(len, self.texts.values())),
+            "training_datasets": sorted(self.training_datasets),
+        }
+
     def as_pairs(self) -> ParallelPairs:
         """Return them as answers of pairs without questions, of which the overlap check knows fingerprints."""
         rows = max(map(len, self.texts.values()))
         answers = {language: text_column(dict(enumerate(texts)), rows) for language, texts in self.texts.items()}
         questions = {language: text_column({}, rows) for language in self.texts}
         labels = same_answer_labels(rows, ())
-        datasets = self.training_datasets
-        return ParallelPairs(self.source, self.revision, datasets, questions, answers, labels)
+        return ParallelPairs(self.source, self.revision, self.training_datasets, questions, answers, labels)
+
+    def as_translations(self) -> ParallelPairs:
+        """Return parallel ones as pairs of a sentence with its translations, which have one label."""
+        rows = len(next(iter(self.texts.values())))
+        columns = {language: text_column(dict(enumerate(texts)), rows) for language, texts in self.texts.items()}
+        same = ((row, language, text) for language, texts in self.texts.items() for row, text in enumerate(texts))
+        labels = same_answer_labels(rows, same)
+        return ParallelPairs(self.source, self.revision, self.training_datasets, columns, columns, labels)
 
 
 def _step(number: int, most: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -13,18 +14,19 @@ from numpy.typing import NDArray
 
 from beir_hybrid.debias.before_after import Similarity, held_out_figures
 from beir_hybrid.debias.dense import check_method, check_model, fit, with_map
-from beir_hybrid.debias.maps import AffineMap, Embeddings, Map
-from beir_hybrid.debias.sentences import DEFAULT_DATA, SENTENCES, Sentences, read_sentences
+from beir_hybrid.debias.maps import AffineMap, DebiasError, Embeddings, Projection
+from beir_hybrid.debias.sentences import DEFAULT_DATA, SENTENCES, read_sentences
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import check_writable, sha256_of, shown
-from beir_hybrid.finetune.embedding_cache import EmbeddingCache, cache_folder
-from beir_hybrid.finetune.head import encode_with
-from beir_hybrid.finetune.model_card import add_section, prepare_card
+from beir_hybrid.files import check_writable, shown
+from beir_hybrid.finetune.align import METHOD as ALIGN
+from beir_hybrid.finetune.align import FittedLayer, align, alignment_recipe
+from beir_hybrid.finetune.head import fill_embeddings, head_model, stored_embeddings
+from beir_hybrid.finetune.model_card import prepare_card
+from beir_hybrid.finetune.saved_model import write_model
 from beir_hybrid.finetune.start import DEBIASED
 from beir_hybrid.folders import replaced_folder
-from beir_hybrid.models.base import Base, find_base, forget_last_call, text_limit, training_prompts
-from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
-from beir_hybrid.overlap import fingerprints
+from beir_hybrid.models.base import Base, find_base, training_prompts
+from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.quiet import silenced
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def save_debiased(
     components: int | None = None,
     sentences: int = SENTENCES,
     parallel: bool = False,
+    interpolation: float | None = None,
     progress: bool = True,
 ) -> Debiased:
     """Put a map behind a model and save it as an ordinary SentenceTransformer with card and manifest.
@@ -69,38 +72,60 @@ def save_debiased(
         out: The folder to write; new, empty, or written by this function before.
         data: Where the sentences come from; see `read_sentences`.
         languages: Their languages; None for all.
-        method: ``projection`` or ``leace``.
+        method: ``projection`` or ``leace``, or ``align``: a head that is trained from the projection on translations.
         components: Directions to take out; by default what the method says.
         sentences: Sentences of a language to fit on, at most, and at most half of them.
         parallel: Whether line i of every file of a folder is the same sentence.
+        interpolation: Share of the way from the projection to the trained head, for ``align`` only.
         progress: Show progress bars on a terminal.
 
     Raises:
         BeirHybridError: The base, the data, the settings or the folder cannot be used. Nothing is written then.
     """
-    check_method(method)
+    if method != ALIGN:
+        check_method(method, (ALIGN,))
+        if interpolation is not None:
+            raise DebiasError(f"--interpolation is for --method {ALIGN}: {method} trains nothing")
     check_writable(out, hint="name another folder with --out")
     _check_replaceable(out)
-    start = find_base(base, asked_by="")
+    origin = find_base(base, asked_by="")
     texts = read_sentences(data, languages, parallel, progress)
     fitted, held_out = texts.fitted(sentences), texts.held_out(sentences)
+    recipe = alignment_recipe(fitted, interpolation) if method == ALIGN else None
     with silenced("transformers"):
-        model = start.load()
+        model = origin.load()
         check_model(model)
-        embeddings, unseen = _embed(model, start, (fitted, held_out), progress)
-        fitted_map = fit(embeddings, method, components)
-        assert isinstance(fitted_map, AffineMap)
-        similarity = _similarity(model)
+        stand_in, prompt = head_model(model, origin.revision), training_prompts(model)["answer"]
+        fill_embeddings(stand_in, prompt, chain(*fitted.texts.values(), *held_out.texts.values()), progress)
+        embeddings, unseen = (stored_embeddings(stand_in, prompt, part.texts) for part in (fitted, held_out))
+        made = FittedLayer(cast(AffineMap, fit(embeddings, Projection.method if recipe else method, components)))
+        taken_out = made.layer.components
+        if recipe is not None:
+            made = align(stand_in, origin, fitted, made.layer, recipe, progress)
+        layer, similarity = made.layer, _similarity(model)
         before, after = (
             held_out_figures(part, rest, similarity, texts.parallel)
-            for part, rest in ((embeddings, unseen), (_mapped(fitted_map, embeddings), _mapped(fitted_map, unseen)))
+            for part, rest in ((embeddings, unseen), (_mapped(layer, embeddings), _mapped(layer, unseen)))
         )
-        result = with_map(model, fitted_map)
-        prepare_card(result, start, list(texts.texts))
+        result = with_map(model, layer)
+        prepare_card(result, origin, list(texts.texts))
+        settings = {"tune": DEBIASED, "method": method, "components": taken_out, "sentences": sentences}
         with replaced_folder(out) as folder:
             _check_replaceable(out)
-            settings = {"tune": DEBIASED, "method": method, "components": fitted_map.components, "sentences": sentences}
-            manifest = _write(folder, result, start, fitted, settings)
+            manifest = write_model(
+                folder,
+                result,
+                origin,
+                [fitted.as_pairs()],
+                _about(origin, method, made),
+                data=[fitted.facts()],
+                languages=list(fitted.texts),
+                pairs=made.pairs,
+                settings={**made.settings(), **settings},
+                processes=1,
+                steps_done=made.steps,
+                losses=made.losses,
+            )
     return Debiased(manifest, before, after, max(map(len, held_out.texts.values())))
 
 
@@ -112,18 +137,8 @@ def _check_replaceable(out: Path) -> None:
             raise BeirHybridError(f"--out {shown(out)} is not empty: choose another folder")
 
 
-def _embed(model: SentenceTransformer, start: Base, parts: Iterable[Sentences], progress: bool) -> list[Embeddings]:
-    """Embed sentences with the prompt of passages, each text once on this machine."""
-    prompt = training_prompts(model)["answer"]
-    folder = cache_folder(start.revision, prompt, text_limit(model))
-    cache = EmbeddingCache(folder, encode_with(model, prompt))
-    parts = list(parts)
-    cache.fill((text for part in parts for texts in part.texts.values() for text in texts), progress)
-    return [{language: cache.read(texts) for language, texts in part.texts.items()} for part in parts]
-
-
-def _mapped(fitted_map: Map, embeddings: Embeddings) -> Embeddings:
-    return {language: fitted_map.transform(part) for language, part in embeddings.items()}
+def _mapped(layer: AffineMap, embeddings: Embeddings) -> Embeddings:
+    return {language: layer.transform(part) for language, part in embeddings.items()}
 
 
 def _similarity(model: SentenceTransformer) -> Similarity:
@@ -136,50 +151,17 @@ def _similarity(model: SentenceTransformer) -> Similarity:
     return similarity
 
 
-def _write(
-    folder: Path, model: SentenceTransformer, start: Base, fitted: Sentences, settings: Mapping[str, Any]
-) -> TrainingManifest:
-    """Write the model, its card, the manifest and the fingerprints of the sentences."""
-    forget_last_call(model)
-    model.save_pretrained(str(folder))
-    prints = folder / fingerprints.FILE_NAME
-    fingerprints.of_pairs([fitted.as_pairs()]).write(prints)
-    seen, languages = start.training_datasets, list(fitted.texts)
-    source = {
-        "source": fitted.source,
-        "revision": fitted.revision,
-        "languages": languages,
-        "rows": max(map(len, fitted.texts.values())),
-        "training_datasets": sorted(fitted.training_datasets),
-    }
-    manifest = TrainingManifest(
-        base={
-            "name": start.name,
-            "revision": start.revision,
-            "training_datasets": None if seen is None else sorted(seen),
-        },
-        data=[source],
-        languages=languages,
-        pairs={},
-        settings=settings,
-        processes=1,
-        steps_done=0,
-        losses={},
-        fingerprints={"file": prints.name, "sha256": sha256_of(prints)},
-        versions=package_versions(),
-    )
-    manifest.write(folder)
-    add_section(folder, manifest, _about(manifest))
-    return manifest
-
-
-def _about(manifest: TrainingManifest) -> list[str]:
-    method = manifest.settings["method"]
+def _about(base: Base, method: str, made: FittedLayer) -> list[str]:
+    by = "by [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/)"
+    how = f"{method} ({_SOURCES.get(method)}), fitted {by} on sentences of each language. Nothing was trained."
+    if made.recipe is not None:
+        how = (
+            f"a head that was trained {by} on sentences and their translations, {made.steps} steps from the "
+            f"projection ({_SOURCES[Projection.method]}), of which {made.recipe.interpolation:g} of the way was kept."
+        )
     return [
         "## Debiasing",
         "",
-        f"`{manifest.base['name']}` (revision `{manifest.base['revision']}`) with a linear layer behind it that takes "
-        f"the language out of its embeddings: {method} ({_SOURCES[method]}), fitted by "
-        "[BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) on sentences of each language. Nothing was trained. "
-        "`training_manifest.json` has all settings.",
+        f"`{base.name}` (revision `{base.revision}`) with a linear layer behind it that takes the language out of its "
+        f"embeddings: {how} `training_manifest.json` has all settings.",
     ]

@@ -117,6 +117,10 @@ class Recipe:
             problem = _problem(getattr(self, setting.name), setting.metadata)
             if problem is not None:
                 raise TrainingError(f"--{setting.name.replace('_', '-')} {getattr(self, setting.name)}: {problem}")
+        if self.mine is not None and self.negatives == "none":
+            raise TrainingError(f"--mine {self.mine} finds hard negatives, and --negatives none leaves them out")
+        if self.mine == 1 and self.negatives == "both":
+            raise TrainingError("--negatives both: one hard negative has one language; give --mine 2 or more")
         if (self.steps is None) == (self.epochs is None):
             raise TrainingError("give --steps or --epochs, not both")
         if self.alpha is None and self.batching == "hybrid":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.finetune.recipe import Recipe, TrainingError
 from beir_hybrid.training.batching import pair_languages
+from beir_hybrid.training.mining import check_minable
 from beir_hybrid.training.pairs import ParallelPairs, pair_datasets, read_source
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ class TrainingData:
     pairs: DatasetDict
 
     @property
+    def columns(self) -> list[str]:
+        """Columns of texts: question, answer, and those of hard negatives."""
+        names = next(iter(self.pairs.values())).column_names
+        return [name for name in names if name != "label"]
+
+    @property
     def languages(self) -> list[str]:
         """Languages of all sources."""
         return list(dict.fromkeys(language for part in self.parts for language in part.languages))
@@ -36,6 +43,7 @@ class TrainingData:
                 "revision": part.revision,
                 "languages": list(part.languages),
                 "rows": len(part.labels),
+                **({"negatives": part.n_negatives} if part.n_negatives else {}),
                 "training_datasets": sorted(part.training_datasets),
             }
             for part in self.parts
@@ -49,15 +57,26 @@ def read_data(recipe: Recipe, processes: int, progress: bool = True) -> Training
         DataError: A source is missing or malformed.
         TrainingError: As for `data_of`.
     """
-    return data_of([read_source(source, recipe.languages, progress) for source in recipe.data], recipe, processes)
+    parts = [read_source(source, recipe.languages, progress) for source in recipe.data]
+    if recipe.mine is not None:
+        for part in parts:
+            check_minable(part, recipe.mine)
+    return data_of(parts, recipe, processes)
 
 
 def data_of(parts: Sequence[ParallelPairs], recipe: Recipe, processes: int = 1) -> TrainingData:
-    """Make training data of sources that were read.
+    """Make training data of sources that were read; with hard negatives, where they have any and the recipe wants them.
 
     Raises:
-        TrainingError: There are no pairs of a kind that batches are to be made of, or too few to fill a batch.
+        DataError: The sources have not equally many hard negatives.
+        TrainingError: There are no pairs of a kind that batches are to be made of, too few to fill a batch, or no hard
+            negatives, and the recipe says of which language they are to be.
     """
+    if recipe.negatives == "none":
+        parts = [replace(part, negatives={}) for part in parts]
+    elif recipe.negatives != "answer" and recipe.mine is None and not any(part.n_negatives for part in parts):
+        names = ", ".join(public_name(part.source) for part in parts)
+        raise TrainingError(f"--negatives {recipe.negatives}: {names} has no hard negatives; find some with --mine 4")
     pairs = pair_datasets(parts, recipe.batching, recipe.negatives)
     if recipe.alpha is not None:
         monolingual = {question == answer for question, answer in map(pair_languages, pairs)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def build_trainer(
     """
     _check_trainable(model, start, recipe)
     prepare_card(model, start, data.languages)
-    arguments.prompts = training_prompts(model)
-    arguments.router_mapping = _ROUTES if _has_routes(model) else {}
+    arguments.prompts = _by_column(training_prompts(model), data.columns)
+    arguments.router_mapping = _by_column(_ROUTES, data.columns) if _has_routes(model) else {}
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -176,6 +177,11 @@ def last_losses(trainer: HybridTrainer) -> dict[str, float]:
     """Return each loss as it was last logged; a kind of batches that did not occur has none."""
     logged = {name: value for entry in trainer.state.log_history for name, value in entry.items()}
     return {name: logged[name] for name in ("loss", *LOSSES) if name in logged}
+
+
+def _by_column(settings: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """Return what is set for each column: hard negatives are treated as the answers that they are taken for."""
+    return {column: settings.get(column, settings["answer"]) for column in columns}
 
 
 def _has_routes(model: SentenceTransformer) -> bool:

@@ -79,7 +79,7 @@ def find_start(name: str, base: Base) -> Start:
         known = ", ".join((IDENTITY, *affine_methods()))
         raise TrainingError(f"{label}: choose {known}, or the folder of a model that `beir-hybrid debias` wrote")
     checkpoint = locate(name, _ASKED_BY)
-    folder, revision = checkpoint.fetch(), checkpoint.revision()
+    folder = checkpoint.fetch()
     check(folder, label, wanted=DENSE)
     manifest = read_manifest(folder)
     if manifest is None or manifest.settings.get("tune") != DEBIASED:
@@ -89,7 +89,7 @@ def find_start(name: str, base: Base) -> Start:
             f"{label} was made of {shown(manifest.base.get('name'))}, whose content is not that of {base.name}: "
             "take one that `beir-hybrid debias` made of the same base"
         )
-    return Start(name_of(name, _ASKED_BY), revision, manifest, _last_layer(folder, label, manifest))
+    return Start(name_of(name, _ASKED_BY), checkpoint.revision(), manifest, _last_layer(folder, label, manifest))
 
 
 def start_map(

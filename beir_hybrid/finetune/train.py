@@ -11,18 +11,18 @@ import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers import TrainerState, set_seed
 
-from beir_hybrid.files import sha256_of
 from beir_hybrid.finetune.head import fill_embeddings, head_model, matrix_of, set_matrix, with_head
-from beir_hybrid.finetune.model_card import add_section, set_logs
+from beir_hybrid.finetune.mined import mine_sources
+from beir_hybrid.finetune.model_card import set_logs
 from beir_hybrid.finetune.recipe import Recipe, RunOptions, TrainingError
-from beir_hybrid.finetune.run_data import TrainingData, public_name, read_data
+from beir_hybrid.finetune.run_data import TrainingData, data_of, public_name, read_data
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.run_trainer import build_arguments, build_trainer, last_losses, open_evaluator
 from beir_hybrid.finetune.safeguards import check_finite, saving_to
+from beir_hybrid.finetune.saved_model import write_model
 from beir_hybrid.finetune.start import Start, find_start, interpolated, start_matrix, with_start
-from beir_hybrid.models.base import Base, find_base, forget_last_call, training_prompts
-from beir_hybrid.models.manifest import TrainingManifest, package_versions, read_manifest
-from beir_hybrid.overlap import fingerprints
+from beir_hybrid.models.base import Base, find_base, training_prompts
+from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.quiet import silenced
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
 from beir_hybrid.training.parallel_pairs import texts_by_column
@@ -92,6 +92,8 @@ def _train(
     checkpoint = run.check_resumable() if resume else None
     set_seed(recipe.seed)
     encoder, evaluator = origin.load(str(arguments.device), recipe.max_length), open_evaluator(options)
+    if recipe.mine is not None:
+        data = _with_mined(data, encoder, origin, recipe, arguments, options)
     if recipe.tune == "full":
         model = with_start(encoder, start, origin, data.parts, recipe.freeze_start, progress)
     else:
@@ -105,13 +107,26 @@ def _train(
     _run_steps(trainer, checkpoint)
     if recipe.interpolation != 1:
         set_matrix(trainer.model, interpolated(matrix, matrix_of(trainer.model), recipe.interpolation))
-    _evaluate_end(trainer, again=recipe.interpolation != 1)
+    _evaluate_end(trainer, recipe.interpolation != 1)
     check_finite(trainer.model, trainer.state.global_step)
     if not first_process:
         return None
     trained = trainer.model if recipe.tune == "full" else with_head(encoder, trainer.model)
     with saving_to(run), run.publishing() as folder:
-        return _write(folder, trained, origin, start, recipe, data, trainer)
+        set_logs(trained, trainer)
+        return write_model(
+            folder,
+            trained,
+            origin,
+            data.parts,
+            data=_sources(data, start),
+            languages=data.languages,
+            pairs={name: len(rows) for name, rows in data.pairs.items()},
+            settings=_settings(recipe, start),
+            processes=trainer.args.world_size,
+            steps_done=trainer.state.global_step,
+            losses=last_losses(trainer),
+        )
 
 
 def train_seeds(
@@ -143,6 +158,23 @@ def train_seeds(
         runs[seed].check_resumable() if seed in begun else runs[seed].check_unused()
     trained = {seed: train(base, replace(recipe, seed=seed), folders[seed], seed in begun, options) for seed in todo}
     return {folders[seed]: manifest for seed, manifest in sorted({**done, **trained}.items())}
+
+
+def _with_mined(
+    data: TrainingData,
+    encoder: SentenceTransformer,
+    origin: Base,
+    recipe: Recipe,
+    arguments: SentenceTransformerTrainingArguments,
+    options: RunOptions,
+) -> TrainingData:
+    """Return the data with the hard negatives that the base finds, and say how many rows have too few."""
+    assert recipe.mine is not None, "there is something to mine"
+    parts = mine_sources(data.parts, encoder, origin.revision, recipe.mine, progress=not options.quiet)
+    if arguments.process_index == 0 and not options.quiet:
+        for mined in parts:
+            print(f"{public_name(mined.pairs.source)}: {mined.summary()}")
+    return data_of([mined.pairs for mined in parts], recipe, arguments.world_size)
 
 
 def _stand_in(
@@ -203,40 +235,3 @@ def _evaluate_end(trainer: HybridTrainer, again: bool) -> None:
     evaluated = [entry["step"] for entry in trainer.state.log_history if "eval_runtime" in entry]
     if trainer.evaluator is not None and (again or trainer.state.global_step not in evaluated):
         trainer.evaluate()
-
-
-def _write(
-    folder: Path,
-    model: SentenceTransformer,
-    origin: Base,
-    start: Start,
-    recipe: Recipe,
-    data: TrainingData,
-    trainer: HybridTrainer,
-) -> TrainingManifest:
-    """Write the model, its card, the manifest and the fingerprints of the training texts."""
-    set_logs(model, trainer)
-    forget_last_call(model)
-    model.save_pretrained(str(folder))
-    prints = folder / fingerprints.FILE_NAME
-    fingerprints.of_pairs(data.parts).write(prints)
-    seen = origin.training_datasets
-    manifest = TrainingManifest(
-        base={
-            "name": origin.name,
-            "revision": origin.revision,
-            "training_datasets": None if seen is None else sorted(seen),
-        },
-        data=_sources(data, start),
-        languages=data.languages,
-        pairs={name: len(rows) for name, rows in data.pairs.items()},
-        settings=_settings(recipe, start),
-        processes=trainer.args.world_size,
-        steps_done=trainer.state.global_step,
-        losses=last_losses(trainer),
-        fingerprints={"file": prints.name, "sha256": sha256_of(prints)},
-        versions=package_versions(),
-    )
-    manifest.write(folder)
-    add_section(folder, manifest)
-    return manifest

@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "heads"
 OURS = "ours"
-BATCHINGS: Mapping[str, Batching] = {
-    OURS: "hybrid",
-    "baseline-monolingual": "monolingual",
-    "baseline-cross-lingual": "cross-lingual",
-}
-"""Name of a head -> how its training batches were made; all else is the same."""
+BASELINES: Mapping[str, Batching] = {"baseline-monolingual": "monolingual", "baseline-cross-lingual": "cross-lingual"}
+"""Name of a head that is like `ours` in all but its training batches -> how these were made."""
+
+NAMES = (OURS, *BASELINES)
+"""The heads that come with the package."""
 
 _MATRIX = "matrix"
 _PROJECT = "https://pypi.org/project/beir-hybrid/"
@@ -45,7 +44,7 @@ _RELEASED = "2026-11-23"
 
 @dataclass(frozen=True)
 class Head:
-    """A head that comes with the package: a key of `BATCHINGS`, and where its files are."""
+    """A head that comes with the package: one of `NAMES`, and where its files are."""
 
     name: str
     folder: Path
@@ -125,7 +124,7 @@ def find_head(name: str) -> Head | None:
 
 def baselines() -> list[Head]:
     """Return the heads besides `ours` that come with this version of the package."""
-    return [head for name in BATCHINGS if name != OURS and (head := find_head(name)) is not None]
+    return [head for name in BASELINES if (head := find_head(name)) is not None]
 
 
 def base_meta() -> ModelMeta:

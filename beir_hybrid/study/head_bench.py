@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.finetune.run_data import data_of
 from beir_hybrid.finetune.start import Start, find_start, start_matrix
 from beir_hybrid.models.base import Base, training_prompts
+from beir_hybrid.training.mining import mine
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 
@@ -37,6 +39,7 @@ class HeadBench:
         self._base = base
         self._starts: dict[str, Start] = {}
         self.model = head_model(base.load(max_length=max_length), base.revision)
+        self._mined: WeakKeyDictionary[ParallelPairs, dict[int, ParallelPairs]] = WeakKeyDictionary()
 
     def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
         """Embed texts (``question`` and ``answer`` -> texts) that never were, and keep all of them in memory."""
@@ -78,8 +81,19 @@ class HeadBench:
         Raises:
             BeirHybridError: The start cannot be used, there are too few pairs for a batch, or the loss is not finite.
         """
-        data = data_of(parts, recipe)
-        return train_head(self.model, self._base, data, recipe, self.start_matrix(parts, recipe))
+        start = self.start_matrix(parts, recipe)
+        data = data_of([self._with_negatives(part, recipe.mine) for part in parts], recipe)
+        return train_head(self.model, self._base, data, recipe, start)
+
+    def _with_negatives(self, part: ParallelPairs, k: int | None) -> ParallelPairs:
+        """Return a source with the hard negatives that the encoder finds, once for all trainings; None finds none."""
+        if k is None:
+            return part
+        of_part = self._mined.setdefault(part, {})
+        if k not in of_part:
+            self.reset()
+            of_part[k] = mine(part, self.model, k, progress=False).pairs
+        return of_part[k]
 
     def save(self, folder: Path) -> None:
         """Save the head, without the encoder, into a folder."""

@@ -47,9 +47,7 @@ def with_rows(pairs: ParallelPairs, rows: NDArray[np.bool_]) -> ParallelPairs:
         questions={language: column.take(kept) for language, column in pairs.questions.items()},
         answers={language: column.take(kept) for language, column in pairs.answers.items()},
         labels=pairs.labels[kept],
-        negatives={
-            language: tuple(column.take(kept) for column in columns) for language, columns in pairs.negatives.items()
-        },
+        negatives={code: tuple(column.take(kept) for column in columns) for code, columns in pairs.negatives.items()},
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.corpora import ParallelCorpus, load
 from beir_hybrid.corpora.registry import spec_of_task
 from beir_hybrid.debias.sentences import Sentences, read_sentences
-from beir_hybrid.files import atomic_path, make_folder
+from beir_hybrid.files import make_folder
 from beir_hybrid.finetune.recipe import Recipe
 from beir_hybrid.finetune.start import find_start, interpolated, start_matrix
 from beir_hybrid.folders import replaced_folder
@@ -28,6 +27,7 @@ from beir_hybrid.study.definition import IDENTITY, Experiment, Settings, Start, 
 from beir_hybrid.study.head_bench import HeadBench
 from beir_hybrid.study.trials import ModelName
 from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
+from beir_hybrid.training.pair_files import write_pairs
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, texts_by_column
 
@@ -211,7 +211,7 @@ class Lab:
     def _tune_on_rest(self, system: System, recipe: Recipe, rest: Iterable[ParallelPairs]) -> SentenceTransformer:
         work = make_folder(self.out / "selection")
         name = f"{system.key}_{recipe.learning_rate:g}_{recipe.temperature:g}"
-        files = [_write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
+        files = [write_pairs(part, work / f"{name}_{number}.jsonl") for number, part in enumerate(rest)]
         folder = work / name
         _train_whole(system.base.model, replace(recipe, data=tuple(map(str, files))), folder)
         model = _load_whole(folder)
@@ -289,15 +289,3 @@ def _load_whole(folder: Path) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(str(folder), local_files_only=True, trust_remote_code=False)
-
-
-def _write_pairs(pairs: ParallelPairs, path: Path) -> Path:
-    """Write pairs as the user's own are written."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for language in pairs.languages:
-            columns = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist()
-            for row, (question, answer) in enumerate(zip(*columns, strict=True)):
-                if question is not None and answer is not None:
-                    entry = {"id": str(row), "language": language, "question": question, "answer": answer}
-                    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    return path

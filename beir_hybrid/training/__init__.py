@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
     from beir_hybrid.training.loss import CachedHybridContrastiveLoss, HybridContrastiveLoss
+    from beir_hybrid.training.mining import mine
     from beir_hybrid.training.pairs import ParallelPairs, load_pairs, pair_datasets, read_source
     from beir_hybrid.training.sampler import HybridBatchSampler
     from beir_hybrid.training.trainer import HybridTrainer
@@ -24,6 +25,7 @@ __all__ = [
     "MultilingualRetrievalEvaluator",
     "ParallelPairs",
     "load_pairs",
+    "mine",
     "pair_datasets",
     "read_source",
 ]
@@ -36,6 +38,7 @@ _MODULES = {
     "MultilingualRetrievalEvaluator": "evaluator",
     "ParallelPairs": "pairs",
     "load_pairs": "pairs",
+    "mine": "mining",
     "pair_datasets": "pairs",
     "read_source": "pairs",
 }

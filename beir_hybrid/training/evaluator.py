@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -20,11 +20,15 @@ from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages
 from beir_hybrid.errors import DataError
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES
 from beir_hybrid.ranks.rows import build
+from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo
 from beir_hybrid.scoring.bias import MIN_COVERAGE, mean_bias, query_bias
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows, scores_by_subset
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.matrices import check_embeddings, widened
 from beir_hybrid.subsets import MULTI, SETTINGS, setting_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +192,22 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
             config["truncate_dim"] = self.truncate_dim
         return config
 
+    def rank_table(self, model: SentenceTransformer) -> tuple[pa.Table, TableInfo]:
+        """Rank all passages by a model: what scores by question and significance tests are computed from.
+
+        Args:
+            model: The model.
+
+        Returns:
+            The rank table of the corpus, and what holds for all of it; the name of the task is that of the corpus.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+            ModelError: The model's embeddings cannot be ranked by: NaN or infinite.
+        """
+        table, sizes = _table_of(self._count(model), self.corpus)
+        return table, TableInfo(self.corpus.name, self.corpus.revision, NO_NAME, NO_REVISION, sizes)
+
     def _measure(self, model: SentenceTransformer) -> dict[str, float]:
         """Return metric, without prefix -> value, in the order of ``metrics``."""
         counted = self._count(model)
@@ -300,6 +320,11 @@ def _setting_maps(counted: Sequence[CountedRanks], languages: Sequence[str]) -> 
 
 def _bias_of(counted: Sequence[CountedRanks], corpus: ParallelCorpus) -> dict[str, float]:
     """Average the language-bias figures of all questions."""
-    table = build(corpus.name, [rank_rows(ranks, corpus, whole_pool=True) for ranks in counted])
-    pool_sizes = {language: len(part.passages) for language, part in corpus.languages.items()}
+    table, pool_sizes = _table_of(counted, corpus)
     return mean_bias(query_bias(table.to_pandas(), pool_sizes))
+
+
+def _table_of(counted: Sequence[CountedRanks], corpus: ParallelCorpus) -> tuple[pa.Table, dict[str, int]]:
+    """Return the rank table of counted ranks, and the number of passages of each language."""
+    table = build(corpus.name, [rank_rows(ranks, corpus, whole_pool=True) for ranks in counted])
+    return table, {language: len(part.passages) for language, part in corpus.languages.items()}

@@ -1,9 +1,10 @@
 """Contrastive losses for which another row with the anchor's own answer is no negative.
 
 They are Sentence Transformers' losses with one thing added: the label of a row names its answer, and rows of equal
-label are left out of each other's negatives. The losses of Sentence Transformers combine embeddings through
-``similarity_fct`` only, so that is where it is done: every embedding carries the number of its row into the similarity
-function, which sets the scores of rows with equal labels to minus infinity.
+label are left out of each other's negatives; so are hard negatives with a label of their own. The losses of Sentence
+Transformers combine embeddings through ``similarity_fct`` only, so that is where it is done: every embedding carries a
+number into the similarity function, that of its row or, for a hard negative, one of its own, and the scores of
+different numbers with equal labels become minus infinity.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from beir_hybrid.errors import DataError
+from beir_hybrid.training.negatives import ANSWERS_NOTHING
 
 _CITATION = """
 @misc{arxiv2408.10536,
@@ -32,12 +34,12 @@ _CITATION = """
 }
 """  # noqa: E501 (a title is one line)
 
-# A row's number is written in digits that every floating-point type holds exactly, bfloat16 included.
+# A number is written in digits that every floating-point type holds exactly, bfloat16 included.
 _BASE = 128
 _DIGITS = 4
 
-_NO_ROW = 0
-"""Number of embeddings that have no label: hard negatives stay negatives, whatever the labels."""
+_UNLABELLED = 0
+"""Number of embeddings that have no label: hard negatives that stay negatives of every row."""
 
 
 class HybridContrastiveLoss(MultipleNegativesRankingLoss):
@@ -46,8 +48,13 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
     Pairs of several languages share answers: two questions have the same answer, and a translation of the anchor's
     answer is as right as the answer itself. An integer label names the answer of a row, in whatever language; rows
     with equal labels are not counted as each other's negatives, in any of the ``directions`` and, with
-    ``gather_across_devices``, across devices too. A row keeps its own positive, and hard negatives (third column and
-    on) stay negatives of every row. Without labels the loss is :class:`MultipleNegativesRankingLoss`.
+    ``gather_across_devices``, across devices too. A row keeps its own positive.
+
+    Hard negatives (third column and on) are negatives of every row. They, too, may be right for another row, or be its
+    answer in another language: where a label is a list of integers, the row's own and one for each of its hard
+    negatives, a hard negative is none of the rows whose label it has; -1 stands for one that answers nothing.
+
+    Without labels the loss is :class:`MultipleNegativesRankingLoss`.
 
     Args:
         model: SentenceTransformer model.
@@ -66,10 +73,11 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
     Requirements:
         1. (anchor, positive) pairs, (anchor, positive, negative) triplets, or (anchor, positive, negative_1, ...,
            negative_n) n-tuples
-        2. Optionally an integer column ``label``, equal for rows with the same answer.
+        2. Optionally a column ``label`` of integers, equal for rows with the same answer, or of lists of integers, with
+           the labels of the hard negatives.
 
     Raises:
-        DataError: When called with labels that are not one integer a row.
+        DataError: When called with labels that are not integers, or not one or one for each passage a row.
 
     Recommendations:
         - Use it with :class:`HybridBatchSampler`, which mixes monolingual and cross-lingual batches
@@ -104,7 +112,8 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
 
         Args:
             embeddings: Of the anchors, the positives, and any hard negatives: a matrix a column, shape (B, D).
-            labels: Number of each row's answer, shape (B,), integers; or None.
+            labels: Number of each row's answer, shape (B,), or of it and of each of n hard negatives, shape (B, 1 + n);
+                integers; or None.
 
         Returns:
             The loss, a scalar.
@@ -152,7 +161,7 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
 
         Args:
             reps: Of the anchors, the positives, and any hard negatives: the embeddings of each mini-batch.
-            labels: Number of each row's answer, shape (B,), integers; or None.
+            labels: As for :class:`HybridContrastiveLoss`.
             with_backward: Also add the gradients to the embeddings, mini-batch by mini-batch.
 
         Returns:
@@ -179,52 +188,59 @@ def _same_labels_left_out(
     The similarity function of the loss is replaced for the time being; ``embeddings`` and ``labels`` are those of
     ``compute_loss_from_embeddings``.
     """
-    n_rows = len(embeddings[0])
-    _check(labels, n_rows)
-    labels = labels.to(embeddings[0].device, torch.int64)
-    first = 1
+    n_rows, n_negatives = len(embeddings[0]), len(embeddings) - 2
+    _check(labels, n_rows, n_negatives)
+    labels = labels.to(embeddings[0].device, torch.int64).reshape(n_rows, -1)
+    first = 0
     if loss.gather_across_devices:
-        first += get_rank() * n_rows
+        first = get_rank() * n_rows
         labels = all_gather(labels)
-    rows = torch.arange(first, first + n_rows, device=labels.device)
-    no_rows = torch.full_like(rows, _NO_ROW)
-    numbered = [_numbered(column, no_rows if n > 1 else rows) for n, column in enumerate(embeddings)]
+    # Numbered passage by passage: all devices' answers, then all their first hard negatives, and so on.
+    labels = labels.T
+    numbers = torch.arange(1, labels.numel() + 1, device=labels.device).reshape(labels.shape)
+    numbers[1:].masked_fill_(labels[1:] == ANSWERS_NOTHING, _UNLABELLED)
+    answers, *negatives = numbers[:, first : first + n_rows]
+    negatives = negatives or [torch.full_like(answers, _UNLABELLED)] * n_negatives
+    columns = zip(embeddings, [answers, answers, *negatives], strict=True)
     attributes = vars(loss)
     own = attributes.get("similarity_fct")  # None where the user's function is a module: torch keeps those elsewhere
-    attributes["similarity_fct"] = _LabelledSimilarity(loss.similarity_fct, labels)
+    attributes["similarity_fct"] = _LabelledSimilarity(loss.similarity_fct, labels.reshape(-1))
     try:
-        yield numbered
+        yield [_numbered(column, number) for column, number in columns]
     finally:
         del attributes["similarity_fct"]
         if own is not None:
             attributes["similarity_fct"] = own
 
 
-def _check(labels: Tensor, n_rows: int) -> None:
-    if labels.shape != (n_rows,) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+def _check(labels: Tensor, n_rows: int, n_negatives: int) -> None:
+    integers = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if not integers or labels.shape not in {(n_rows,), (n_rows, 1 + n_negatives)}:
         kind = str(labels.dtype).removeprefix("torch.")
+        hard = f" of {n_negatives} hard negatives" if n_negatives else ""
         raise DataError(
-            f"labels name the answer of each row by an integer, but {n_rows} rows came with labels of type {kind} and "
-            f"shape {tuple(labels.shape)}; make the column 'label' integers, or take label and score columns out"
+            f"labels name the answer of each row by an integer, but {n_rows} rows{hard} came with labels of type "
+            f"{kind} and shape {tuple(labels.shape)}; make the column 'label' integers (lists of them for "
+            "hard negatives, too), or take label and score columns out"
         )
 
 
 class _LabelledSimilarity:
-    """A similarity function of numbered embeddings; different rows with equal labels have minus infinity.
+    """A similarity function of numbered embeddings; different numbers with equal labels have minus infinity.
 
-    ``labels`` are those of the rows 1, 2, ..., over all devices.
+    ``labels`` are those of the numbers 1, 2, ..., over all devices.
     """
 
     def __init__(self, similarity_fct: Callable[[Tensor, Tensor], Tensor], labels: Tensor) -> None:
         self.similarity_fct = similarity_fct
-        self.labels = pad(labels, (1, 0))  # a place for _NO_ROW
+        self.labels = pad(labels, (1, 0))  # a place for _UNLABELLED
 
     def __call__(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the scores of two matrices of numbered embeddings, shape (len(a), len(b))."""
         (a, rows), (b, columns) = _split(a), _split(b)
         rows = rows[:, None]
         left_out = (self.labels[rows] == self.labels[columns]) & (rows != columns)
-        left_out &= (rows != _NO_ROW) & (columns != _NO_ROW)
+        left_out &= (rows != _UNLABELLED) & (columns != _UNLABELLED)
         return self.similarity_fct(a, b).masked_fill(left_out, -torch.inf)
 
 

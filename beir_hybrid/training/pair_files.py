@@ -1,7 +1,9 @@
 """The user's own pairs: JSON Lines, Parquet, a folder of ``Dataset.save_to_disk``, or a data set of the hub.
 
 An entry has the texts ``id``, ``language``, ``question`` and ``answer``; entries of one id are translations of each
-other. The same entries in the same order give the same pairs and the same revision, however they are stored.
+other. All may have hard negatives in their language, equally many each: a text or a list of texts ``negative``, or the
+texts ``negative_1``, ``negative_2`` and so on; null where there are none for an entry. The same entries in the same
+order give the same pairs and the same revision, however they are stored.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError, first_line
-from beir_hybrid.languages import parse
-from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
+from beir_hybrid.files import atomic_path
+from beir_hybrid.training.negatives import FIELD
+from beir_hybrid.training.pair_entries import FIELDS, NEGATIVE_FIELD, checked, same_number
+from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column, text_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,15 +34,6 @@ _AT_ONCE = 10_000
 
 Entries = Iterator[tuple[str, Any]]
 """Where an entry stands, as error messages say it, and the entry."""
-
-
-class Entry(NamedTuple):
-    """A question and its answer in one language."""
-
-    id: str
-    language: str
-    question: str
-    answer: str
 
 
 def is_own(source: str) -> bool:
@@ -68,14 +63,21 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
     row_of: dict[str, int] = {}
     questions: dict[str, dict[int, str]] = {}
     answers: dict[str, dict[int, str]] = {}
+    negatives: dict[str, dict[int, tuple[str, ...]]] = {}
+    number: int | None = None
     for where, fields in reader(source):
-        entry = _checked(fields, where)
-        digest.update(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+        entry = checked(fields, where)
+        number = same_number(entry, where, number, first=not row_of)
+        texts = entry if entry.negatives else entry[: len(FIELDS)]
+        digest.update(json.dumps(texts, ensure_ascii=False).encode() + b"\n")
         row = row_of.setdefault(entry.id, len(row_of))
         if row in questions.setdefault(entry.language, {}):
             raise DataError(f"{where}: the id {entry.id!r} stands in {entry.language!r} for the second time")
         questions[entry.language][row] = entry.question
         answers.setdefault(entry.language, {})[row] = entry.answer
+        of_language = negatives.setdefault(entry.language, {})
+        if entry.negatives:
+            of_language[row] = entry.negatives
     if not row_of:
         raise DataError(f"{source}: holds no pair")
     wanted = choose(source, tuple(questions), languages, unknown="no pair in")
@@ -87,7 +89,41 @@ def read_own(source: str, languages: Iterable[str] | None = None) -> ParallelPai
         questions={code: text_column(questions[code], len(row_of)) for code in wanted},
         answers={code: text_column(answers[code], len(row_of)) for code in wanted},
         labels=same_answer_labels(len(row_of), right),
+        negatives={code: text_columns(negatives[code], number, len(row_of)) for code in wanted} if number else {},
     )
+
+
+def write_pairs(pairs: ParallelPairs, path: Path) -> Path:
+    """Write pairs as the user's own are written, as JSON Lines, or as Parquet where the path ends in it; return it.
+
+    The id of an entry is the number of its row. A row's question and answer are in one entry, so that it is left out
+    of the languages in which it has one of the two only.
+
+    Raises:
+        BeirHybridError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        if path.name.lower().endswith(".parquet"):
+            import pyarrow as pa
+            from pyarrow.parquet import write_table
+
+            write_table(pa.Table.from_pylist(list(_entries(pairs))), temporary)
+        else:
+            opened: Callable[..., Any] = gzip.open if path.name.lower().endswith(".gz") else open
+            with opened(temporary, "wt", encoding="utf-8") as file:
+                for entry in _entries(pairs):
+                    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return path
+
+
+def _entries(pairs: ParallelPairs) -> Iterator[dict[str, Any]]:
+    for language in pairs.languages:
+        hard = [column.to_pylist() for column in pairs.negatives.get(language, ())]
+        columns = pairs.questions[language].to_pylist(), pairs.answers[language].to_pylist(), *hard
+        for row, (question, answer, *negatives) in enumerate(zip(*columns, strict=True)):
+            if question is not None and answer is not None:
+                entry = dict(zip(FIELDS, (str(row), language, question, answer), strict=True))
+                yield {**entry, FIELD: None if None in negatives else negatives} if hard else entry
 
 
 def _reader(source: str) -> Callable[[str], Entries] | None:
@@ -138,10 +174,8 @@ def _parquet(source: str) -> Entries:
 
     try:
         with ParquetFile(source) as file:
-            _check_columns(source, file.schema_arrow.names)
-            rows = (
-                row for batch in file.iter_batches(_AT_ONCE, columns=list(Entry._fields)) for row in batch.to_pylist()
-            )
+            columns = _chosen_columns(source, file.schema_arrow.names)
+            rows = (row for batch in file.iter_batches(_AT_ONCE, columns=columns) for row in batch.to_pylist())
             for number, row in enumerate(rows):
                 yield f"{source}, row {number}", row
     except (OSError, ArrowException) as error:
@@ -184,38 +218,15 @@ def _of_the_hub(source: str) -> Entries:
 
 def _rows(source: str, dataset: Dataset) -> Entries:
     """Yield the rows of a data set."""
-    fields = list(Entry._fields)
-    _check_columns(source, dataset.column_names)
+    fields = _chosen_columns(source, dataset.column_names)
     tables = dataset.select_columns(fields).with_format("arrow").iter(_AT_ONCE)
     for number, row in enumerate(row for table in tables for row in table.to_pylist()):
         yield f"{source}, row {number}", row
 
 
-def _check_columns(source: str, columns: list[str]) -> None:
-    missing = [field for field in Entry._fields if field not in columns]
+def _chosen_columns(source: str, columns: list[str]) -> list[str]:
+    """Return the columns of a data set that are read."""
+    missing = [field for field in FIELDS if field not in columns]
     if missing:
         raise DataError(f"{source}: the column {missing[0]!r} is missing; it has {', '.join(columns)}")
-
-
-def _checked(fields: Any, where: str) -> Entry:
-    """Return an entry whose fields are all there, are texts that say something, and can be written as UTF-8."""
-    if not isinstance(fields, dict):
-        raise DataError(f"{where}: not an object with the fields {', '.join(Entry._fields)}")
-    for field in Entry._fields:
-        if field not in fields:
-            raise DataError(f"{where}: the field {field!r} is missing")
-        value = fields[field]
-        if not isinstance(value, str):
-            raise DataError(f"{where}: the field {field!r} is {json.dumps(value, default=str)[:40]}, not a text")
-        if not value.strip():
-            raise DataError(f"{where}: the field {field!r} is empty")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"{where}: the field {field!r} holds a lone surrogate, half a character") from error
-    entry = Entry(*(fields[field] for field in Entry._fields))
-    try:
-        parse(entry.language)
-    except DataError as error:
-        raise DataError(f"{where}: the field 'language': {error}") from error
-    return entry
+    return [*FIELDS, *(column for column in columns if NEGATIVE_FIELD.fullmatch(column))]

@@ -179,6 +179,11 @@ def text_column(texts: Mapping[int, str], n_rows: int) -> pa.ChunkedArray:
     return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
 
 
+def text_columns(texts: Mapping[int, Sequence[str]], number: int, n_rows: int) -> tuple[pa.ChunkedArray, ...]:
+    """Return a number of columns, row -> its text in each; null where ``texts`` has no such row."""
+    return tuple(text_column({row: of_row[n] for row, of_row in texts.items()}, n_rows) for n in range(number))
+
+
 def same_answer_labels(n_rows: int, answers: Iterable[tuple[int, str, str]]) -> NDArray[np.int64]:
     """Give rows with the same answer the same label.
 

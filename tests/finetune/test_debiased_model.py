@@ -13,6 +13,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from beir_hybrid import cli
+from beir_hybrid.finetune import align
 from beir_hybrid.finetune.debiased_model import save_debiased
 from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.overlap.check import read_training
@@ -128,6 +129,83 @@ def test_embeddings_are_normalised_where_those_of_the_base_are(folder: Path, nor
     assert np.allclose(lengths, 1, atol=1e-5) is normalised
 
 
+# A head that is trained from the projection
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(align, "SETTINGS", {**align.SETTINGS, "steps": 20, "learning_rate": 0.01})
+
+
+def layer(folder: str) -> np.ndarray:
+    """Return the matrix of the last layer but the normalisation of a model of LaBSE's modules."""
+    return SentenceTransformer(folder, device="cpu")[4].linear.weight.detach().numpy()
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_an_aligned_model_lies_between_the_projection_and_a_head_trained_on_translations(
+    folder: Path, run: Run
+) -> None:
+    base = save_labse(folder / "labse")
+    options = (str(base), "--data", "own", "--parallel", "--languages", "th,de", "--sentences", "20")
+    code, printed, _ = run(*options, "--out", "new", "--method", "align")
+    assert code == 0
+    first = "new: align takes out 1 directions, then 0.5 of 20 steps, fitted on 20 sentences of each of 2 languages"
+    assert printed.splitlines()[0] == first
+    run(*options, "--out", "projected")
+    run(*options, "--out", "whole", "--method", "align", "--interpolation", "1")
+    run(*options, "--out", "little", "--method", "align", "--interpolation", "1e-9")
+    np.testing.assert_allclose(layer("new"), (layer("projected") + layer("whole")) / 2, atol=1e-6)
+    np.testing.assert_allclose(layer("little"), layer("projected"), atol=1e-6)
+    modules = json.loads((folder / "new" / "modules.json").read_text())
+    assert [module["type"].rpartition(".")[2] for module in modules[-2:]] == ["Dense", "Normalize"]
+    run(*options, "--out", "again", "--method", "align")
+    assert (folder / "again" / "4_Dense" / "model.safetensors").read_bytes() == (
+        folder / "new" / "4_Dense" / "model.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_training_brings_translations_nearer_than_the_projection_does(folder: Path) -> None:
+    def nearness(method: str) -> float:
+        save_debiased("base", folder / method, data="own", parallel=True, method=method, progress=False)
+        model = SentenceTransformer(method, device="cpu")
+        parts = [model.encode((folder / "own" / f"{language}.txt").read_text().split("\n")) for language in LANGUAGES]
+        one, other = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts[:2])
+        scores = one @ other.T
+        return float(np.diag(scores).mean() - scores.mean())
+
+    assert nearness("align") > nearness("projection") + 0.01
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_manifest_of_an_aligned_model_has_its_settings(folder: Path, run: Run) -> None:
+    assert run("base", "--out", "new", "--data", "own", "--parallel", "--method", "align", "--quiet")[:2] == (0, "")
+    manifest = read_manifest(folder / "new")
+    assert manifest is not None
+    settings = {
+        "tune": "debias",
+        "method": "align",
+        "start": "projection",
+        "components": 2,
+        "sentences": 200,
+        "batching": "cross-lingual",
+        "interpolation": 0.5,
+        "batch_size": 64,
+        "steps": 20,
+        "temperature": 0.1,
+        "seed": 0,
+    }
+    assert settings.items() <= manifest.settings.items()
+    assert manifest.steps_done == 20 and manifest.losses["loss"] > 0
+    assert manifest.pairs == {f"{x}-{y}": 30 for x in LANGUAGES for y in LANGUAGES if x != y}
+    assert [(source["source"], source["rows"]) for source in manifest.data] == [("own", 30)]
+    assert len(read_training(str(folder / "new")).fingerprints.table) > 0
+    card = (folder / "new" / "README.md").read_text(encoding="utf-8")
+    assert "trained" in card and "20 steps from the projection" in card and "Nothing was trained" not in card
+    save_debiased("base", folder / "new", data="own", progress=False)  # over each other, whatever the method
+
+
 def foreign(folder: Path) -> None:
     (folder / "new").mkdir()
     (folder / "new" / "notes.txt").write_text("mine")
@@ -146,6 +224,12 @@ def foreign(folder: Path) -> None:
         ("base", "--method centring", "'centring' needs the language of each text"),
         ("base", "--method magic", "'magic' is no method"),
         ("base", "--sentences 3", "3 sentences: at least 10"),
+        ("base", "--method align", "align trains on translations, and own is not said to hold any: add --parallel"),
+        ("base", "--interpolation 0.5", "--interpolation is for --method align: projection trains nothing"),
+        ("base", "--method align --parallel --interpolation 0", "--interpolation 0.0: it must be greater than 0 and"),
+        ("base", "--method align --parallel --interpolation 2", "--interpolation 2.0: it must be greater than 0 and"),
+        ("base", "--method align --parallel --languages de", "there must be two languages or more"),
+        ("router", "--method align --parallel", "the model has different encoders for questions and passages"),
         ("base", "--data nowhere", "--data nowhere: there is no such folder"),
         ("nowhere", "", "nowhere: there is no such folder"),
         ("router", "", "the model has different encoders for questions and passages"),

@@ -12,14 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from transformers import Trainer
 
 from beir_hybrid import cli, folders
 from beir_hybrid.finetune import run_folder
 from beir_hybrid.finetune import train as training
+from beir_hybrid.finetune.debiased_model import save_debiased
 from beir_hybrid.finetune.recipe import TrainingError, make_recipe
 from beir_hybrid.finetune.run_folder import RunFolder
 from beir_hybrid.finetune.safeguards import saving_to
@@ -90,6 +93,19 @@ def refusal(command: Callable[..., None], capsys: pytest.CaptureFixture[str]) ->
         (["--batching", "monolingual", "--alpha", "0.3"], "--alpha 0.3 is for --batching hybrid"),
         (["--epochs", "2"], "give --steps or --epochs, not both"),
         (["--tune", "half"], "--tune half: choose from full, head"),
+        (["--start", "nothing"], "--start nothing: choose identity, projection, leace, or the folder of a model"),
+        (["--start", "centring"], "--start centring: choose identity, projection, leace"),
+        (["--start", "team/nothing"], "team/nothing: there is no such folder, and neither the Hugging Face hub"),
+        (["--start", "data"], "--start data is neither a Sentence Transformers nor a transformers model"),
+        (["--start", "projection", "--languages", "en", "--batching", "monolingual"], "there must be two languages"),
+        (["--freeze-start"], "--freeze-start is for --tune full from a start: name a --start, such as projection"),
+        (
+            ["--freeze-start", "--start", "leace", "--tune", "head"],
+            "--freeze-start is for --tune full from a start: the start is what a head trains",
+        ),
+        (["--interpolation", "0.5"], "--interpolation 0.5 is for --tune head"),
+        (["--interpolation", "0", "--tune", "head"], "--interpolation 0.0: it must be greater than 0 and at most 1"),
+        (["--interpolation", "1.5", "--tune", "head"], "--interpolation 1.5: it must be greater than 0 and at most 1"),
         (["--preset", "workstation"], "--preset workstation: choose from paper, laptop, laptop-head"),
         (["--precision", "fp8"], "--precision fp8: choose from fp32, bf16, fp16"),
         (["--max-length", "64"], "--max-length 64: labse takes texts of up to 32 tokens"),
@@ -439,3 +455,57 @@ def fail_at(number: int) -> Callable[..., None]:
 def test_an_unknown_setting_is_named(name: str, says: str) -> None:
     with pytest.raises(TrainingError, match=re.escape(says)):
         make_recipe("laptop-head", data=("xquad-r",), **{name: 1.0})
+
+
+def debiased(base: Path, folder: Path, **options: object) -> None:
+    save_debiased(str(base), folder, data="xquad-r", languages=["de", "en"], progress=False, **options)  # type: ignore[arg-type]
+
+
+def test_a_start_that_is_no_debiased_model_of_this_base(
+    base: Path, refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beir_hybrid.debias.sentences.LEAST_SENTENCES", 2)
+    assert "labse is not a model that `beir-hybrid debias` wrote" in refusal("--start", str(base))
+    debiased(save_labse(Path("other").absolute(), seed=1), Path("start"), sentences=2)
+    message = refusal("--start", "start")
+    assert "--start start was made of other, whose content is not that of labse" in message
+    shutil.rmtree("start")
+    debiased(base, Path("start"), sentences=2)
+    [*_, layer] = sorted(Path("start").glob("*_Dense"))
+    whole = load_file(layer / "model.safetensors")["linear.weight"]
+    for weights, message in (
+        (whole[:, :4], "start: 4_Dense is damaged"),
+        (whole * np.float32("nan"), "its last layer is not a square matrix of finite numbers"),
+    ):
+        save_file({"linear.weight": np.ascontiguousarray(weights)}, layer / "model.safetensors")
+        assert message in refusal("--start", "start", "--tune", "head")
+    (layer / "model.safetensors").write_bytes(b"")
+    assert "is damaged or not copied completely" in refusal("--start", "start")
+
+
+@pytest.mark.parametrize("tune", ["head", "full"])
+def test_a_run_goes_on_from_the_same_start_only(
+    tune: str, base: Path, command: Callable[..., None], refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def content(folder: Path) -> dict[str, bytes]:
+        return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    def interrupt(*_: object) -> None:
+        raise TrainingError("stopped")
+
+    monkeypatch.setattr("beir_hybrid.debias.sentences.LEAST_SENTENCES", 2)
+    debiased(base, Path("start"), sentences=2)
+    options = ["--start", "start", "--learning-rate", "0.01", "--tune", tune]
+    options += ["--interpolation", "0.5"] if tune == "head" else []
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_evaluate_end", interrupt)
+        assert refusal(*options) == "stopped"
+    shutil.rmtree(Path("out", "checkpoints", "checkpoint-4"))
+    debiased(base, Path("start"), sentences=2, method="leace")
+    assert "was started with start revision" in refusal("--resume", *options)
+    assert "was started with start start, not identity" in refusal("--resume", *options[2:])
+    debiased(base, Path("start"), sentences=2)
+    command("--resume", *options)
+    Path("out").rename("resumed")
+    command(*options)
+    assert content(Path("resumed")) == content(Path("out"))

@@ -42,7 +42,7 @@ def test_ours_is_better_than_its_base_and_keeps_monolingual_quality(board: dict[
     assert against_untuned(board, f"{task}/monolingual/map")["difference"] > -0.005
 
 
-@pytest.mark.parametrize("name", heads.BATCHINGS)
+@pytest.mark.parametrize("name", heads.NAMES)
 def test_the_figures_are_those_of_the_heads_in_the_package(board: dict[str, Any], name: str) -> None:
     head = heads.find_head(name)
     assert head is not None
@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_the_heads_in_the_package(board: dict[str, Any]
 def test_what_the_base_has_seen_is_marked(board: dict[str, Any]) -> None:
     for key, row in board["rows"].items():
         seen = {column for column, cell in row["cells"].items() if cell["seen_in_training"]}
-        data = ("XQuADR", "AtlasR") if key in heads.BATCHINGS else ("XQuADR",)
+        data = ("XQuADR", "AtlasR") if key in heads.NAMES else ("XQuADR",)
         expected = {column for column in row["cells"] if column.startswith(data)}
         assert row["published"] or seen == (set() if key == "BM25" else expected), key
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,12 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.finetune.recipe import make_recipe
 from beir_hybrid.finetune.train import RunOptions, train
 from beir_hybrid.models import e5_q4, heads, ours
-from beir_hybrid.models.heads import BATCHINGS, Head
+from beir_hybrid.models.heads import BASELINES, NAMES, Head
 from beir_hybrid.models.manifest import read_manifest
 from beir_hybrid.models.model_files import content_hash
-from beir_hybrid.study.head_bench import HeadBench
 from tests.support.small_models import save_labse
 from tests.tasks.test_xquad_r import use_small_data
 from tools import train_heads
-from tools.choose_recipe import Trial, choose, try_all
-from tools.train_heads import HeadsRecipe
 
 SETTINGS: dict[str, Any] = {
     "data": ("xquad-r",),
@@ -36,8 +32,9 @@ SETTINGS: dict[str, Any] = {
     "steps": 3,
     "batch_size": 2,
     "learning_rate": 1e-2,
+    "batching": "hybrid",
+    "alpha": 0.25,
 }
-RECIPE = HeadsRecipe(SETTINGS)
 TEXTS = ["en question q0", "de sentence 1", "th sentence 2"]
 
 
@@ -64,7 +61,7 @@ def make(folder: Path, base: Path) -> Path:
     """Train the three heads on small data, which XQuADR overlaps with."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_heads, "check_overlap", lambda *_: None)
-        train_heads.train_heads(RECIPE, folder, base=str(base), quiet=True)
+        train_heads.train_heads(SETTINGS, folder, base=str(base), quiet=True)
     return folder
 
 
@@ -94,15 +91,14 @@ def refusal(act: Callable[[], object]) -> str:
 
 
 def test_a_head_is_the_one_that_train_saves(made: Path, base: Path, tmp_path: Path, shipped: Path) -> None:
-    for name, batching in BATCHINGS.items():
-        train(str(base), make_recipe(**SETTINGS, batching=batching), tmp_path / name, options=RunOptions(quiet=True))
+    for name, recipe in train_heads.recipes(SETTINGS).items():
+        train(str(base), recipe, tmp_path / name, options=RunOptions(quiet=True))
         whole = SentenceTransformer(str(tmp_path / name), device="cpu").encode(TEXTS)
         head = Head(name, made / name)
         np.testing.assert_allclose(head.load("cpu").encode(TEXTS), whole, atol=2e-3)
-        saved = read_manifest(tmp_path / name)
-        assert head.manifest() == replace(saved, settings={**saved.settings, "interpolation": 1.0})
-        assert head.manifest().settings["batching"] == batching
-    assert len({Head(name, made / name).matrix().tobytes() for name in BATCHINGS}) == 3
+        assert head.manifest() == read_manifest(tmp_path / name)
+        assert head.manifest().settings["batching"] == BASELINES.get(name, "hybrid")
+    assert len({Head(name, made / name).matrix().tobytes() for name in NAMES}) == 3
 
 
 def test_the_same_recipe_gives_the_same_files(made: Path, base: Path, tmp_path: Path) -> None:
@@ -111,23 +107,11 @@ def test_the_same_recipe_gives_the_same_files(made: Path, base: Path, tmp_path: 
         assert (made / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
 
 
-def test_a_head_lies_between_the_trained_matrix_and_the_base(made: Path, base: Path, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, interpolation=0.25)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_heads, "check_overlap", lambda *_: None)
-        train_heads.train_heads(recipe, tmp_path, base=str(base), quiet=True)
-    trained, between = Head(heads.OURS, made / heads.OURS), Head(heads.OURS, tmp_path / heads.OURS)
-    assert not np.allclose(trained.matrix(), np.eye(16), atol=1e-3)
-    np.testing.assert_allclose(between.matrix(), 0.75 * np.eye(16) + 0.25 * trained.matrix(), atol=2e-3)
-    assert between.manifest().settings["interpolation"] == 0.25
-    assert "above 0 and at most 1" in refusal(lambda: replace(RECIPE, interpolation=0.0))
-
-
 def test_what_the_evaluations_are_made_of_is_not_trained_on(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_heads, "EVALUATIONS", ("XQuADR",))
-    line = refusal(lambda: train_heads.train_heads(RECIPE, tmp_path, base=str(base), quiet=True))
+    line = refusal(lambda: train_heads.train_heads(SETTINGS, tmp_path, base=str(base), quiet=True))
     assert "xquad-r overlap with XQuADR" in line
     report = json.loads((tmp_path / train_heads.OVERLAP).read_text())
     assert report["above_max_share"] is True
@@ -136,74 +120,25 @@ def test_what_the_evaluations_are_made_of_is_not_trained_on(
 
 
 def test_the_committed_recipe() -> None:
-    recipe = make_recipe(**train_heads.read_recipe(train_heads.RECIPE).settings)
+    recipe = make_recipe(**train_heads.read_recipe(train_heads.RECIPE))
     assert recipe.tune == "head"
-    assert recipe.data == ("ntrex", "atlas")
+    licensed = {"ntrex", "ntrex-translation", "ntrex-next", "atlas"}
+    assert licensed.issuperset(recipe.data), "what is not trained on may not be shipped"
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"), [("batching = 'hybrid'", "batching"), ("stepps = 3", "stepps"), ("=", "")]
+    ("line", "problem"), [("batching = 'hybird'", "batching"), ("stepps = 3", "stepps"), ("=", "")]
 )
 def test_a_wrong_recipe_is_one_line(
     line: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text(line + "\n", encoding="utf-8")
+    path.write_text(f'data = ["atlas"]\nsteps = 1\n{line}\n', encoding="utf-8")
     assert train_heads.main(["--recipe", str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
     assert str(path) in error and problem in error
     assert not (tmp_path / "out").exists()
-
-
-# How its settings were chosen
-
-
-def scores(monolingual: float, multilingual: float) -> dict[str, dict[str, float]]:
-    return {
-        "easy": {"monolingual_map": 0.9, "multilingual_map": 0.5},
-        "hard": {"monolingual_map": monolingual, "multilingual_map": multilingual},
-    }
-
-
-def test_what_loses_monolingual_quality_on_one_source_is_not_chosen() -> None:
-    base = scores(0.7, 0.3)
-    careful = Trial(1e-4, 0.1, 0.5, scores(0.696, 0.4))
-    bold = Trial(1e-4, 0.1, 1.0, scores(0.69, 0.5))
-    weak = Trial(1e-4, 0.1, 0.2, scores(0.7, 0.35))
-    assert choose(base, [weak, bold, careful]) is careful
-    assert "every setting loses" in refusal(lambda: choose(base, [bold]))
-
-
-def test_each_source_is_left_out_once(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.choose_recipe.LEARNING_RATES", (1e-2,))
-    monkeypatch.setattr("tools.choose_recipe.TEMPERATURES", (0.1,))
-    monkeypatch.setattr("tools.choose_recipe.INTERPOLATIONS", (0.5, 1.0))
-    trained_on, matrices = [], []
-    train_really, set_really = HeadBench.train, HeadBench.set_matrix
-    monkeypatch.setattr(
-        HeadBench, "train", lambda *args: trained_on.append([p.source for p in args[1]]) or train_really(*args)
-    )
-    monkeypatch.setattr(HeadBench, "set_matrix", lambda *args: matrices.append(args[1]) or set_really(*args))
-    recipe = HeadsRecipe({**SETTINGS, "data": ("xquad-r", "mlqa-r"), "batching": "hybrid"})
-    of_base, trials = try_all(recipe, base=str(base), quiet=True)
-    assert trained_on == [["mlqa-r"], ["xquad-r"]]
-    assert [(t.learning_rate, t.temperature, t.interpolation) for t in trials] == [(1e-2, 0.1, 0.5), (1e-2, 0.1, 1.0)]
-    assert all(set(trial.scores) == set(of_base) == {"xquad-r", "mlqa-r"} for trial in trials)
-    # For each source: the base, and each interpolation.
-    np.testing.assert_allclose(matrices[1], (matrices[2] + np.eye(16)) / 2, atol=1e-6)
-    assert "one is left out in turn" in refusal(lambda: try_all(RECIPE, base=str(base), quiet=True))
-
-
-def test_the_shipped_settings_are_those_that_were_chosen() -> None:
-    committed = train_heads.read_recipe(train_heads.RECIPE)
-    record = Path(__file__).parents[2] / "leaderboard" / "published" / "measurements" / "head-settings.json"
-    if not record.exists():
-        pytest.skip("the published figures are not part of the source distribution")
-    chosen = json.loads(record.read_text(encoding="utf-8"))["chosen"]
-    settings = {name: committed.settings[name] for name in ("learning_rate", "temperature")}
-    settings["interpolation"] = committed.interpolation
-    assert chosen == settings
 
 
 # What is registered
@@ -224,7 +159,7 @@ def test_without_heads_nothing_is_promised(tmp_path: Path, monkeypatch: pytest.M
     assert ours.model_meta().revision == ours.NO_CHECKPOINT
 
 
-@pytest.mark.parametrize("name", BATCHINGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_metadata(shipped: Path, name: str) -> None:
     meta = ours.model_meta().model_copy() if name == heads.OURS else heads.model_meta(Head(name, shipped / name))
     base = mteb.get_model_meta(e5_q4.BASE_MODEL)
@@ -323,15 +258,14 @@ def test_the_extra_goes_before_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_heads_in_the_package_are_whole() -> None:
     """Either none of them is there, or all are, trained as the recipe says, and no evaluation overlaps with them."""
-    found = [head for name in BATCHINGS if (head := heads.find_head(name)) is not None]
-    assert len(found) in (0, len(BATCHINGS))
+    found = [head for name in NAMES if (head := heads.find_head(name)) is not None]
+    assert len(found) in (0, len(NAMES))
     if not found:
         assert not (heads.FOLDER / train_heads.OVERLAP).exists()
         return
-    committed = train_heads.read_recipe(train_heads.RECIPE)
+    recipes = train_heads.recipes(train_heads.read_recipe(train_heads.RECIPE))
     for head in found:
-        recipe = make_recipe(**committed.settings, batching=BATCHINGS[head.name])
-        assert dict(head.manifest().settings) == {**recipe.facts(), "interpolation": committed.interpolation}
+        assert dict(head.manifest().settings).items() >= recipes[head.name].facts().items()
         assert head.manifest().base["name"] == e5_q4.NAME
         assert head.matrix().shape == (384, 384)
         assert head.file.stat().st_size < 400_000

@@ -17,6 +17,9 @@ SIZE = 5
 LABELS = [4, -9, 4, 2**53, 2**53 + 1, 4, -9, 4]
 """Equal labels stand in both halves of the batch, and in one half alone."""
 
+OF_NEGATIVES = [-9, 4, -1, 2**53, 4, -1, 2**53 + 1, -9]
+"""Labels of hard negatives: of the own answer, of another's in the same half or in the other, of none."""
+
 EVERYTHING = {
     "directions": ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"),
     "hardness_mode": "all_negatives",
@@ -30,6 +33,8 @@ CASES: dict[str, tuple[type, dict[str, Any]]] = {
     "two softmaxes": (HybridContrastiveLoss, TWO_SOFTMAXES),
     "cached": (CachedHybridContrastiveLoss, {"mini_batch_size": 3}),
     "cached everything": (CachedHybridContrastiveLoss, {"mini_batch_size": 3, **EVERYTHING}),
+    "labelled negatives": (HybridContrastiveLoss, EVERYTHING),
+    "cached labelled negatives": (CachedHybridContrastiveLoss, {"mini_batch_size": 3, **EVERYTHING}),
     "cached two softmaxes": (CachedHybridContrastiveLoss, {"mini_batch_size": 1, **TWO_SOFTMAXES}),
 }
 
@@ -40,7 +45,8 @@ def result_of(case: str, rank: int = 0, world_size: int = 1) -> tuple[torch.Tens
     share = slice(rank * len(LABELS) // world_size, (rank + 1) * len(LABELS) // world_size)
     columns = [column[share] for column in columns_of(len(LABELS), 3, SIZE, seed=0)]
     loss = loss_class(ToyEncoder(SIZE), gather_across_devices=world_size > 1, **settings)
-    return loss_and_gradient(loss, columns, torch.tensor(LABELS)[share])
+    labels = list(zip(LABELS, OF_NEGATIVES, strict=True)) if "labelled" in case else LABELS
+    return loss_and_gradient(loss, columns, torch.tensor(labels)[share])
 
 
 def mean_results(folder: Path, rank: int) -> None:

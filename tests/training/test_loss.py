@@ -49,13 +49,28 @@ LABELS = [7, -BIG, 7, BIG + 1, 7, -BIG, BIG]
 """Three rows with one answer, two with another, and two whose labels differ by one, which float64 would not see."""
 
 
-def plain_loss(columns: Sequence[Tensor], labels: Sequence[int], **settings: Any) -> Tensor:
-    """Compute the loss row by row and pair by pair, from embeddings."""
+OF_NEGATIVES = [[-1, 7], [7, -BIG], [-1, -1], [BIG, BIG + 2], [-BIG, 7], [-1, BIG + 1], [7, 7]]
+"""Labels of two hard negatives a row: of its own answer, of others' and of none."""
+
+
+def with_negatives(labels: Sequence[int], n_columns: int) -> list[list[int]]:
+    """Return the labels of each row and of its hard negatives."""
+    return [[own, *hard[: n_columns - 2]] for own, hard in zip(labels, OF_NEGATIVES, strict=True)]
+
+
+def plain_loss(columns: Sequence[Tensor], labels: Sequence[int] | Sequence[list[int]], **settings: Any) -> Tensor:
+    """Compute the loss row by row and pair by pair, from embeddings; labels are of rows, or of their passages."""
     scale = settings.get("scale", 20.0)
     similarity = settings.get("similarity_fct", cos_sim)
     directions = settings.get("directions", ("query_to_doc",))
     mode, strength = settings.get("hardness_mode"), settings.get("hardness_strength", 0.0)
     rows = range(len(labels))
+    listed = [label if isinstance(label, list) else [label] + [-1] * (len(columns) - 2) for label in labels]
+    labels = [own for own, *_ in listed]
+
+    def right(i: int, column: int, j: int) -> bool:
+        """Tell whether a hard negative answers row i."""
+        return listed[j][column - 1] == labels[i] != -1
 
     def score(a: Tensor, b: Tensor) -> Tensor:
         return similarity(a[None], b[None])[0, 0]
@@ -79,9 +94,9 @@ def plain_loss(columns: Sequence[Tensor], labels: Sequence[int], **settings: Any
             for column in range(1, len(columns)):
                 answer = column == 1
                 raw = score(columns[0][i], columns[column][j])
-                if not answer or other or i == j:
+                if other or i == j if answer else not right(i, column, j):
                     terms["query_to_doc"].append(scale * raw + weight(column, i, j) * raw.detach())
-                if "doc_to_doc" in terms and i != j and (other or not answer):
+                if "doc_to_doc" in terms and i != j and (other if answer else not right(i, column, j)):
                     terms["doc_to_doc"].append(scale * score(columns[column][j], columns[1][i]))
         if settings.get("partition_mode", "joint") == "joint":
             total = torch.logsumexp(torch.stack([term for some in terms.values() for term in some]), 0)
@@ -93,12 +108,14 @@ def plain_loss(columns: Sequence[Tensor], labels: Sequence[int], **settings: Any
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("n_columns", [2, 3, 4])
-def test_with_labels_it_is_the_plain_definition(settings: dict[str, Any], n_columns: int) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_with_labels_it_is_the_plain_definition(settings: dict[str, Any], n_columns: int, listed: bool) -> None:
     model = ToyEncoder(SIZE)
     columns = columns_of(len(LABELS), n_columns, SIZE, seed=1)
+    labels = with_negatives(LABELS, n_columns) if listed else LABELS
     loss = HybridContrastiveLoss(model, **settings)
-    value, gradient = loss_and_gradient(loss, columns, torch.tensor(LABELS))
-    expected = plain_loss([model[0](column) for column in columns], LABELS, **settings)
+    value, gradient = loss_and_gradient(loss, columns, torch.tensor(labels))
+    expected = plain_loss([model[0](column) for column in columns], labels, **settings)
     model.weight.grad = None
     expected.backward()
     torch.testing.assert_close(value, expected.detach(), rtol=0, atol=1e-9)
@@ -106,20 +123,23 @@ def test_with_labels_it_is_the_plain_definition(settings: dict[str, Any], n_colu
 
 
 @given(
-    labels=st.lists(st.integers(-3, 3), min_size=1, max_size=9),
-    n_columns=st.integers(2, 4),
+    labels=st.integers(2, 4).flatmap(
+        lambda n: st.lists(st.lists(st.integers(-1, 3), min_size=n - 1, max_size=n - 1), min_size=1, max_size=9)
+    ),
+    listed=st.booleans(),
     settings=st.sampled_from(SETTINGS),
     seed=st.integers(0, 2**32 - 1),
 )
 @property_test(60)
 def test_any_labels_give_the_plain_definition(
-    labels: list[int], n_columns: int, settings: dict[str, Any], seed: int
+    labels: list[list[int]], listed: bool, settings: dict[str, Any], seed: int
 ) -> None:
-    columns = columns_of(len(labels), n_columns, SIZE, seed)
+    columns = columns_of(len(labels), len(labels[0]) + 1, SIZE, seed)
     model = ToyEncoder(SIZE)
     embeddings = [model[0](column) for column in columns]
-    value = HybridContrastiveLoss(model, **settings).compute_loss_from_embeddings(embeddings, torch.tensor(labels))
-    torch.testing.assert_close(value, plain_loss(embeddings, labels, **settings), rtol=0, atol=1e-9)
+    given = labels if listed else [own for own, *_ in labels]
+    value = HybridContrastiveLoss(model, **settings).compute_loss_from_embeddings(embeddings, torch.tensor(given))
+    torch.testing.assert_close(value, plain_loss(embeddings, given, **settings), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -137,8 +157,9 @@ def test_without_labels_or_with_distinct_ones_it_is_the_parent(settings: dict[st
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("mini_batch_size", [1, 3, 100])
-def test_the_cached_loss_is_the_same(settings: dict[str, Any], mini_batch_size: int) -> None:
-    columns, labels = columns_of(len(LABELS), 3, SIZE, seed=3), torch.tensor(LABELS)
+@pytest.mark.parametrize("labels", [LABELS, with_negatives(LABELS, 4)])
+def test_the_cached_loss_is_the_same(settings: dict[str, Any], mini_batch_size: int, labels: list[Any]) -> None:
+    columns, labels = columns_of(len(LABELS), 4, SIZE, seed=3), torch.tensor(labels)
     cached = CachedHybridContrastiveLoss(ToyEncoder(SIZE), mini_batch_size=mini_batch_size, **settings)
     found = loss_and_gradient(cached, columns, labels)
     expected = loss_and_gradient(HybridContrastiveLoss(ToyEncoder(SIZE), **settings), columns, labels)
@@ -253,7 +274,7 @@ def test_it_is_put_back_after_an_error(loss_class: type[nn.Module]) -> None:
     assert loss.similarity_fct is fails
 
 
-@pytest.mark.parametrize("labels", [torch.tensor([0.5, 1.0]), torch.tensor([True, False]), torch.tensor([[0, 1]])])
+@pytest.mark.parametrize("labels", [torch.tensor([0.5, 1.0]), torch.tensor([True, False]), torch.ones(2, 3).int()])
 @pytest.mark.parametrize("loss_class", [HybridContrastiveLoss, CachedHybridContrastiveLoss])
 def test_labels_that_are_not_an_integer_a_row_are_refused(loss_class: type[nn.Module], labels: Tensor) -> None:
     loss = loss_class(ToyEncoder(SIZE))

@@ -44,6 +44,9 @@ PUBLISHED = "Published figures"
 _DIGITS = 9
 """Significant digits kept: the last ones depend on the machine."""
 
+_DECIMALS = 15
+"""Decimals kept: differences of sums are no finer."""
+
 
 def build_board(
     settings: Settings,
@@ -308,7 +311,7 @@ def _inputs(rows: Sequence[Row]) -> list[dict[str, str]]:
 def _rounded(value: Any) -> Any:
     """Round all floats, and replace those that JSON cannot hold: an effect size can be infinite."""
     if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+        return round(float(f"{value:.{_DIGITS}g}"), _DECIMALS) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -115,6 +115,11 @@ class CellMatrix:
         return np.einsum("nms,ns->mn", sums.reshape(len(draws), len(self.sums), -1), scale)
 
 
+def less_rounding(differences: NDArray[np.float64], sizes: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return differences with 0 in the place of those that rounding can make; ``sizes`` are what they are small to."""
+    return np.where(np.abs(differences) <= ROUNDING * np.abs(sizes), 0.0, differences)
+
+
 def units_of(queries: pd.DataFrame, unit: Unit) -> tuple[Unit, pd.Series]:
     """Return the unit of each query, and what these units are.
 

@@ -26,6 +26,7 @@ from beir_hybrid.leaderboard.stats.cells import (
     articles_of_questions,
     design_effects,
     has_articles,
+    less_rounding,
     subsets_of,
     units_of,
 )
@@ -296,9 +297,10 @@ def _compare_group(
     exact = is_exact(batch, plan.flips)
     comparisons = []
     for number, (model, baseline) in enumerate(pairs):
-        differences = batch.cells.contributions[model] - batch.cells.contributions[baseline]
+        of_model, of_baseline = batch.cells.contributions[[model, baseline]]
+        differences = less_rounding(of_model - of_baseline, of_model + of_baseline)
         p_t, p_wilcoxon = _reference_tests(differences)
-        low, high = intervals[number]
+        low, high = less_rounding(np.array(intervals[number]), batch.cells.figures[[model, baseline]].sum())
         comparisons.append(
             Comparison(
                 difference=float(differences.mean()),
