@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
     from beir_hybrid.leaderboard.stats.significance import Comparison
-    from beir_hybrid.training.parallel_pairs import ParallelPairs
     from tools.recipe_folds import Fold
 
 RULE = (
@@ -126,7 +125,6 @@ class Bench:
         recipe = make_recipe(**self._common, data=DATA[0])
         self._folds = read_folds(recipe.languages or ())
         self._heads = HeadBench(find_base(base), recipe.max_length)
-        self._negatives: dict[tuple[str, str], ParallelPairs] = {}
         self.base: dict[str, Mapping[str, float]] = {}
         for fold in self._folds:
             self._heads.embed(texts_by_column(fold.sources.values()), progress=not quiet)
@@ -165,20 +163,9 @@ class Bench:
         from beir_hybrid.finetune.recipe import make_recipe
 
         recipe = make_recipe(**{**self._common, **settings, "interpolation": 1.0})
-        parts = [self._mined(fold, part, recipe.mine) for part in fold.parts(recipe.data)]
+        parts = fold.parts(recipe.data)
         self._heads.train(parts, recipe)
         return self._heads.start_matrix(parts, recipe), self._heads.matrix()
-
-    def _mined(self, fold: Fold, part: ParallelPairs, k: int | None) -> ParallelPairs:
-        """Return a source of a fold with k hard negatives a row, which the base finds."""
-        from beir_hybrid.training.mining import mine
-
-        if k is None:
-            return part
-        if (fold.name, part.source) not in self._negatives:
-            self._heads.reset()
-            self._negatives[fold.name, part.source] = mine(part, self._heads.model, k, progress=False).pairs
-        return self._negatives[fold.name, part.source]
 
 
 def choose(bench: Bench) -> dict[str, Any]:
