@@ -100,7 +100,8 @@ def _training(manifest: TrainingManifest) -> list[str]:
         "",
         f"Trained with [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) from `{manifest.base['name']}` "
         f"(revision `{manifest.base['revision']}`): {how}, {manifest.steps_done:,} steps of "
-        f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
+        f"{settings['batch_size'] * manifest.processes} pairs{_hard_negatives(manifest)}. Batches: {batches} "
+        "(arXiv 2408.10536). "
         "`training_manifest.json` has all settings.",
     ]
 
@@ -114,6 +115,16 @@ def _batches(settings: Mapping[str, Any]) -> str:
         return batches
     of_pairs = "of many pairs of languages" if settings["pairing"] == "mixed" else "of one pair of languages"
     return f"{batches}, the rows of a cross-lingual one {of_pairs}"
+
+
+def _hard_negatives(manifest: TrainingManifest) -> str:
+    """Say how many hard negatives a row had, if any, and in whose language."""
+    number = max((part.get("negatives", 0) for part in manifest.data), default=0)
+    if not number:
+        return ""
+    whose = manifest.settings["negatives"]
+    language = "the languages of question and answer" if whose == "both" else f"the language of the {whose}"
+    return f", each with {number} hard negative{'s' * (number > 1)} in {language}"
 
 
 def _start(settings: Mapping[str, Any]) -> str:
