@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class HeadBench:
         self._base = base
         self._starts: dict[str, Start] = {}
         self.model = head_model(base.load(max_length=max_length), base.revision)
-        self._mined: WeakKeyDictionary[ParallelPairs, dict[int, ParallelPairs]] = WeakKeyDictionary()
+        self._mined: dict[tuple[object, ...], ParallelPairs] = {}
 
     def embed(self, texts: Mapping[str, Iterable[str]], progress: bool) -> None:
         """Embed texts (``question`` and ``answer`` -> texts) that never were, and keep all of them in memory."""
@@ -89,11 +88,11 @@ class HeadBench:
         """Return a source with the hard negatives that the encoder finds, once for all trainings; None finds none."""
         if k is None:
             return part
-        of_part = self._mined.setdefault(part, {})
-        if k not in of_part:
+        key = (k, part.source, part.revision, part.languages, part.labels.tobytes())  # of a split, its rows
+        if key not in self._mined:
             self.reset()
-            of_part[k] = mine(part, self.model, k, progress=False).pairs
-        return of_part[k]
+            self._mined[key] = mine(part, self.model, k, progress=False).pairs
+        return self._mined[key]
 
     def save(self, folder: Path) -> None:
         """Save the head, without the encoder, into a folder."""

@@ -53,7 +53,6 @@ class Lab:
         self._progress = progress
         self._benches: dict[str, HeadBench] = {}
         self._embedded: set[tuple[HeadBench, str]] = set()
-        self._mined: dict[Any, list[ParallelPairs]] = {}
 
     def base(self, base: StudyBase) -> Base:
         """Return a base model, not loaded."""
@@ -99,7 +98,6 @@ class Lab:
         if system.base.tune == "full":
             return {"maps": [self._score(self._tune_on_rest(system, recipe, rest), corpora, system.base)]}
         bench = self._bench_with_pairs(system.experiment, system.base)
-        rest = self._with_negatives(rest, system, bench)
         bench.train(rest, recipe)
         start, trained, maps = bench.start_matrix(rest, recipe), bench.matrix(), []
         for interpolation in system.base.interpolations:
@@ -112,7 +110,7 @@ class Lab:
         folder, recipe = self.model_folder(system, seed), self._recipe(system, settings, seed)
         if system.base.tune == "head":
             bench = self._bench_with_pairs(system.experiment, system.base)
-            losses = bench.train(self._with_negatives(self.pairs(system.experiment), system, bench), recipe)
+            losses = bench.train(self.pairs(system.experiment), recipe)
             with replaced_folder(folder) as new:
                 bench.save(new)
         else:
@@ -188,21 +186,6 @@ class Lab:
     def _recipe(self, system: System, settings: Settings, seed: int) -> Recipe:
         start = None if system.start == IDENTITY else str(self.start_folder(system.start, system.base))
         return system.recipe(settings, seed, start)
-
-    def _with_negatives(
-        self, parts: Sequence[ParallelPairs], system: System, bench: HeadBench
-    ) -> Sequence[ParallelPairs]:
-        """Return training data with the hard negatives that a system asks for, mined on the base's embeddings."""
-        if not system.batches.mined:
-            return parts
-        from beir_hybrid.training.mining import mine
-
-        rows = tuple((part.source, part.revision, part.languages, part.labels.tobytes()) for part in parts)
-        key = bench, system.base.mine, rows
-        if key not in self._mined:
-            bench.reset()
-            self._mined[key] = [mine(part, bench.model, system.base.mine).pairs for part in parts]
-        return self._mined[key]
 
     def _score(self, model: SentenceTransformer, corpora: Sequence[ParallelCorpus], base: StudyBase) -> float:
         """Return the mean over held-out corpora of multilingual mAP."""

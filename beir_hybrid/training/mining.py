@@ -93,9 +93,7 @@ def check_minable(pairs: ParallelPairs, k: int) -> None:
     if k < 1:
         raise DataError(f"{k} hard negatives asked for; ask for 1 or more")
     if pairs.n_negatives:
-        raise DataError(
-            f"{pairs.source}: has hard negatives already; leave it as it is, or find others for the pairs alone"
-        )
+        raise DataError(f"{pairs.source}: has hard negatives already; train on it as it is, without mining")
     for language, answers in pairs.answers.items():
         number = len(answers.unique().drop_null())
         if k >= number:
