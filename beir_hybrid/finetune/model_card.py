@@ -134,7 +134,7 @@ def _start(settings: Mapping[str, Any]) -> str:
         start = f"the layer of `{settings['start']}`"
     from_start = "" if settings["start"] == IDENTITY else f" that started as {start}"
     if settings["tune"] == "head":
-        return from_start + (f", of which {share:g} of the way was kept" if share != 1 else "")
+        return from_start + (f" ({share:g} of the way from its start is kept)" if share != 1 else "")
     layer = f"and {start} behind the base, {'frozen' if settings['freeze_start'] else 'trained along'}"
     return f", {layer}" if from_start else ""
 
