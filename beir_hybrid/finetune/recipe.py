@@ -126,7 +126,7 @@ class Recipe:
         if self.alpha is None and self.batching == "hybrid":
             raise TrainingError("--batching hybrid needs --alpha, the share of monolingual batches")
         if self.batching in _FIXED_ALPHA and self.alpha != _FIXED_ALPHA[self.batching]:
-            raise TrainingError(f"--alpha {self.alpha} is for --batching hybrid; {self.batching} has no mix")
+            raise TrainingError(f"--alpha {self.alpha} is for --batching hybrid, not for {self.batching}")
         if self.batching in ("monolingual", "mixed") and self.pairing != "mixed":
             raise TrainingError(f"--pairing {self.pairing} is for cross-lingual batches; {self.batching} has none")
         if self.tune == "head" and self.mini_batch_size is not None:

@@ -67,8 +67,8 @@ def names_of(name: str) -> frozenset[str]:
 
 def by_dataset(what: str, names: Iterable[str]) -> DataError:
     """Make the error of a setting that is given by data set, where batches have rows of several."""
-    some = ", ".join(sorted(names)[:3])
+    some = ", ".join(sorted(names)[:3]) + ", ..." * (len(set(names)) > 3)
     return DataError(
-        f"batches have rows of several data sets ({some}, ...), and {what} cannot differ by data set then: give what "
+        f"batches have rows of several data sets ({some}), and {what} cannot differ by data set then: give what "
         "holds for all of them, or make batches of one pair each, cross_lingual='pair'"
     )

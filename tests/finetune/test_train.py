@@ -186,15 +186,24 @@ def test_the_bases_own_prompts_apply(bases: dict[str, Path], monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("batching", "alpha", "kinds"),
-    [("monolingual", 1.0, {"monolingual_loss"}), ("cross-lingual", 0.0, {"cross_lingual_loss"})],
+    [
+        ("monolingual", 1.0, {"monolingual_loss"}),
+        ("cross-lingual", 0.0, {"cross_lingual_loss"}),
+        ("mixed", None, {"mixed_loss", "monolingual_loss", "cross_lingual_loss"}),
+    ],
 )
 def test_batches_of_one_kind(
-    batching: str, alpha: float, kinds: set[str], bases: dict[str, Path], tmp_path: Path
+    batching: str, alpha: float | None, kinds: set[str], bases: dict[str, Path], tmp_path: Path
 ) -> None:
     manifest = manifest_of(run(bases["labse"], tmp_path / "out", batching=batching))
-    assert manifest.settings["alpha"] == alpha
-    assert set(manifest.losses) == {"loss", *kinds}
-    assert all((pair[:2] == pair[3:]) == (batching == "monolingual") for pair in manifest.pairs)
+    assert (manifest.settings["alpha"], manifest.settings["pairing"]) == (alpha, "mixed")
+    assert {"loss"} < set(manifest.losses) <= {"loss", *kinds}
+    assert {pair[:2] == pair[3:] for pair in manifest.pairs} == {
+        "monolingual": {True},
+        "cross-lingual": {False},
+        "mixed": {True, False},
+    }[batching]
+    assert f"Batches: {batching}" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_gradient_caching_trains_on_the_same_losses(bases: dict[str, Path], tmp_path: Path) -> None:

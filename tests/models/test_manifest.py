@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,14 @@ def test_the_batching_decides_alpha_where_it_must() -> None:
     assert recipe(batching="monolingual").alpha == 1
     assert recipe("paper", batching="cross-lingual").alpha == 0
     assert recipe(batching="monolingual", alpha=1.0).alpha == 1
+    assert recipe(batching="mixed").alpha is None
     with pytest.raises(TrainingError, match="is for --batching hybrid"):
         recipe(batching="cross-lingual", alpha=0.5)
+    with pytest.raises(TrainingError, match="hybrid needs --alpha"):
+        replace(recipe(), alpha=None)
+    assert recipe(batching="cross-lingual", pairing="pair").pairing == "pair"
+    with pytest.raises(TrainingError, match="is for cross-lingual batches"):
+        recipe(batching="monolingual", pairing="pair")
 
 
 def test_facts_are_json() -> None:

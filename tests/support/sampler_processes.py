@@ -25,10 +25,10 @@ SAVE_STEPS = 4
 KILLED_AFTER = 9
 
 
-def through_accelerate(drop_last: bool, underlying: Any, split_batches: bool = False) -> dict[str, Any]:
+def through_accelerate(drop_last: bool, underlying: Any, split_batches: bool = False, **options: Any) -> dict[str, Any]:
     """Return the labels of each batch of each epoch, then those of a second epoch that was resumed."""
     configuration = DataLoaderConfiguration(even_batches=False, split_batches=split_batches)
-    options = {"processes": 1} if split_batches else {}
+    options |= {"processes": 1} if split_batches else {}
     sampler = make(pairs_of(SIZES), underlying, batch_size=BATCH_SIZE, drop_last=drop_last, **options)
     loader = DataLoader(sampler.dataset, batch_sampler=sampler, collate_fn=lambda rows: [row["label"] for row in rows])
     loader = Accelerator(cpu=True, dataloader_config=configuration).prepare(loader)
@@ -69,6 +69,8 @@ def sample(folder: Path, processes: int, rank: int) -> None:
     result = {
         "shuffled": through_accelerate(False, shuffled),
         "no_duplicates": through_accelerate(True, no_duplicates),
+        "mixed": through_accelerate(False, shuffled, cross_lingual="mixed", draw="exact"),
+        "mixed, no duplicates": through_accelerate(True, no_duplicates, alpha=None, cross_lingual="mixed"),
         "split": through_accelerate(True, shuffled, split_batches=True),
     }
     if processes == 2:

@@ -1,4 +1,4 @@
-"""The batch sampler on several processes: each step is of one pair, no row goes to two processes, runs can resume."""
+"""The batch sampler on several processes: each step is of one kind, no row goes to two processes, runs can resume."""
 
 from __future__ import annotations
 
@@ -46,33 +46,47 @@ def steps_of(results: Results, name: str, epoch: int) -> list[list[list[int]]]:
     return list(map(list, zip(*(result[name]["epochs"][epoch] for result in results), strict=True)))
 
 
-def check_steps(steps: list[list[list[int]]]) -> None:
+def check_steps(steps: list[list[list[int]]], mixed: set[int]) -> None:
+    """Check that steps are of one pair, or of those that are mixed (places in SIZES), and hold no row twice."""
     for step in steps:
         labels = [label for batch in step for label in batch]
+        pairs = {label // LABELS_PER_PAIR for label in labels}
         assert {len(batch) for batch in step} == {BATCH_SIZE}
-        assert len({label // LABELS_PER_PAIR for label in labels}) == 1
+        assert len(pairs) == 1 or pairs <= mixed
         assert len(set(labels)) == len(labels)
 
 
-@pytest.mark.parametrize("name", ["shuffled", "no_duplicates"])
-def test_a_step_is_of_one_pair_and_no_row_goes_to_two_processes(results, name):
+MIXED = {"shuffled": set(), "no_duplicates": set(), "mixed": {2, 3}, "mixed, no duplicates": {0, 1, 2, 3}}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_step_is_of_one_kind_and_no_row_goes_to_two_processes(results, name):
     for epoch in (0, 1):
         steps = steps_of(results, name, epoch)
         assert len(steps) == results[0][name]["length"]
-        check_steps(steps)
+        check_steps(steps, MIXED[name])
+        pairs = [{label // LABELS_PER_PAIR for batch in step for label in batch} for step in steps]
+        assert any(len(own) > 1 for own in pairs) == bool(MIXED[name])
     assert {result[name]["processes"] for result in results} == {len(results)}
     assert steps_of(results, name, 0) != steps_of(results, name, 1)
 
 
-@pytest.mark.parametrize(("name", "underlying"), [("shuffled", shuffled), ("no_duplicates", no_duplicates)])
-def test_the_processes_share_out_what_one_sampler_yields(results, name, underlying):
-    sampler = make(pairs_of(SIZES), underlying, BATCH_SIZE, drop_last=name == "no_duplicates", processes=len(results))
+@pytest.mark.parametrize(
+    ("name", "underlying", "options"),
+    [
+        ("shuffled", shuffled, {}),
+        ("no_duplicates", no_duplicates, {"drop_last": True}),
+        ("mixed, no duplicates", no_duplicates, {"drop_last": True, "alpha": None, "cross_lingual": "mixed"}),
+    ],
+)
+def test_the_processes_share_out_what_one_sampler_yields(results, name, underlying, options):
+    sampler = make(pairs_of(SIZES), underlying, BATCH_SIZE, processes=len(results), **options)
     sampler.set_epoch(1)
     labels = [[sampler.dataset[row]["label"] for row in batch] for batch in sampler]
     assert [batch for step in steps_of(results, name, 1) for batch in step] == labels
 
 
-@pytest.mark.parametrize("name", ["shuffled", "no_duplicates", "split"])
+@pytest.mark.parametrize("name", [*MIXED, "split"])
 def test_resumed_epoch_is_the_epoch_that_was_asked_for(results, name):
     for result in results:
         assert result[name]["resumed"] == result[name]["epochs"][1][SKIPPED:]
@@ -91,7 +105,7 @@ def test_killed_and_resumed_training(two):
         list(zip(*(result["trainer"][name] for result in two), strict=True)) for name in ("whole", "killed", "resumed")
     )
     assert len(whole) == 2 * STEPS_PER_EPOCH
-    check_steps([list(step) for step in whole])
+    check_steps([list(step) for step in whole], MIXED["mixed"])
     assert whole[:STEPS_PER_EPOCH] != whole[STEPS_PER_EPOCH:]
     assert killed == whole[:KILLED_AFTER]
     assert KILLED_AFTER > SAVE_STEPS * 2 > STEPS_PER_EPOCH  # the checkpoint is of the second epoch

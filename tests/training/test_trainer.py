@@ -16,14 +16,17 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from torch import nn
 from transformers import TrainerCallback
 
-from beir_hybrid.training import HybridContrastiveLoss, HybridTrainer
+from beir_hybrid.training import HybridBatchSampler, HybridContrastiveLoss, HybridTrainer
+from beir_hybrid.training.batch_names import names_of
 from tests.support.processes import run_ranks
 from tests.support.tiny_model import tiny_model
 
-KINDS = ("monolingual_loss", "cross_lingual_loss")
+KINDS = ("monolingual_loss", "cross_lingual_loss", "mixed_loss")
+
+PAIRS = ("en-en", "en-de", "de-de")
 
 
-def pairs(names: Sequence[str] = ("en-en", "en-de", "de-de"), n_rows: int = 16) -> DatasetDict:
+def pairs(names: Sequence[str] = PAIRS, n_rows: int = 16) -> DatasetDict:
     """Make questions and answers of some pairs of languages."""
 
     def dataset(name: str) -> Dataset:
@@ -95,19 +98,22 @@ def expected_means(names: Sequence[str], values: Sequence[float], per_log: int) 
     for first in range(0, len(names), per_log):
         kinds: dict[str, list[float]] = {}
         for name, value in list(zip(names, values, strict=True))[first : first + per_log]:
-            asked, answered = name.split("-")
-            kinds.setdefault(KINDS[asked != answered], []).append(value)
+            crossing = {asked != answered for asked, answered in (pair.split("-") for pair in names_of(name))}
+            kinds.setdefault(KINDS[2 if len(crossing) > 1 else crossing.pop()], []).append(value)
         logs.append({kind: sum(some) / len(some) for kind, some in kinds.items()})
     return logs
 
 
-@pytest.mark.parametrize("accumulation", [1, 3])
-def test_the_log_has_the_mean_loss_of_each_kind(accumulation: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("accumulation", "sampler"),
+    [(1, {}), (3, {}), (3, {"multi_dataset_batch_sampler": HybridBatchSampler.options(alpha=None, pairs=PAIRS)})],
+)
+def test_the_log_has_the_mean_loss_of_each_kind(accumulation: int, sampler: dict[str, Any], tmp_path: Path) -> None:
     values = [float(n) for n in range(12 * accumulation)]
     model, recorder = tiny_model(), Recorder()
     trainer = NamedTrainer(
         model=model,
-        args=arguments(tmp_path, gradient_accumulation_steps=accumulation),
+        args=arguments(tmp_path, gradient_accumulation_steps=accumulation, **sampler),
         train_dataset=pairs(n_rows=400),
         loss=NamedLoss(model, values),
         callbacks=[recorder],
@@ -120,7 +126,8 @@ def test_the_log_has_the_mean_loss_of_each_kind(accumulation: int, tmp_path: Pat
         for number, log in enumerate(found):
             ours = values[number * 4 * accumulation : (number + 1) * 4 * accumulation]
             assert losses_of(log) == pytest.approx({"loss": sum(ours) / len(ours), **expected[number]})
-    assert set(trainer.names) == {"en-en", "en-de", "de-de"}
+    assert {name for names in trainer.names for name in names_of(names)} == set(PAIRS)
+    assert ("mixed_loss" in {kind for means in expected for kind in means}) == bool(sampler)
 
 
 def test_a_kind_that_did_not_occur_is_left_out(tmp_path: Path) -> None:
@@ -219,7 +226,7 @@ def test_tensorboard_gets_the_losses(tmp_path: Path) -> None:
     HybridTrainer(model=tiny_model(), args=args, train_dataset=pairs(n_rows=80)).train()
     [events] = tmp_path.rglob("events.out.tfevents.*")
     accumulator = event_accumulator.EventAccumulator(str(events)).Reload()
-    assert {f"train/{name}" for name in ("loss", *KINDS)} <= set(accumulator.Tags()["scalars"])
+    assert {f"train/{name}" for name in ("loss", *KINDS[:2])} <= set(accumulator.Tags()["scalars"])
 
 
 def train_as_rank(folder: Path, rank: int) -> None:
