@@ -82,9 +82,16 @@ class Lab:
         """Fit a map on sentences and save it behind a base: ``revision`` of the model that this gives."""
         from beir_hybrid.finetune.debiased_model import save_debiased
 
-        settings = {"method": start.method, "sentences": start.sentences}
         folder = self.start_folder(start.name, base)
-        save_debiased(base.model, folder, data=start.data, languages=start.languages, progress=False, **settings)
+        save_debiased(
+            base.model,
+            folder,
+            data=start.data,
+            languages=start.languages,
+            method=start.method,
+            sentences=start.sentences,
+            progress=False,
+        )
         return {"revision": content_hash(folder)}
 
     def select(self, system: System, settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -163,7 +163,7 @@ def evaluate_stored(
     from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, rank_rows
     from beir_hybrid.training.evaluator import passage_texts
 
-    asked = {"batch_size": _LOOKED_UP, "convert_to_tensor": True, "show_progress_bar": False}
+    asked: dict[str, Any] = {"batch_size": _LOOKED_UP, "convert_to_tensor": True, "show_progress_bar": False}
     parts = corpus.languages
     embeddings = Embeddings(
         {language: model.encode_query(list(part.questions), **asked) for language, part in parts.items()},
