@@ -18,7 +18,7 @@ def study(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study; it is gone on with.")] = Path("study"),
     jobs: Annotated[int, typer.Option(help="Number of processes, with one thread each.")] = 1,
-    only: Annotated[str, typer.Option(help="Run these experiments only, such as mlqa-r,ntrex.")] = "",
+    only: Annotated[str, typer.Option(help="Run these experiments only, such as mlqa-r,ntrex-next.")] = "",
     report: Annotated[bool, typer.Option("--report", help="Run nothing; write the page of what is done.")] = False,
     page: Annotated[
         Path | None, typer.Option("--page", help="Where to write the page. Default: OUT/study.md.", show_default=False)
@@ -27,7 +27,10 @@ def study(
 ) -> None:
     """Train and evaluate what a study.toml lists, skip what is done, and judge the claims of arXiv 2408.10536.
 
-    OUT gets items/ (what is done), models/, results/, ranks/ and study.json; the page and its plot go to --page.
+    A study.toml has [study], [[start]] (maps that trainings start from), [[base]] and [[experiment]] tables. The systems
+    of an experiment are named by their batches: X-X, X-Y, hybrid-0.5, mixed, X-Y-pair (one pair of languages a batch),
+    X-Y+neg (mined hard negatives). OUT gets items/ (what is done), starts/, models/, ranks/, results/ of full tuning and
+    study.json; the page and its plot go to --page.
     """
     if (file is None) == (preset is None):
         raise BeirHybridError("name a study.toml, or a preset: --preset offline or --preset paper")

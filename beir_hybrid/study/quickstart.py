@@ -47,7 +47,7 @@ MARKER = "quickstart.json"
 """File that tells our folders from others; in the end it holds the seconds of each step."""
 
 LEADERBOARD = "leaderboard"
-_MADE = (LEADERBOARD, "models", "ranks", "results")
+_MADE = (LEADERBOARD, "models", "ranks")
 
 
 @dataclass(frozen=True)

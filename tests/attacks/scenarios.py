@@ -306,7 +306,6 @@ batch_size = 2
 learning_rates = [0.001, 0.01]
 temperatures = [0.05]
 seeds = [0]
-alphas = [0.5]
 [[experiment]]
 name = "e"
 train = ["xquad-r"]

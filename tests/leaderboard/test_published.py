@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from beir_hybrid.leaderboard.inputs.score_file import read_scores
 from beir_hybrid.models import e5_q4, heads
-from beir_hybrid.study.paper.study_page import write_page
+from beir_hybrid.study.definition import preset_path, read_study
+from beir_hybrid.study.paper.claims import compare_all
+from beir_hybrid.study.paper.scores import StudyScores
+from beir_hybrid.study.trials import NAMESPACE
 from beir_hybrid.subsets import SETTINGS
-from tools.study_page import judge_again
+from tools.study_page import PRESET, PUBLISHED_SCORES, write_docs
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "leaderboard" / "published"
@@ -64,14 +68,23 @@ def study() -> dict[str, Any]:
     return json.loads((PUBLISHED / "study.json").read_text(encoding="utf-8"))
 
 
-def test_the_verdicts_are_those_of_the_published_scores(study: dict[str, Any], tmp_path: Path) -> None:
-    judge_again(tmp_path / "study.json", tmp_path / "study.md")
-    again = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
-    for claim, same in zip(study["claims"], again["claims"], strict=True):
-        assert (claim["claim"], claim["base"], claim["verdict"]) == (same["claim"], same["base"], same["verdict"])
-        for part, again_part in zip(claim["parts"], same["parts"], strict=True):
-            for name in ("hybrid", "baseline_value", "difference", "low", "high", "p_corrected", "design_effect"):
-                assert part[name] == pytest.approx(again_part[name], rel=1e-6, abs=1e-9), name
+def test_the_comparisons_are_those_of_the_published_scores(study: dict[str, Any]) -> None:
+    """Of one experiment: all that is compared there with the systems whose scores are published."""
+    chosen = read_study(preset_path(PRESET)).only(["xquad-r"])
+    parts = compare_all(chosen, StudyScores(read_scores(PUBLISHED_SCORES)), study["languages"])
+    stored = {
+        (claim["claim"], part["task"], part["column"], *part["model"].values(), *part["baseline"].values()): part
+        for claim in study["claims"]
+        for part in claim["parts"]
+        if part["experiment"] == "xquad-r"
+    }
+    assert len(parts) > 40
+    for part in parts:
+        asked = part.contrast
+        same = stored[asked.claim, asked.column.task, asked.column.key, *asked.model, *asked.baseline]
+        assert (part.model, part.baseline) == pytest.approx((same["model_value"], same["baseline_value"]), abs=1e-9)
+        for name in ("difference", "low", "high", "p", "design_effect", "p_equivalence"):
+            assert getattr(part.comparison, name) == pytest.approx(same[name], rel=1e-6, abs=1e-9), name
 
 
 def test_nobody_trained_the_rows_that_say_so(board: dict[str, Any]) -> None:
@@ -88,20 +101,23 @@ def test_nobody_trained_the_rows_that_say_so(board: dict[str, Any]) -> None:
         assert values == pytest.approx(figures, abs=0.002), key
 
 
-def test_the_study_is_complete_and_its_page_is_up_to_date(study: dict[str, Any], tmp_path: Path) -> None:
-    assert study["items"]["done"] == study["items"]["all"]
+def test_the_page_of_the_study_is_up_to_date(study: dict[str, Any], tmp_path: Path) -> None:
+    assert all(missing.endswith("(full)") for missing in study["missing"])
     documented = ROOT / "docs" / "study.md"
-    write_page(study, "study/alpha-sweep.png", "beir-hybrid study --preset offline", tmp_path / "study.md")
+    write_docs(tmp_path / "study.md")
     assert (tmp_path / "study.md").read_text(encoding="utf-8") == documented.read_text(encoding="utf-8")
     assert (documented.parent / "study" / "alpha-sweep.png").is_file()
 
 
 def test_the_study_and_the_leaderboard_agree(study: dict[str, Any], board: dict[str, Any]) -> None:
+    """Rows of the board are found by their models, which the study calls after the system."""
+    rows = {name: row for row in board["rows"].values() for name in row["models"]}
     compared = 0
     for system in study["systems"]:
-        row = board["rows"].get(f"{system['experiment']}-{system['system'].lower().replace('hybrid-0.5', 'hybrid')}")
+        key = "_".join(system[part] for part in ("experiment", "base", "start", "system"))
+        row = rows.get(f"{NAMESPACE}/{key}_seed-0")
         for column, figure in system["figures"].items() if row else ():
-            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], abs=1e-6), (system, column)
+            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], abs=1e-4), (system, column)
             compared += 1
     assert compared >= 60
 
