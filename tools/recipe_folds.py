@@ -1,7 +1,8 @@
 """What recipes of heads are tried on: training data of one kind, and questions of another.
 
-There are two folds: the questions of Atlas-R, for heads trained on NTREX-128 alone; and sentences of held-out documents
-of NTREX-128, which ask for themselves and their neighbours, for heads trained on all else.
+Each of the two sources is left out in turn: the questions of Atlas-R are for heads trained on NTREX-128 alone, and
+sentences of NTREX-128, which ask for themselves and their neighbours, for heads trained on Atlas-R alone. What a head
+gains on texts of another kind than those it was trained on it may gain elsewhere.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from beir_hybrid.corpora import atlas, ntrex
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus, ParallelSentences
@@ -24,11 +22,7 @@ from beir_hybrid.training.pair_sources import pairs_of_corpus, pairs_of_sentence
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
-
-HELD_OUT = 5
-"""Every n-th document of NTREX-128 is held out."""
 
 QUESTIONS = 100
 """Questions that a fold is evaluated with, drawn at random, or all if there are fewer; the pool is always whole."""
@@ -71,41 +65,25 @@ def read_folds(languages: Sequence[str]) -> list[Fold]:
     facts = source.read(atlas.SPEC, languages, False)
     assert isinstance(facts, ParallelCorpus)
     sentences = ntrex.read(ntrex.SPEC, languages, progress=False)
-    held_out = list(dict.fromkeys(sentences.documents))[::HELD_OUT]
-    asking = np.isin(sentences.documents, held_out)
-    everything, rest = _sources(sentences), _sources(_some(sentences, ~asking))
-    neighbours = _neighbours(sentences, np.flatnonzero(asking).tolist())
-    return [
-        Fold("atlas", facts, everything),
-        Fold("ntrex", neighbours, {**rest, atlas_name: replace(pairs_of_corpus(facts), source=atlas_name)}),
-    ]
+    kinds = {name: pairs.kinds for name, pairs in ntrex.SPEC.pairs.items()}
+    of_ntrex = {name: replace(pairs_of_sentences(sentences, of_name), source=name) for name, of_name in kinds.items()}
+    of_atlas = {atlas_name: replace(pairs_of_corpus(facts), source=atlas_name)}
+    return [Fold("atlas", facts, of_ntrex), Fold("ntrex", _neighbours(sentences), of_atlas)]
 
 
-def _sources(sentences: ParallelSentences) -> dict[str, ParallelPairs]:
-    """Return all sources of pairs that are made of sentences of NTREX-128."""
-    kinds = {name: source.kinds for name, source in ntrex.SPEC.pairs.items()}
-    return {name: replace(pairs_of_sentences(sentences, of_name), source=name) for name, of_name in kinds.items()}
-
-
-def _some(sentences: ParallelSentences, rows: NDArray[np.bool_]) -> ParallelSentences:
-    """Return some rows of parallel sentences."""
-    languages = {language: tuple(compress(texts, rows)) for language, texts in sentences.languages.items()}
-    return replace(sentences, languages=languages, documents=tuple(compress(sentences.documents, rows)))
-
-
-def _neighbours(sentences: ParallelSentences, rows: Sequence[int]) -> ParallelCorpus:
-    """Make a corpus of all sentences, some of which ask for themselves and their neighbours in the document."""
+def _neighbours(sentences: ParallelSentences) -> ParallelCorpus:
+    """Make a corpus of sentences that ask for themselves and for their neighbours in the document."""
     documents = sentences.documents
     relevance = {}
-    for row in rows:
+    for row in range(len(documents)):
         near = range(max(row - 1, 0), min(row + 2, len(documents)))
         relevance[f"q{row}"] = {other: 1 for other in near if documents[other] == documents[row]}
     parts = {
         language: LanguageCorpus(
             language=language,
             question_ids=tuple(relevance),
-            questions=tuple(texts[row] for row in rows),
-            articles=tuple(documents[row] for row in rows),
+            questions=texts,
+            articles=documents,
             passage_ids=tuple(f"{language}:{number}" for number in range(len(texts))),
             passages=texts,
             relevance=relevance,

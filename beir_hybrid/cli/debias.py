@@ -65,7 +65,9 @@ def debias(
         return
     manifest = result.manifest
     (source,), settings = manifest.data, manifest.settings
-    trained = f", then {settings['interpolation']:g} of {manifest.steps_done} steps" if manifest.steps_done else ""
+    trained = ""
+    if manifest.steps_done:
+        trained = f" and keeps {settings['interpolation']:g} of the way of {manifest.steps_done} steps"
     print(
         f"{out}: {method} takes out {settings['components']} directions{trained}, fitted on {source['rows']} "
         f"sentences of each of {len(source['languages'])} languages"

@@ -19,7 +19,7 @@ def mine(
     model: Annotated[str, typer.Argument(help="Folder, Hugging Face hub id, or `offline`.", show_default=False)],
     data: Annotated[str, typer.Option("--data", help="Pairs: mlqa-r, ntrex, a .jsonl file ...", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="File: .jsonl, .jsonl.gz or .parquet.", show_default=False)],
-    negatives: Annotated[int, typer.Option("-k", "--negatives", help="Hard negatives of each question.")] = 4,
+    k: Annotated[int, typer.Option("-k", help="Hard negatives of each question in each language.")] = 4,
     languages: Annotated[str | None, typer.Option(help="Languages such as en,de; all of the data by default.")] = None,
     margin: Annotated[
         float | None, typer.Option(help="Leave out what scores above the answer's score less this share of it.")
@@ -34,13 +34,13 @@ def mine(
     asked = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
     if asked == []:
         raise BeirHybridError(f"--languages {languages!r}: name at least one, such as en,de")
-    if negatives < 1:
-        raise BeirHybridError(f"-k {negatives}: ask for 1 or more hard negatives")
+    if k < 1:
+        raise BeirHybridError(f"-k {k}: ask for 1 or more hard negatives")
     if margin is not None and not 0 <= margin < 1:
         raise BeirHybridError(f"--margin {margin:g}: it is a share of the answer's score, from 0 to below 1")
     from beir_hybrid.finetune.mined import mine_to_file
 
-    mined = mine_to_file(model, data, out, negatives, asked, margin, progress=not quiet)
+    mined = mine_to_file(model, data, out, k, asked, margin, progress=not quiet)
     if not quiet:
         print(_table(mined))
         print(f"{out}: {mined.summary()}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from beir_hybrid.debias.before_after import Similarity, held_out_figures
 from beir_hybrid.debias.dense import check_method, check_model, fit, with_map
 from beir_hybrid.debias.maps import AffineMap, DebiasError, Embeddings, Projection
-from beir_hybrid.debias.sentences import DEFAULT_DATA, SENTENCES, read_sentences
+from beir_hybrid.debias.sentences import DEFAULT_DATA, SENTENCES, Sentences, read_sentences
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, shown
 from beir_hybrid.finetune.align import METHOD as ALIGN
@@ -112,20 +112,7 @@ def save_debiased(
         settings = {"tune": DEBIASED, "method": method, "components": taken_out, "sentences": sentences}
         with replaced_folder(out) as folder:
             _check_replaceable(out)
-            manifest = write_model(
-                folder,
-                result,
-                origin,
-                [fitted.as_pairs()],
-                _about(origin, method, made),
-                data=[fitted.facts()],
-                languages=list(fitted.texts),
-                pairs=made.pairs,
-                settings={**made.settings(), **settings},
-                processes=1,
-                steps_done=made.steps,
-                losses=made.losses,
-            )
+            manifest = _write(folder, result, origin, fitted, made, settings)
     return Debiased(manifest, before, after, max(map(len, held_out.texts.values())))
 
 
@@ -149,6 +136,30 @@ def _similarity(model: SentenceTransformer) -> Similarity:
         return scores.numpy()
 
     return similarity
+
+
+def _write(
+    folder: Path,
+    model: SentenceTransformer,
+    origin: Base,
+    fitted: Sentences,
+    made: FittedLayer,
+    settings: Mapping[str, Any],
+) -> TrainingManifest:
+    return write_model(
+        folder,
+        model,
+        origin,
+        [fitted.as_pairs()],
+        _about(origin, settings["method"], made),
+        data=[fitted.facts()],
+        languages=list(fitted.texts),
+        pairs=made.pairs,
+        settings={**made.settings(), **settings},
+        processes=1,
+        steps_done=made.steps,
+        losses=made.losses,
+    )
 
 
 def _about(base: Base, method: str, made: FittedLayer) -> list[str]:

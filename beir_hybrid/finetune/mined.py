@@ -31,7 +31,8 @@ def mine_sources(
 ) -> list[Mined]:
     """Find hard negatives for each of several sources.
 
-    In a distributed run every process calls this with the same arguments, and gets the same negatives.
+    In a distributed run every process calls this with the same arguments, and reads the same embeddings: all find the
+    same.
 
     Args:
         parts: The sources.

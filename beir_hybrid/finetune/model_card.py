@@ -100,7 +100,8 @@ def _training(manifest: TrainingManifest) -> list[str]:
         "",
         f"Trained with [BEIR-Hybrid](https://pypi.org/project/beir-hybrid/) from `{manifest.base['name']}` "
         f"(revision `{manifest.base['revision']}`): {how}, {manifest.steps_done:,} steps of "
-        f"{settings['batch_size'] * manifest.processes} pairs. Batches: {batches} (arXiv 2408.10536). "
+        f"{settings['batch_size'] * manifest.processes} pairs{_hard_negatives(manifest)}. Batches: {batches} "
+        "(arXiv 2408.10536). "
         "`training_manifest.json` has all settings.",
     ]
 
@@ -116,6 +117,16 @@ def _batches(settings: Mapping[str, Any]) -> str:
     return f"{batches}, the rows of a cross-lingual one {of_pairs}"
 
 
+def _hard_negatives(manifest: TrainingManifest) -> str:
+    """Say how many hard negatives a row had, if any, and in whose language."""
+    number = max((part.get("negatives", 0) for part in manifest.data), default=0)
+    if not number:
+        return ""
+    whose = manifest.settings["negatives"]
+    language = "the languages of question and answer" if whose == "both" else f"the language of the {whose}"
+    return f", each with {number} hard negative{'s' * (number > 1)} in {language}"
+
+
 def _start(settings: Mapping[str, Any]) -> str:
     """Return where the linear layer started, and how much of the way from there it went, if that is to be said."""
     share, start = settings["interpolation"], f"a {settings['start']}"
@@ -123,7 +134,7 @@ def _start(settings: Mapping[str, Any]) -> str:
         start = f"the layer of `{settings['start']}`"
     from_start = "" if settings["start"] == IDENTITY else f" that started as {start}"
     if settings["tune"] == "head":
-        return from_start + (f", of which {share:g} of the way was kept" if share != 1 else "")
+        return from_start + (f" ({share:g} of the way from its start is kept)" if share != 1 else "")
     layer = f"and {start} behind the base, {'frozen' if settings['freeze_start'] else 'trained along'}"
     return f", {layer}" if from_start else ""
 

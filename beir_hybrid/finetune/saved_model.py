@@ -11,6 +11,7 @@ from beir_hybrid.finetune.model_card import add_section
 from beir_hybrid.models.base import Base, forget_last_call
 from beir_hybrid.models.manifest import TrainingManifest, package_versions
 from beir_hybrid.overlap import fingerprints
+from beir_hybrid.overlap.fingerprints import Fingerprints
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -24,6 +25,7 @@ def write_model(
     base: Base,
     parts: Sequence[ParallelPairs],
     about: Sequence[str] | None = None,
+    seen: Fingerprints | None = None,
     **facts: Any,
 ) -> TrainingManifest:
     """Write a model with its card, manifest and fingerprints.
@@ -34,18 +36,20 @@ def write_model(
         base: What it was made of.
         parts: The texts it was made with, for the fingerprints.
         about: Lines of the card before the table of the data; by default those about a training.
+        seen: Fingerprints of other texts that the model was made with.
         **facts: The attributes of `TrainingManifest` that do not follow from these.
     """
     forget_last_call(model)
     model.save_pretrained(str(folder))
     prints = folder / fingerprints.FILE_NAME
-    fingerprints.of_pairs(parts).write(prints)
-    seen = base.training_datasets
+    own = fingerprints.of_pairs(parts)
+    (own if seen is None else fingerprints.merged([own, seen])).write(prints)
+    known = base.training_datasets
     manifest = TrainingManifest(
         base={
             "name": base.name,
             "revision": base.revision,
-            "training_datasets": None if seen is None else sorted(seen),
+            "training_datasets": None if known is None else sorted(known),
         },
         fingerprints={"file": prints.name, "sha256": sha256_of(prints)},
         versions=package_versions(),

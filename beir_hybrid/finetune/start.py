@@ -24,6 +24,7 @@ from beir_hybrid.models.base import Base, name_of, training_prompts
 from beir_hybrid.models.checkpoints import locate
 from beir_hybrid.models.manifest import TrainingManifest, read_manifest
 from beir_hybrid.models.model_files import DENSE, check, modules
+from beir_hybrid.overlap.fingerprints import FILE_NAME, Fingerprints
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ class Start:
         revision: What names the content of that model and no other; None where there is none.
         manifest: What that model was made of.
         layer: Its map.
+        fingerprints: Those of the sentences that it was made with.
     """
 
     name: str
     revision: str | None = None
     manifest: TrainingManifest | None = None
     layer: AffineMap | None = None
+    fingerprints: Fingerprints | None = None
 
     def facts(self) -> dict[str, str | None]:
         """Return what a manifest says of it: its name, and the content of a debiased model, never its path."""
@@ -70,7 +73,7 @@ def find_start(name: str, base: Base) -> Start:
 
     Raises:
         TrainingError: There is no such start, or the model was not made of this base by `beir-hybrid debias`.
-        ModelError: The model is damaged, or the hub cannot be asked.
+        BeirHybridError: The model is damaged, or the hub cannot be asked.
     """
     if name in (IDENTITY, *affine_methods()):
         return Start(name)
@@ -89,7 +92,8 @@ def find_start(name: str, base: Base) -> Start:
             f"{label} was made of {shown(manifest.base.get('name'))}, whose content is not that of {base.name}: "
             "take one that `beir-hybrid debias` made of the same base"
         )
-    return Start(name_of(name, _ASKED_BY), checkpoint.revision(), manifest, _last_layer(folder, label, manifest))
+    layer, seen = _last_layer(folder, label, manifest), Fingerprints.read(folder / FILE_NAME)
+    return Start(name_of(name, _ASKED_BY), checkpoint.revision(), manifest, layer, seen)
 
 
 def start_map(

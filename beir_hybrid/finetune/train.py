@@ -119,6 +119,7 @@ def _train(
             trained,
             origin,
             data.parts,
+            seen=start.fingerprints,
             data=_sources(data, start),
             languages=data.languages,
             pairs={name: len(rows) for name, rows in data.pairs.items()},

@@ -297,6 +297,7 @@ def _transformer(model: BertModel, tokenizer: Path) -> Transformer:
     The module's constructor only reads a folder. So it is given a folder with the tokenizer and a model of a few
     numbers, whose place the real one then takes; writing 470 MB to read them again would take longer than all the rest.
     """
+    from safetensors.torch import save_file
     from sentence_transformers.sentence_transformer.modules import Transformer
     from transformers import BertConfig, BertModel
 
@@ -309,7 +310,9 @@ def _transformer(model: BertModel, tokenizer: Path) -> Transformer:
         max_position_embeddings=model.config.max_position_embeddings,
     )
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder, silenced("transformers"):
-        BertModel(stand_in).save_pretrained(folder)
+        # save_pretrained writes in the first of several processes only.
+        stand_in.to_json_file(Path(folder, "config.json"))
+        save_file(BertModel(stand_in).state_dict(), Path(folder, "model.safetensors"), metadata={"format": "pt"})
         shutil.copyfile(tokenizer, Path(folder, "tokenizer.json"))
         Path(folder, "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(model.config)), encoding="utf-8")
         transformer = Transformer(folder)

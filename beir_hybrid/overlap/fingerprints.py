@@ -180,6 +180,16 @@ class Fingerprints:
         return cls(table.replace_schema_metadata(None))
 
 
+def merged(parts: Sequence[Fingerprints]) -> Fingerprints:
+    """Return the fingerprints of all, a row for each distinct normalised text of a language and kind; without texts."""
+    table = pa.concat_tables([part.table for part in parts])
+    keys = [table[name].to_numpy(zero_copy_only=False) for name in ("text_hash", "kind", "language")]
+    order = np.lexsort(keys)
+    ordered = [key[order] for key in keys]
+    first = np.logical_or.reduce([np.append(True, key[1:] != key[:-1]) for key in ordered])
+    return Fingerprints(table.take(order[first]).combine_chunks())
+
+
 def of_pairs(parts: Sequence[ParallelPairs], languages: Iterable[str] | None = None) -> Fingerprints:
     """Compute the fingerprints of all texts that a training run sees.
 

@@ -44,7 +44,7 @@ def lettering(texts: Iterable[str]) -> Iterator[Callable[[str], str]]:
             for letter in text
         )
 
-    with rc_context({"font.family": families, "svg.fonttype": "path", "text.parse_math": False}):
+    with rc_context({"font.family": families, "svg.fonttype": "none", "text.parse_math": False}):
         yield legible
 
 

@@ -150,8 +150,10 @@ def test_an_aligned_model_lies_between_the_projection_and_a_head_trained_on_tran
     options = (str(base), "--data", "own", "--parallel", "--languages", "th,de", "--sentences", "20")
     code, printed, _ = run(*options, "--out", "new", "--method", "align")
     assert code == 0
-    first = "new: align takes out 1 directions, then 0.5 of 20 steps, fitted on 20 sentences of each of 2 languages"
-    assert printed.splitlines()[0] == first
+    assert printed.splitlines()[0] == (
+        "new: align takes out 1 directions and keeps 0.5 of the way of 20 steps, fitted on 20 sentences of each of 2 "
+        "languages"
+    )
     run(*options, "--out", "projected")
     run(*options, "--out", "whole", "--method", "align", "--interpolation", "1")
     run(*options, "--out", "little", "--method", "align", "--interpolation", "1e-9")

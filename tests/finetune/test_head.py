@@ -21,6 +21,7 @@ from beir_hybrid.finetune.start import answers, interpolated
 from beir_hybrid.finetune.train import train
 from beir_hybrid.models.base import find_base
 from beir_hybrid.models.manifest import read_manifest
+from beir_hybrid.overlap.check import read_training
 from beir_hybrid.training.pairs import read_source
 from tests.support.mteb_models import vector_of
 from tests.support.small_models import save_labse
@@ -216,6 +217,10 @@ def test_from_a_debiased_model_without_a_step_worth_the_name_it_is_that_model(
     settings = manifest.settings
     assert (settings["start"], settings["start_revision"]) == ("leace", find_base(str(debiased)).revision)
     assert [part["source"] for part in manifest.data] == ["xquad-r", "own"]
+    prints = read_training(str(tmp_path / "out")).fingerprints.table
+    of_start = read_training(str(debiased)).fingerprints.table
+    rows = [tuple(row.values()) for row in prints.select(["language", "kind", "text_hash"]).to_pylist()]
+    assert rows == sorted({*rows}) and {*of_start["text_hash"].to_pylist()} < {*prints["text_hash"].to_pylist()}
     assert str(debiased.parent) not in (tmp_path / "out" / "training_manifest.json").read_text()
     assert "the layer of `leace`" in (tmp_path / "out" / "README.md").read_text()
 

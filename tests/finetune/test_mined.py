@@ -93,6 +93,8 @@ def test_mining_while_training_gives_the_model_of_the_mined_file(tune: str, fold
     assert manifest is not None
     assert (manifest.settings["mine"], manifest.settings["negatives"]) == (2, "question")
     assert [part["negatives"] for part in manifest.data] == [2]
+    card = (folder / "at-once" / "README.md").read_text(encoding="utf-8")
+    assert "pairs, each with 2 hard negatives in the language of the question. Batches: hybrid" in card
     run("train", *options, "--data", "mined.jsonl", "--negatives", "none", "--output", "without")
     assert any(not np.array_equal(weights(folder / "without")[name], values) for name, values in expected.items())
 

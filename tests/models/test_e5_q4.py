@@ -288,6 +288,16 @@ def test_it_is_the_same_after_saving_and_loading(encoder: Any) -> None:
     assert not any(tempfile.gettempdir() in text for text in written.values())
 
 
+def test_it_loads_in_every_process_of_a_training(encoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import PreTrainedModel
+
+    as_in_another = {"name": "should_save_on_this_rank", "value": lambda *_: False, "raising": False}
+    monkeypatch.setattr(PreTrainedModel, **as_in_another)
+    found, expected = e5_q4.load("cpu").state_dict(), encoder.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], values.cpu()) for name, values in expected.items())
+
+
 def test_a_training_step_changes_it(encoder: Any) -> None:
     model = copy.deepcopy(encoder)
     before = {name: tensor.clone() for name, tensor in model.named_parameters() if "layer.11" in name}

@@ -302,7 +302,7 @@ def test_the_held_out_corpus_asks_held_out_questions_of_all_answers(data: Path) 
 
 
 def test_a_head_has_the_weights_that_train_gives(base: Path, tmp_path: Path) -> None:
-    recipe = make_recipe("laptop-head", **RECIPE, seed=3, start="projection", interpolation=0.5)
+    recipe = make_recipe("laptop-head", **RECIPE, seed=3, start="projection", interpolation=0.5, mine=1)
     train(str(base), recipe, tmp_path / "whole", options=RunOptions(quiet=True))
     bench = HeadBench(find_base(str(base)), None)
     parts = [read_source("mlqa-r", ["en", "de"])]

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from beir_hybrid.corpora import ParallelCorpus, load
+from beir_hybrid.corpora import load
 from beir_hybrid.errors import DataError
 from beir_hybrid.training import mine, read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
@@ -161,23 +161,18 @@ def test_pairs_with_negatives_are_not_mined_again() -> None:
 
 
 class KnowsAnswers(AnyEmbeddings):
-    """Finds for each question the right passages first: all that must not become a negative is in the way."""
+    """Finds for each question the right answers first: all that must not become a negative is in the way."""
 
-    def __init__(self, corpus: ParallelCorpus) -> None:
-        self._question_of = {}  # text -> the first question that it asks or answers, in any language
-        for part in corpus.languages.values():
-            asked = zip(part.questions, part.question_ids, strict=True)
-            answering = (
-                (part.passages[passage], question_id)
-                for question_id, passages in part.relevance.items()
-                for passage in passages
-            )
-            for text, question_id in (*asked, *answering):
-                self._question_of.setdefault(text, question_id)
+    def __init__(self, pairs: ParallelPairs) -> None:
+        self._label_of = {
+            text: str(label)
+            for column in (*pairs.questions.values(), *pairs.answers.values())
+            for text, label in zip(column.to_pylist(), pairs.labels, strict=True)
+        }
 
     def embedding(self, text: str) -> NDArray[np.float32]:
         _, _, plain = text.partition(": ")
-        vector = super().embedding(self._question_of[plain]) + 0.1 * super().embedding(text)
+        vector = super().embedding(self._label_of[plain]) + 0.1 * super().embedding(text)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
@@ -186,7 +181,8 @@ def test_no_right_passage_of_mlqa_r_is_a_negative(data_folder: Path, monkeypatch
     monkeypatch.setenv("BEIR_HYBRID_DATA", str(data_folder))
     languages = ["ar", "en", "zh"]
     corpus = load("mlqa-r", languages)
-    mined, left_short = mine(read_source("mlqa-r", languages), KnowsAnswers(corpus), 4, progress=False)
+    pairs = read_source("mlqa-r", languages)
+    mined, left_short = mine(pairs, KnowsAnswers(pairs), 4, progress=False)
     assert left_short == dict.fromkeys(languages, 0)
     question_ids = list(dict.fromkeys(name for part in corpus.languages.values() for name in part.question_ids))
     checked = 0
