@@ -27,10 +27,10 @@ def study(
 ) -> None:
     """Train and evaluate what a study.toml lists, skip what is done, and judge the claims of arXiv 2408.10536.
 
-    A study.toml has [study], [[start]] (maps that trainings start from), [[base]] and [[experiment]] tables. The systems
-    of an experiment are named by their batches: X-X, X-Y, hybrid-0.5, mixed, X-Y-pair (one pair of languages a batch),
-    X-Y+neg (mined hard negatives). OUT gets items/ (what is done), starts/, models/, ranks/, results/ of full tuning and
-    study.json; the page and its plot go to --page.
+    A study.toml has [study], [[start]] (maps that trainings start from), [[base]] and [[experiment]] tables. The
+    systems of an experiment are named by their batches: X-X, X-Y, hybrid-0.5, mixed, X-Y-pair (one pair of languages a
+    batch), X-Y+neg (mined hard negatives). OUT gets items/ (what is done), starts/, models/, ranks/, results/ of full
+    tuning and study.json; the page and its plot go to --page.
     """
     if (file is None) == (preset is None):
         raise BeirHybridError("name a study.toml, or a preset: --preset offline or --preset paper")

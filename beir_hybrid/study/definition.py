@@ -287,7 +287,9 @@ def read_study(path: Path) -> Study:
     tables = {"start": (Start, file.start), "base": (StudyBase, file.base), "experiment": (Experiment, file.experiment)}
     for kind, (of_kind, entries) in tables.items():
         where = f"{path}: [[{kind}]]"
-        names = [checked(of_kind, entry, f"{where} {n}", StudyError).name for n, entry in enumerate(entries, 1)]
+        names: list[str] = [
+            checked(of_kind, entry, f"{where} {n}", StudyError).name for n, entry in enumerate(entries, 1)
+        ]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise StudyError(f"{where}: the name {twice!r} is there twice")
