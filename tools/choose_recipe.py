@@ -48,7 +48,7 @@ STARTS = ("identity", "projection", "leace")
 LEARNING_RATES = (1e-4, 3e-4)
 TEMPERATURES = (0.05, 0.1)
 INTERPOLATIONS = (0.25, 0.5, 1.0)
-HYBRID = {"batching": "hybrid", "alpha": 0.5}
+HYBRID: Mapping[str, Any] = {"batching": "hybrid", "alpha": 0.5}
 BATCHES: tuple[Mapping[str, Any], ...] = (
     {"batching": "monolingual"},
     {"batching": "cross-lingual"},

@@ -86,7 +86,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """
     from beir_hybrid.finetune.recipe import make_recipe
 
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in read_toml(path).items()}
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in read_toml(path).items()
+    }
     try:
         make_recipe(**settings)
     except BeirHybridError as error:

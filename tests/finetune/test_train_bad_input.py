@@ -397,8 +397,8 @@ def test_what_somebody_puts_into_the_folder_of_a_run_stays(
     Path("out", "notes.txt").rename("notes.txt")
     evaluate = training._evaluate_end
 
-    def evaluate_and_note(trainer: Any) -> None:
-        evaluate(trainer)
+    def evaluate_and_note(*how: Any) -> None:
+        evaluate(*how)
         Path("notes.txt").rename(Path("out", "notes.txt"))
 
     monkeypatch.setattr(training, "_evaluate_end", evaluate_and_note)
