@@ -90,8 +90,10 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         assert set(stored.columns) == set(run.columns)
         assert {"XQuADR/monolingual/map/th", "XQuADR/pairs/map"} < set(stored.columns)
         for key, scores in run.columns.items():
-            assert stored.columns[key].average == pytest.approx(scores.average, abs=5e-5, nan_ok=True), key
-            assert stored.columns[key].by_subset == pytest.approx(scores.by_subset, abs=5.1e-5, nan_ok=True)
+            assert stored.columns[key].average == pytest.approx(
+                scores.average, abs=0.05 if "rank" in key else 5e-4, nan_ok=True
+            ), key
+            assert stored.columns[key].by_subset == pytest.approx(scores.by_subset, abs=1e-4, nan_ok=True)
             assert stored.columns[key].subsets == scores.subsets
     before = path.read_bytes()
     write_scores(path, written)

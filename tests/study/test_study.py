@@ -630,7 +630,7 @@ def test_the_summary_holds_every_comparison(done: tuple[Study, Path], judged: di
         for part in claims["map", claim]["parts"]:
             for side in ("model", "baseline"):
                 expected = figures[part[side]["start"], part[side]["label"]][part["column"]]["mean"]
-                assert part[f"{side}_value"] == pytest.approx(expected, abs=1e-4)
+                assert part[f"{side}_value"] == pytest.approx(expected, abs=1e-9)
             assert part["difference"] == pytest.approx(part["model_value"] - part["baseline_value"])
             better = part["difference"] if part["metric"] == "map" else -part["difference"]
             assert part["favourable"] == (better > 0)

@@ -1,8 +1,10 @@
 """Scores by question of many models in one Parquet file: what tests need of the training seeds of a study.
 
 It is a small part of the rank tables that they were computed from. Beside the ids of strata and questions each model in
-each revision is a column of whole numbers, ten-thousandths: a figure, which is a mean over a thousand questions, is
-known to six decimals. Rows without a question hold the means of single subsets.
+each revision is a column of whole numbers: scores rounded to the decimals that their figure is shown with, so that the
+figure itself, a mean over a thousand questions, is known to two more. A model is kept as the difference to the one
+before, since the seeds of a system differ little. Rows without a question hold the means of single subsets, with three
+more decimals.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import atomic_path, check_exists, relative_to, sha256_of, shown
 from beir_hybrid.leaderboard.board.strata import in_strata
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
+from beir_hybrid.metrics import MAP, find_metric
 from beir_hybrid.mteb.results import Source
 from beir_hybrid.schemas import Name, Open, TaskName, checked
 
@@ -28,8 +31,8 @@ SUFFIX = ".scores.parquet"
 
 _METADATA = b"beir_hybrid_scores"
 _VERSION = 2
-_SCALE = 10_000
-"""What a score is multiplied by before it is rounded: whole numbers take half the space of floating-point ones."""
+_MORE_OF_MEANS = 3
+"""Decimals that the mean of a subset is kept with beyond those that its figure is shown with."""
 
 _IDS = ["task", "column", "subset", "question_id", "cluster_id"]
 
@@ -74,7 +77,7 @@ class _Facts(Open):
 
 
 def write_scores(path: Path, runs: Iterable[RunScores]) -> None:
-    """Write the scores of some runs into one file, rounded to four decimals.
+    """Write the scores of some runs into one file, rounded as figures are shown.
 
     Args:
         path: The file.
@@ -93,8 +96,8 @@ def write_scores(path: Path, runs: Iterable[RunScores]) -> None:
         of_task.setdefault(run.task, []).append(_rows(run))
         evaluations.append({name: getattr(run, name) for name in _Evaluation.model_fields})
     whole = pd.concat([_side_by_side(of_task[task]) for task in sorted(of_task)])
-    names = sorted(whole.columns)
-    table = pa.Table.from_pandas(whole[names].reset_index(), preserve_index=False)
+    rows = _differences(whole[sorted(whole.columns)]).reset_index()
+    table = pa.Table.from_pandas(rows, preserve_index=False)
     facts = {_METADATA: json.dumps({"version": _VERSION, "evaluations": evaluations}, sort_keys=True)}
     with atomic_path(path) as temporary:
         pq.write_table(
@@ -110,8 +113,16 @@ def write_scores(path: Path, runs: Iterable[RunScores]) -> None:
 def _rows(run: RunScores) -> pd.Series:
     """Return the scores of a run by what ``_IDS`` names."""
     parts = [part.assign(task=run.task, column=key) for key, scores in run.columns.items() for part in _parts(scores)]
-    scores = pd.concat(parts, ignore_index=True).set_index(_IDS)["score"]
-    return (scores * _SCALE).round().astype("Int64").rename(run.run)
+    rows = pd.concat(parts, ignore_index=True)
+    index = pd.MultiIndex.from_frame(rows[_IDS])
+    return (rows["score"] * _scale(rows)).round().astype("Int64").set_axis(index).rename(run.run)
+
+
+def _scale(rows: pd.DataFrame) -> pd.Series:
+    """Return what the scores of rows are multiplied by before they are rounded: a power of ten."""
+    metrics = {key: find_metric(str(key).split("/")[2]) for key in rows["column"].unique()}
+    decimals = rows["column"].map({key: (metric or MAP).decimals for key, metric in metrics.items()})
+    return 10.0 ** (decimals + _MORE_OF_MEANS * rows["question_id"].isna())
 
 
 def _parts(scores: ColumnScores) -> Iterator[pd.DataFrame]:
@@ -126,6 +137,23 @@ def _side_by_side(runs: list[pd.Series]) -> pd.DataFrame:
         if not run.index.equals(runs[0].index):
             raise RankTableError(f"{runs[0].name} and {run.name} were not evaluated on the same questions")
     return pd.concat(runs, axis=1)
+
+
+def _differences(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return each column less the one before it, where that has a number."""
+    before, differences = pd.Series(0, scores.index), {}
+    for name, column in scores.items():
+        differences[name], before = column - before, column.fillna(0)
+    return pd.DataFrame(differences)
+
+
+def _sums(differences: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that differences were made of."""
+    before, scores = pd.Series(0, differences.index), {}
+    for name, column in differences.items():
+        scores[name] = column + before
+        before = scores[name].fillna(0)
+    return pd.DataFrame(scores)
 
 
 def read_scores(path: Path) -> list[RunScores]:
@@ -153,7 +181,9 @@ def read_scores(path: Path) -> list[RunScores]:
     missing = [name for name in (*_IDS, *(_run(one) for one in known.evaluations)) if name not in table.column_names]
     if missing:
         raise RankTableError(f"{shown(path)} is not a whole file of scores: it lacks the column {shown(missing[0])}")
-    frames = dict(iter(table.to_pandas().groupby("task", sort=False)))
+    rows = table.to_pandas()
+    whole = pd.concat([rows[_IDS], _sums(rows.drop(columns=_IDS))], axis=1)
+    frames = dict(iter(whole.groupby("task", sort=False)))
     empty = pd.DataFrame(columns=table.column_names)
     return [_run_scores(one, frames.get(one.task, empty)) for one in known.evaluations]
 
@@ -164,7 +194,7 @@ def _run(evaluation: _Evaluation) -> str:
 
 def _run_scores(evaluation: _Evaluation, rows: pd.DataFrame) -> RunScores:
     run = RunScores(**evaluation.model_dump(), columns={})
-    scores = rows[_IDS].assign(score=rows[run.run].astype(np.float64) / _SCALE)
+    scores = rows[_IDS].assign(score=rows[run.run].astype(np.float64) / _scale(rows))
     columns = {str(key): _column_scores(run, str(key), part) for key, part in scores.groupby("column", sort=False)}
     return run._replace(columns=columns)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from beir_hybrid.files import write_json
 from beir_hybrid.folders import locked
 from beir_hybrid.leaderboard.inputs.published_figures import PublishedFigures
-from beir_hybrid.leaderboard.inputs.score_file import read_scores, write_scores
+from beir_hybrid.leaderboard.inputs.score_file import write_scores
 from beir_hybrid.study.batches import StudyError
 from beir_hybrid.study.definition import Study
 from beir_hybrid.study.paper.scores import SCORES, StudyScores, evaluated_scores
@@ -41,7 +41,6 @@ def write_report(study: Study, plan: Plan, out: Path, page: Path, command: str) 
     with locked(out / FILE_NAME):  # which clears away what a killed process left
         if scores:
             write_scores(out / SCORES, scores)
-            scores = read_scores(out / SCORES)  # as they are when they are tested again
         judged = judge(study, summary, StudyScores(scores))
         write_json(out / FILE_NAME, judged, indent=1, ensure_ascii=False)
         write_pages(judged, page, command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.family_scores import by_group, pair_scores, pairs_in_strata, pairs_key
+from beir_hybrid.leaderboard.board.strata import in_strata
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.score_file import RunScores
 from beir_hybrid.models.base import name_of
@@ -85,14 +86,15 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
         languages: Languages whose questions have figures of their own.
 
     Returns:
-        The scores of the columns of the leaderboard, of all pairs of languages, and of single languages.
+        The scores of the columns of the leaderboard, of all pairs of languages, and of single languages; those of
+        subsets with the same questions put together.
     """
     table = without_top_languages(table)
-    columns = [column for column in board_columns() if column.task == info.task]
-    scores = column_scores(table, info, columns)
+    asked = [column for column in board_columns() if column.task == info.task]
+    scores = column_scores(table, info, asked)
     alone = {
         scores_key(column, language): _of_language(scores[column.key], language)
-        for column in columns
+        for column in asked
         if column.key in scores and not column.is_bias and column.setting != SETTINGS[1]
         for language in languages
     }
@@ -100,7 +102,8 @@ def run_scores(table: pa.Table, info: TableInfo, languages: Sequence[str] = ()) 
         pairs_key(info.task, figure): pairs_in_strata(of_pairs)
         for figure, of_pairs in pair_scores(table, info, scores).items()
     }
-    return RunScores(info.model, info.model_revision, info.task, info.dataset_revision, {**scores, **alone, **pairs})
+    columns = {key: in_strata(of_column) for key, of_column in {**scores, **alone}.items()}
+    return RunScores(info.model, info.model_revision, info.task, info.dataset_revision, {**columns, **pairs})
 
 
 def _of_language(scores: ColumnScores, language: str) -> ColumnScores:
