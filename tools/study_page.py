@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
@@ -18,10 +19,10 @@ from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.family_scores import PAIRS
 from beir_hybrid.leaderboard.inputs.published_figures import read_published_figures
 from beir_hybrid.leaderboard.inputs.score_file import RunScores, read_scores, write_scores
-from beir_hybrid.study.definition import Study, preset_path, read_study
+from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.study.paper.outputs import FILE_NAME, write_pages
 from beir_hybrid.study.paper.scores import SCORES
-from beir_hybrid.study.trials import trained_name
+from leaderboard.regenerate import SETTINGS_FILE
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "leaderboard" / "published"
@@ -32,9 +33,6 @@ PRESET = "offline"
 COMMAND = f"beir-hybrid study --preset {PRESET}"
 PAGE = ROOT / "docs" / "study.md"
 
-SHOWN = ("X-X", "X-Y", "hybrid-0.5")
-"""Labels of the systems whose scores by question are published."""
-
 
 def publish(out: Path) -> None:
     """Copy study.json from the folder of a study, and the scores that the leaderboard shows.
@@ -43,18 +41,17 @@ def publish(out: Path) -> None:
         BeirHybridError: A file is missing or damaged.
     """
     check_exists(out / FILE_NAME)
-    scores = list(shown_scores(read_study(preset_path(PRESET)), read_scores(out / SCORES)))
+    scores = list(shown_scores(read_settings(SETTINGS_FILE), read_scores(out / SCORES)))
     write_scores(PUBLISHED_SCORES, scores)
     shutil.copy(out / FILE_NAME, SUMMARY)
 
 
-def shown_scores(study: Study, scores: Iterable[RunScores]) -> Iterator[RunScores]:
-    """Yield the scores of the systems and in the columns that the leaderboard shows."""
-    systems = [system for pairing in study.pairings() for system in study.systems(*pairing)]
-    names = {trained_name(system, seed) for system in systems if system.label in SHOWN for seed in system.base.seeds}
+def shown_scores(settings: Settings, scores: Iterable[RunScores]) -> Iterator[RunScores]:
+    """Yield the scores of the models of a board's rows that have several seeds, in the columns that it shows."""
+    patterns = [pattern for entry in settings.models for pattern in entry.models if "*" in pattern]
     keys = {column.key for column in board_columns()}
     for run in scores:
-        if run.model in names:
+        if any(fnmatchcase(run.model, pattern) for pattern in patterns):
             columns = {key: one for key, one in run.columns.items() if key in keys or f"/{PAIRS}/" in key}
             yield run._replace(columns=columns)
 
