@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from beir_hybrid.errors import BeirHybridError, first_line
 from beir_hybrid.files import read_json, shown, write_json
 from beir_hybrid.schemas import Name, Open, checked
@@ -32,7 +34,7 @@ class Origins(Open):
 
     base: Origin
     data: list[Origin]
-    settings: dict[str, Any]
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
