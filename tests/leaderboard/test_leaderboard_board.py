@@ -184,7 +184,7 @@ def test_published_figures_are_a_group_of_their_own_without_tests(three: Path) -
     for row in cited:
         assert row["published"]
         assert not any(cell["tested"] or cell["best"] or cell["second"] for cell in row["cells"].values())
-        assert set(row["cells"]) == {MAP}  # nobody evaluated MLQA-R here
+        assert all(column.startswith("XQuADR/") for column in row["cells"])  # nobody evaluated MLQA-R here
     assert "2004.05484" in board["notes"][-1]
     assert any(row["cells"][MAP]["best"] for row in board["rows"].values() if not row["published"])
 

@@ -125,7 +125,7 @@ def test_the_study_and_the_leaderboard_agree(study: dict[str, Any], board: dict[
         key = "_".join(system[part] for part in ("experiment", "base", "start", "system"))
         row = rows.get(f"{NAMESPACE}/{key}_seed-0")
         for column, figure in system["figures"].items() if row else ():
-            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], rel=1e-6, abs=1e-4), (system, column)
+            assert row["cells"][column]["value"] == pytest.approx(figure["mean"], rel=1e-5, abs=1e-4), (system, column)
             compared += 1
     assert compared >= 60
 
