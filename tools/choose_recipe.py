@@ -16,6 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import write_json
+from beir_hybrid.finetune.recipe import make_recipe
+from beir_hybrid.finetune.start import interpolated
+from beir_hybrid.leaderboard.stats.significance import Comparison, compare_many
+from beir_hybrid.leaderboard.stats.verdicts import is_equivalent
+from beir_hybrid.models.base import find_base
+from beir_hybrid.study.head_bench import HeadBench
+from beir_hybrid.study.lab import texts_of_corpus
+from beir_hybrid.training.parallel_pairs import texts_by_column
+from tools import one_line_errors
+from tools.recipe_folds import Fold, read_folds
 from tools.train_heads import RECIPE, read_recipe
 
 if TYPE_CHECKING:
@@ -23,8 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.leaderboard.board.unit_scores import ColumnScores
-    from beir_hybrid.leaderboard.stats.significance import Comparison
-    from tools.recipe_folds import Fold
 
 RULE = (
     "Each of the two sources of training data is left out in turn: heads are trained on the other and evaluated on "
@@ -114,12 +122,6 @@ class Bench:
     """
 
     def __init__(self, common: Mapping[str, Any], base: str, quiet: bool) -> None:
-        from beir_hybrid.finetune.recipe import make_recipe
-        from beir_hybrid.models.base import find_base
-        from beir_hybrid.study.head_bench import HeadBench
-        from beir_hybrid.study.lab import texts_of_corpus
-        from beir_hybrid.training.parallel_pairs import texts_by_column
-        from tools.recipe_folds import read_folds
 
         self._common = {name: common[name] for name in COMMON if name in common}
         self._quiet = quiet
@@ -135,8 +137,6 @@ class Bench:
 
     def trials(self, settings: Mapping[str, Any]) -> list[Trial]:
         """Try a recipe with every interpolation between the start and the trained head."""
-        from beir_hybrid.finetune.start import interpolated
-
         scores: dict[float, dict[str, Mapping[str, float]]] = {weight: {} for weight in INTERPOLATIONS}
         for fold in self._folds:
             start, trained = self._train(fold, settings)
@@ -151,8 +151,6 @@ class Bench:
 
     def average_precisions(self, settings: Mapping[str, Any]) -> dict[str, ColumnScores]:
         """Train with some settings, and return the multilingual average precisions of each fold."""
-        from beir_hybrid.finetune.start import interpolated
-
         scores = {}
         for fold in self._folds:
             self._heads.set_matrix(interpolated(*self._train(fold, settings), settings["interpolation"]))
@@ -161,8 +159,6 @@ class Bench:
 
     def _train(self, fold: Fold, settings: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the start and the trained matrix of a head."""
-        from beir_hybrid.finetune.recipe import make_recipe
-
         recipe = make_recipe(**{**self._common, **settings, "interpolation": 1.0})
         parts = fold.parts(recipe.data)
         self._heads.train(parts, recipe)
@@ -215,9 +211,6 @@ def decide(scores: Mapping[str, Sequence[Mapping[str, ColumnScores]]]) -> tuple[
     Returns:
         The batching, and the record of the choice: the means, and the comparisons of hybrid batches with the best.
     """
-    from beir_hybrid.leaderboard.stats.significance import compare_many
-    from beir_hybrid.leaderboard.stats.verdicts import is_equivalent
-
     means = {
         batching: {fold: fmean(seed[fold].average for seed in of_seeds) for fold in of_seeds[0]}
         for batching, of_seeds in scores.items()
@@ -244,20 +237,17 @@ def decide(scores: Mapping[str, Sequence[Mapping[str, ColumnScores]]]) -> tuple[
     return hybrid if equivalent else leader, record
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    """Run the script and return its exit code."""
     parser = argparse.ArgumentParser(description="Choose the recipe of the heads on training data.")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="all other settings, default: %(default)s")
     parser.add_argument("--base", default="offline", help="default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for all figures")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    try:
-        record = choose(Bench(read_recipe(options.recipe), options.base, options.quiet))
-        write_json(options.out, record, indent=1)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    record = choose(Bench(read_recipe(options.recipe), options.base, options.quiet))
+    write_json(options.out, record, indent=1)
     print(", ".join(f"{name} {value}" for name, value in record["chosen"].items()))
     return 0
 

@@ -43,6 +43,7 @@ from beir_hybrid.study.trials import ModelName
 from beir_hybrid.subsets import SETTINGS
 from beir_hybrid.tasks import tasks_of
 from beir_hybrid.text_tables import text_table
+from tools import one_line_errors
 
 if TYPE_CHECKING:
     from mteb.models import EncoderProtocol
@@ -224,27 +225,24 @@ def _figures(file: Path) -> tuple[str, ...]:
     return *maps, "-" if distance is None else f"{distance:.1f}"
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    """Run the script and return its exit code."""
     parser = argparse.ArgumentParser(description="Make the rank tables of rows that nobody trained.")
     parser.add_argument("out", type=Path, help="folder that gets ranks/")
     parser.add_argument("--tasks", default=",".join(TASKS), help="default: %(default)s")
     parser.add_argument("--rows", default=",".join(ROWS), help="default: %(default)s")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    try:
-        rows, tasks = options.rows.split(","), options.tasks.split(",")
-        if unknown := [row for row in rows if row not in ROWS]:
-            raise DebiasError(f"--rows: there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
-        made = Rows(Encoder(find_base("offline"), not options.quiet), options.out)
-        shown = []
-        for task in tasks:
-            for row in rows:
-                shown.append((task, row, *_figures(made.make(row, task))))
-                print(*shown[-1], file=sys.stderr, flush=True)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    rows, tasks = options.rows.split(","), options.tasks.split(",")
+    if unknown := [row for row in rows if row not in ROWS]:
+        raise DebiasError(f"--rows: there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
+    made = Rows(Encoder(find_base("offline"), not options.quiet), options.out)
+    shown = []
+    for task in tasks:
+        for row in rows:
+            shown.append((task, row, *_figures(made.make(row, task))))
+            print(*shown[-1], file=sys.stderr, flush=True)
     print(text_table(shown, ("task", "row", "monolingual", "cross-lingual", "multilingual", "rank distance"), left=2))
     return 0
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.families import FAMILY_GROUPS, SCRIPT_GROUPS
 from beir_hybrid.files import read_json, write_json
 from leaderboard.regenerate import TABLES
+from tools import one_line_errors
 
 BOARD = TABLES / "leaderboard.json"
 RECORD = TABLES.parent / "measurements" / "families.json"
@@ -63,18 +63,15 @@ def _complete(board: Board, row: dict[str, Any]) -> dict[str, Any]:
     return {**{entry["figure"]: dict.fromkeys(GROUPS) for entry in board["families"]}, **row}
 
 
+@one_line_errors
 def main() -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
-    try:
-        record = {
-            "what": "Figures of groups of language pairs, and differences with whole articles as units.",
-            "command": "python leaderboard/regenerate.py; python -m tools.family_figures",
-            "figures": by_row(read_json(BOARD)),
-        }
-        write_json(RECORD, record, indent=1)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the script and return its exit code."""
+    record = {
+        "what": "Figures of groups of language pairs, and differences with whole articles as units.",
+        "command": "python leaderboard/regenerate.py; python -m tools.family_figures",
+        "figures": by_row(read_json(BOARD)),
+    }
+    write_json(RECORD, record, indent=1)
     print(f"{RECORD}: now run python -m tools.doc_figures")
     return 0
 

@@ -15,7 +15,6 @@ from statistics import fmean, stdev
 
 from beir_hybrid.corpora import load
 from beir_hybrid.corpora.registry import spec_of_task
-from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import write_json
 from beir_hybrid.models import heads
 from beir_hybrid.models.base import find_base
@@ -25,6 +24,7 @@ from beir_hybrid.study.lab import texts_of_corpus
 from beir_hybrid.study.trials import ModelName, evaluate_stored
 from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import texts_by_column
+from tools import one_line_errors
 from tools.train_heads import EVALUATIONS, RECIPE, read_recipe, recipes
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -66,17 +66,14 @@ def report(figures: Mapping[str, Sequence[float]]) -> dict[str, object]:
     }
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    """Run the script and return its exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the recipe of ours with several seeds.")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for all figures")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    try:
-        write_json(options.out, report(figures_of_seeds(quiet=options.quiet)), indent=1)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    write_json(options.out, report(figures_of_seeds(quiet=options.quiet)), indent=1)
     return 0
 
 

@@ -21,6 +21,7 @@ from beir_hybrid.files import as_folder, shown
 from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.ranks import rank_table
 from leaderboard.regenerate import RANKS, SETTINGS_FILE
+from tools import one_line_errors
 
 
 def store_ranks(source: Path, settings: Settings, target: Path) -> list[Path]:
@@ -60,18 +61,15 @@ def _without_top_languages(table: pa.Table) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, unknown)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    """Run the script and return its exit code."""
     parser = argparse.ArgumentParser(description="Store the rank tables behind the published leaderboard.")
     parser.add_argument("source", type=Path, help="folder of rank tables")
     parser.add_argument("--settings", type=Path, default=SETTINGS_FILE, help="what is shown, default: %(default)s")
     parser.add_argument("--out", type=Path, default=RANKS, help="folder to write to, default: %(default)s")
     options = parser.parse_args(arguments)
-    try:
-        written = store_ranks(options.source, read_settings(options.settings), options.out)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    written = store_ranks(options.source, read_settings(options.settings), options.out)
     size = sum(path.stat().st_size for path in written)
     print(f"{options.out}: {len(written)} rank tables, {size / 1e6:.1f} MB; now run regenerate.py")
     return 0

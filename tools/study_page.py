@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_exists, read_json
 from beir_hybrid.leaderboard.board.columns import board_columns
 from beir_hybrid.leaderboard.board.family_scores import PAIRS
@@ -23,6 +22,7 @@ from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
 from beir_hybrid.study.paper.outputs import FILE_NAME, write_pages
 from beir_hybrid.study.paper.scores import SCORES
 from leaderboard.regenerate import SETTINGS_FILE
+from tools import one_line_errors
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "leaderboard" / "published"
@@ -65,15 +65,12 @@ def write_docs(page: Path = PAGE) -> None:
     write_pages(read_json(SUMMARY), page, COMMAND, read_published_figures(FIGURES))
 
 
+@one_line_errors
 def main(arguments: list[str]) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
-    try:
-        for out in arguments[:1]:
-            publish(Path(out))
-        write_docs()
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Run the script and return its exit code."""
+    for out in arguments[:1]:
+        publish(Path(out))
+    write_docs()
     return 0
 
 

@@ -18,6 +18,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import read_toml
 from beir_hybrid.models import heads
 from beir_hybrid.models.heads import Head
+from tools import one_line_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,18 +122,15 @@ def _say(line: str, quiet: bool) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the script and return its exit code; what the user can mend becomes one line and exit code 2."""
+    """Run the script and return its exit code."""
     parser = argparse.ArgumentParser(description="Train the heads that come with beir-hybrid.")
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=heads.FOLDER, help="folder of the heads, default: %(default)s")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress")
     options = parser.parse_args(arguments)
-    try:
-        train_heads(read_recipe(options.recipe), options.out, quiet=options.quiet)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    train_heads(read_recipe(options.recipe), options.out, quiet=options.quiet)
     return 0
 
 
