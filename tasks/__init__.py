@@ -5,26 +5,36 @@ Whoever imports mteb loads these modules, so they import what needs torch inside
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from beir_hybrid.corpora import CorpusSpec, specs
 from beir_hybrid.tasks.benchmark import benchmark_of
-from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
+from beir_hybrid.tasks.language_bias import bias_task
+from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval, retrieval_task
 
 Task = type[AbsTaskParallelRetrieval]
 
 
+@cache
 def tasks_of(spec: CorpusSpec) -> tuple[Task, ...]:
-    """Return the tasks of a corpus: retrieval, and language bias if it has that."""
+    """Return the tasks of a corpus: retrieval, and language bias if it has that; always the same ones."""
     if spec.task is None:
         return ()
-    module = import_module(spec.task.module or f"{__name__}.{spec.name.replace('-', '_')}")
-    names = (spec.task.name, *([] if spec.judged_in_own_language else [spec.task.bias_name]))
-    return tuple(getattr(module, name) for name in names)
+    if spec.task.module:
+        module = import_module(spec.task.module)
+        names = (spec.task.name, *([] if spec.judged_in_own_language else [spec.task.bias_name]))
+        return tuple(getattr(module, name) for name in names)
+    retrieval = retrieval_task(spec)
+    return (retrieval,) if spec.judged_in_own_language else (retrieval, bias_task(retrieval))
 
 
-TASKS = tuple(task for spec in specs() for task in tasks_of(spec))
-BENCHMARKS = (benchmark_of([task for spec in specs() if spec.task and spec.task.benchmark for task in tasks_of(spec)]),)
+TASKS: tuple[Task, ...] = tuple(task for spec in specs() for task in tasks_of(spec))
+BENCHMARKS = tuple(
+    benchmark_of(name, [task for task in TASKS if task.spec.task and task.spec.task.benchmark == name])
+    for name in dict.fromkeys(task.spec.task.benchmark for task in TASKS if task.spec.task)
+    if name
+)
 
 globals().update({task.__name__: task for task in TASKS})
 

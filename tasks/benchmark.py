@@ -1,4 +1,4 @@
-"""The benchmark ``BEIR-Hybrid``: all tasks that a model can be expected to run through."""
+"""Benchmarks: the tasks that a model can be expected to run through, as far as their data can be had."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class AvailableTasks(Sequence["AbsTask"]):
         return True
 
 
-def benchmark_of(tasks: Sequence[type[AbsTask]]) -> Benchmark:
+def benchmark_of(name: str, tasks: Sequence[type[AbsTask]]) -> Benchmark:
     """Make the benchmark of some tasks."""
     return Benchmark(
-        name="BEIR-Hybrid",
+        name=name,
         tasks=AvailableTasks(tasks),
         description=(
             "Retrieval in the monolingual, cross-lingual and multilingual setting, and language bias: how good is a "

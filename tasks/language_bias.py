@@ -116,7 +116,7 @@ def bias_task(task: type[AbsTaskParallelRetrieval]) -> type[AbsTaskLanguageBias]
     attributes = {
         "__doc__": f"Language bias in {task.metadata.name}'s pool of all languages.",
         "__module__": task.__module__,
-        "corpus_name": task.corpus_name,
+        "spec": task.spec,
         "retrieval_task": task,
         "metadata": metadata,
     }

@@ -43,7 +43,6 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
 
     metadata: TaskMetadata
     source: ClassVar[HubSource]
-    judged_in_own_language = True
     chunk_size: int = 50_000
     predicts: ClassVar[bool] = True
 
@@ -114,8 +113,8 @@ def _metadata(name: str, task: type[MIRACLRetrieval | MIRACLRetrievalHardNegativ
 class MIRACLCL(AbsTaskMIRACL):
     """MIRACL on the pools of MTEB's MIRACLRetrievalHardNegatives: 18 monolingual and 18 multilingual subsets."""
 
-    corpus_name = "miracl-hard-negatives"
-    source = _source(corpus_name, MIRACLRetrievalHardNegatives)
+    spec = miracl.HARD_NEGATIVES
+    source = _source(spec.name, MIRACLRetrievalHardNegatives)
     metadata = _metadata(
         "MIRACLCL", MIRACLRetrievalHardNegatives, "the best 250 passages that each of three models found for each one,"
     )
@@ -124,7 +123,7 @@ class MIRACLCL(AbsTaskMIRACL):
 class MIRACLCLFull(AbsTaskMIRACL):
     """MIRACL on its full corpora, 106 million passages: 18 monolingual and 18 multilingual subsets."""
 
-    corpus_name = "miracl"
-    source = _source(corpus_name, MIRACLRetrieval)
+    spec = miracl.FULL
+    source = _source(spec.name, MIRACLRetrieval)
     metadata = _metadata("MIRACLCLFull", MIRACLRetrieval, "all passages")
     predicts = False

@@ -12,11 +12,12 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.languages import check_language_code
 from mteb.timing import TimingStack
 
-from beir_hybrid.corpora import ParallelCorpus, load, revision_of
+from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
 from beir_hybrid.subsets import Subset, pairs_of, setting_of
+from beir_hybrid.tasks.metadata import task_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
+
+TASKS_MODULE = "beir_hybrid.tasks"
+"""Where tasks that are made from specs are found, and so where pickle looks for them."""
 
 
 @dataclass
@@ -47,14 +51,12 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     Every other model goes through MTEB's own search, subset by subset, and ends in the same scores and rank table.
 
     Attributes:
-        corpus_name: Name of the data set, as in ``beir-hybrid data list``.
-        judged_in_own_language: Whether a question counts in its own language only, in the pool of all languages too.
+        spec: What is known of the data set before it is read.
         ranks_folder: The folder above ``ranks`` that rank tables go to, where no prediction folder is given;
             BEIR_HYBRID_HOME by default.
     """
 
-    corpus_name: ClassVar[str]
-    judged_in_own_language: ClassVar[bool] = False
+    spec: ClassVar[CorpusSpec]
     ranks_folder: Path | None = None
     parallel_corpus: ParallelCorpus | None = None
 
@@ -108,21 +110,22 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         """
         if self.data_loaded:
             return
-        with (timer or TimingStack())("Data loading", log_message=f"Loading {self.corpus_name}..."):
+        with (timer or TimingStack())("Data loading", log_message=f"Loading {self.spec.name}..."):
             questions, passages = languages_of(self.hf_subsets, self._all_languages())
             self.parallel_corpus = self._read_corpus(sorted({*questions, *passages}), num_proc)
             pairs = [str(pair) for subset in map(Subset.parse, self.hf_subsets) for pair in pairs_of(subset, passages)]
             self.dataset = SubsetData(  # type: ignore[assignment]  # a mapping whose entries are made when looked up
-                self.parallel_corpus, pairs, self.eval_splits[0], self.judged_in_own_language
+                self.parallel_corpus, pairs, self.eval_splits[0], self.spec.judged_in_own_language
             )
         self.data_loaded = True
 
     def _data_revision(self) -> str:
         """What names the exact texts that the task reads."""
-        return revision_of(self.corpus_name)
+        return revision_of(self.spec)
 
     def _read_corpus(self, languages: Sequence[str], num_proc: int | None) -> ParallelCorpus:
-        return load(self.corpus_name, languages)
+        assert self.spec.read is not None
+        return self.spec.read(self.spec, self.spec.choose(languages), True)
 
     def _all_languages(self) -> list[str]:
         """The languages of the data set."""
@@ -212,7 +215,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         options = {
             "folder": call.prediction_folder or self.ranks_folder,
             "read": lambda language: self._read_corpus([language], None),
-            "judged_in_own_language": self.judged_in_own_language,
+            "judged_in_own_language": self.spec.judged_in_own_language,
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
@@ -271,6 +274,18 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         if not kept.scores:
             self._kept = None  # and the model with it
         return claimed
+
+
+def retrieval_task(spec: CorpusSpec) -> type[AbsTaskParallelRetrieval]:
+    """Make the retrieval task of a corpus from its spec."""
+    metadata = task_metadata(spec)
+    attributes = {
+        "__doc__": f"{spec.title} with {len(metadata.eval_langs)} subsets: questions of each language on each pool.",
+        "__module__": TASKS_MODULE,
+        "spec": spec,
+        "metadata": metadata,
+    }
+    return type(metadata.name, (AbsTaskParallelRetrieval,), attributes)
 
 
 def _mean(scores: Sequence[ScoresDict]) -> ScoresDict:

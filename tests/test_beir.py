@@ -344,7 +344,7 @@ def test_a_rank_table_is_not_mixed_with_another(small: Path) -> None:
 
 def test_tables_have_the_names_of_the_tasks() -> None:
     classes = [getattr(tasks, name) for name in task_names().values()]
-    assert {task.corpus_name: task.metadata.name for task in classes} == task_names()
+    assert {task.spec.name: task.metadata.name for task in classes} == task_names()
 
 
 def test_a_faiss_index_of_another_pool_is_refused(small: Path) -> None:

@@ -14,7 +14,7 @@ from beir_hybrid.corpora import specs
 
 ROOT = Path(__file__).parents[1]
 FILES = [path for folder in ("beir_hybrid", "tasks", "leaderboard") for path in sorted((ROOT / folder).rglob("*.py"))]
-THIN_TASKS = {"__init__.py", "atlas_r.py", "miracl.py", "mlqa_r.py", "xquad_r.py"}
+THIN_TASKS = {"__init__.py", "miracl.py"}
 SUBSETS_TAKEN_APART = re.compile(r"""\b(split|partition)\(["'][-_]["']""")
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?")
 

@@ -37,7 +37,7 @@ HARD_NEGATIVES = CorpusSpec(
     title="MIRACL",
     licence="cc-by-sa-4.0",
     languages=LANGUAGES,
-    task=TaskFacts("MIRACLCL", benchmark=True, module="beir_hybrid.tasks.miracl"),
+    task=TaskFacts("MIRACLCL", benchmark="BEIR-Hybrid", module="beir_hybrid.tasks.miracl"),
     adapted_from=("MIRACLRetrievalHardNegatives",),
     metrics=("ndcg_at_10", "recall_at_100"),
     judged_in_own_language=True,

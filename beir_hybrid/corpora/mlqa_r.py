@@ -47,7 +47,7 @@ SPEC = CorpusSpec(
         ),
         reference="https://aclanthology.org/2020.emnlp-main.477/",
         date=("2019-01-01", "2020-04-11"),
-        benchmark=True,
+        benchmark="BEIR-Hybrid",
     ),
     adapted_from=("MLQARetrieval",),
     pairs={"mlqa-r": PairSource(lareqa.read)},

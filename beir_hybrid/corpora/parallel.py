@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beir_hybrid.errors import DataError
 from beir_hybrid.languages import is_tag
+
+if TYPE_CHECKING:
+    from beir_hybrid.corpora.spec import CorpusSpec
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class LanguageCorpus:
             grades are positive (1 where the data set knows only relevant and not).
         titles: Titles of the passages, "" where there is none; None for a data set without titles. Encoders get a
             passage's title and text, joined by MTEB.
+        ignored: Question id -> rows of ``passages`` that are no candidates for it, such as the question itself where
+            questions are passages, too (MTEB's ``ignore_identical_ids``). None of them is relevant.
 
     The passages of a large data set need not be in memory: any sequence does, read when asked.
     """
@@ -39,6 +45,7 @@ class LanguageCorpus:
     passages: Sequence[str]
     relevance: Mapping[str, Mapping[int, int]]
     titles: Sequence[str] | None = None
+    ignored: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @cached_property
     def query_ids(self) -> tuple[str, ...]:
@@ -54,6 +61,7 @@ class ParallelCorpus:
         name: Name of the data set, e.g. ``xquad-r``.
         revision: Commit or content hash that the texts come from.
         languages: Language code -> its questions and passages, in the order of the data set.
+        spec: What was known of it before it was read, as far as it was loaded by name.
 
     Raises:
         DataError: Ids are not unique, lengths differ, a relevance entry names no passage, or a language is not written
@@ -63,6 +71,7 @@ class ParallelCorpus:
     name: str
     revision: str
     languages: Mapping[str, LanguageCorpus]
+    spec: CorpusSpec | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for language, part in self.languages.items():

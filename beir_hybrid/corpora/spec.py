@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences, choose
 
 BIAS_SUFFIX = "LanguageBias"
 """What follows the name of a retrieval task in that of its bias task."""
+
+
+_MOST_NAMED = 6
+"""Languages that the name of a task of some languages spells out."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ class TaskFacts:
         name: Name of the task; that of its language-bias task follows from it.
         path: Where the data is published, ``organization/name``.
         license: The licence, where MTEB does not write it as the spec does.
-        benchmark: Whether the task belongs to the benchmark that a model can be expected to run through.
-        module: Module that defines the task; by default that of ``beir_hybrid.tasks`` which is named like the corpus.
+        benchmark: Name of the benchmark of ours that the task belongs to, if any.
+        module: Module that defines the tasks, where they are more than a spec says.
     """
 
     name: str
@@ -67,13 +72,30 @@ class TaskFacts:
     annotations_creators: str = "human-annotated"
     sample_creation: str = "human-translated"
     license: str = ""
-    benchmark: bool = False
+    benchmark: str = ""
     module: str = ""
 
     @property
     def bias_name(self) -> str:
         """Name of the task that measures language bias on the same data."""
         return self.name + BIAS_SUFFIX
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The task of MTEB's own that a corpus is a pool of.
+
+    Encoders are asked as that task asks them: prompts go by its name, and its data come by its loader.
+
+    Attributes:
+        task: Name of the task.
+        subsets: Language of the corpus -> the task's monolingual subset of it.
+        split: Split that is read.
+    """
+
+    task: str
+    subsets: Mapping[str, str]
+    split: str = "test"
 
 
 Reader = Callable[["CorpusSpec", Sequence[str], bool], ParallelCorpus]
@@ -93,9 +115,9 @@ class PairSource:
     kinds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CorpusSpec:
-    """Everything that is known of a corpus before it is read.
+    """Everything that is known of a corpus before it is read; each is equal to itself alone.
 
     Attributes:
         name: Name that users type, e.g. ``xquad-r``.
@@ -112,6 +134,8 @@ class CorpusSpec:
         metrics: Retrieval metrics that the leaderboard has columns of, if any; the first is the task's main score.
         judged_in_own_language: Whether questions have right answers in their own language only, which leaves nothing to
             say of language bias.
+        group: Title of the data sets that the leaderboard averages over, and this is one of; "" for none.
+        origin: The task of MTEB's own that this is a pool of; None for a corpus with texts of its own.
     """
 
     name: str
@@ -127,6 +151,8 @@ class CorpusSpec:
     pairs: Mapping[str, PairSource] = field(default_factory=dict)
     metrics: tuple[str, ...] = ("map",)
     judged_in_own_language: bool = False
+    group: str = ""
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if not self.languages and self.files is not None:
@@ -145,3 +171,30 @@ class CorpusSpec:
             DataError: A language is not part of the corpus, or none was asked for.
         """
         return choose(self.name, self.languages, languages)
+
+    def restricted(self, languages: Iterable[str] | None) -> CorpusSpec:
+        """Return the spec of a corpus that has some of these languages only, all of them for None.
+
+        Its pool is that of these languages, so that its ranks are others: its task and its revision have other names.
+
+        Raises:
+            DataError: As for ``choose``.
+        """
+        chosen = self.choose(languages)
+        if chosen == self.languages:
+            return self
+        revision = f"{self.revision}-{_joined(chosen)}"
+        task = None if self.task is None else replace(self.task, name=f"{self.task.name}-{_joined(chosen)}")
+        return replace(self, languages=chosen, revision=revision, task=task, files=None, read=self._reader())
+
+    def _reader(self) -> Reader | None:
+        """Return what reads languages of this corpus, whichever spec asks."""
+        read = self.read
+        return None if read is None else lambda _, languages, progress: read(self, languages, progress)
+
+
+def _joined(languages: Sequence[str]) -> str:
+    """Name some languages in one word: all of them, or their number and a hash where they are many."""
+    if len(languages) <= _MOST_NAMED:
+        return "-".join(languages)
+    return f"{len(languages)}-languages-{sha256(' '.join(languages).encode()).hexdigest()[:8]}"

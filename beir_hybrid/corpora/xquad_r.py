@@ -52,7 +52,7 @@ SPEC = CorpusSpec(
         ),
         reference="https://aclanthology.org/2020.emnlp-main.477/",
         date=("2019-05-21", "2020-04-11"),
-        benchmark=True,
+        benchmark="BEIR-Hybrid",
     ),
     adapted_from=("XQuADRetrieval",),
     pairs={"xquad-r": PairSource(lareqa.read)},

@@ -25,7 +25,6 @@ from beir_hybrid.overlap.check import read_evaluation
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.subsets import SETTINGS
 from beir_hybrid.tasks import tasks_of
-from beir_hybrid.tasks.metadata import task_metadata
 from beir_hybrid.training.pairs import load_pairs
 from beir_hybrid.training.sampler import HybridBatchSampler
 from tests.support.babel import LANGUAGES, QUESTIONS, SPEC, BabelRetrieval, BabelRetrievalLanguageBias, passages_of
@@ -188,17 +187,12 @@ def test_the_leaderboard_has_its_columns(table: tuple[Any, Any], results: list[S
 
 def test_a_model_that_searches_has_the_same_subsets(folder: Path) -> None:
     some = LANGUAGES[:21]
-    facts = TaskFacts(name="SmallBabelRetrieval", module=__name__)
-    spec = replace(SPEC, name="small-babel", languages=some, task=facts, pairs={})
-    corpora.register(spec)
-    try:
-        task = type(facts.name, (BabelRetrieval,), {"corpus_name": spec.name, "metadata": task_metadata(spec)})()
-        assert len(task.hf_subsets) == 3 * len(some)
-        task.filter_languages(None, hf_subsets=[f"{some[0]}-cross", f"{some[0]}-multi"])
-        task.ranks_folder = folder / "search"
-        scores = task.evaluate(WordSearch(), encode_kwargs={})
-    finally:
-        corpora.unregister(spec.name)
+    facts = TaskFacts(name="SmallBabelRetrieval")
+    task = tasks_of(replace(SPEC, name="small-babel", languages=some, task=facts, pairs={}))[0]()
+    assert len(task.hf_subsets) == 3 * len(some)
+    task.filter_languages(None, hf_subsets=[f"{some[0]}-cross", f"{some[0]}-multi"])
+    task.ranks_folder = folder / "search"
+    scores = task.evaluate(WordSearch(), encode_kwargs={})
     assert list(scores) == task.hf_subsets == [f"{some[0]}-cross", f"{some[0]}-multi"]
     [path] = (folder / "search").rglob("SmallBabelRetrieval.parquet")
     rows = rank_table.read(path)[0].to_pandas()

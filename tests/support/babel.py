@@ -9,9 +9,7 @@ from mteb.languages import ISO_TO_LANGUAGE
 from beir_hybrid.corpora import CorpusSpec, LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.spec import PairSource, TaskFacts
 from beir_hybrid.languages import is_tag
-from beir_hybrid.tasks.language_bias import bias_task
-from beir_hybrid.tasks.metadata import task_metadata
-from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
+from beir_hybrid.tasks import tasks_of
 
 LANGUAGES = tuple(code for code in sorted(ISO_TO_LANGUAGE) if len(code) == 3 and is_tag(code))[:130]
 QUESTIONS = ("q0", "q1", "q2")
@@ -47,16 +45,9 @@ SPEC = CorpusSpec(
     languages=LANGUAGES,
     revision="made up",
     read=read,
-    task=TaskFacts(name="BabelRetrieval", path="tests/babel", description="Made up.", module=__name__),
+    task=TaskFacts(name="BabelRetrieval", path="tests/babel", description="Made up."),
     pairs={"babel": PairSource(read)},
 )
 
 
-class BabelRetrieval(AbsTaskParallelRetrieval):
-    """130 monolingual and 130 multilingual subsets, and 130 means over the pools of the other languages."""
-
-    corpus_name = SPEC.name
-    metadata = task_metadata(SPEC)
-
-
-BabelRetrievalLanguageBias = bias_task(BabelRetrieval)
+BabelRetrieval, BabelRetrievalLanguageBias = tasks_of(SPEC)

@@ -1,0 +1,82 @@
+"""Corpora by what a user types: a name, a folder, or where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from beir_hybrid.corpora import registry
+from beir_hybrid.corpora.spec import CorpusSpec
+from beir_hybrid.errors import DataError
+from beir_hybrid.files import shown, user_path
+
+Source = str | Path | CorpusSpec
+"""What names a corpus: its name, its folder, ``mteb:TASK``, ``hub:OWNER/NAME``, ``beir:FOLDER``, or its spec."""
+
+FORMS = "the folder of a corpus, mteb:TASK, hub:OWNER/NAME or beir:FOLDER"
+
+
+def is_corpus(source: object) -> bool:
+    """Whether something is written like a retrieval corpus; what a prefix names need not exist."""
+    if isinstance(source, CorpusSpec):
+        return source.read is not None
+    text = str(source)
+    named = isinstance(source, str) and registry.find(text) is not None
+    return named or _prefix(text) in _read_by_prefix() or _is_folder(text)
+
+
+def spec_of_source(source: Source) -> CorpusSpec:
+    """Return the spec of a retrieval corpus; reads no text of it.
+
+    Args:
+        source: Its name in `beir-hybrid data list`; the folder of a corpus of the user's own; ``mteb:TASK`` for the
+            pool of a retrieval task of MTEB's; ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``; ``beir:FOLDER``; or
+            a spec.
+
+    Raises:
+        DataError: There is no such corpus, or what describes it is malformed.
+    """
+    if isinstance(source, CorpusSpec):
+        return source
+    text = str(source)
+    if isinstance(source, str) and registry.find(text) is not None:
+        return registry.retrieval_spec_of(text)
+    reader = _read_by_prefix().get(_prefix(text))
+    if reader is not None:
+        return reader(text.partition(":")[2])
+    if _is_folder(text):
+        from beir_hybrid.corpora.own import spec_of_folder
+
+        return spec_of_folder(user_path(text))
+    known = ", ".join(spec.name for spec in registry.retrieval_specs())
+    raise DataError(f"unknown data set {shown(text)!r}; known: {known}, and {FORMS}")
+
+
+def _read_by_prefix() -> dict[str, Callable[[str], CorpusSpec]]:
+    return {"mteb": _of_mteb, "hub": _of_hub, "beir": _of_beir}
+
+
+def _prefix(text: str) -> str:
+    return text.partition(":")[0] if ":" in text else ""
+
+
+def _is_folder(text: str) -> bool:
+    return user_path(text).is_dir()
+
+
+def _of_mteb(name: str) -> CorpusSpec:
+    from beir_hybrid.corpora.mteb_pools import spec_of_mteb
+
+    return spec_of_mteb(name)
+
+
+def _of_hub(name: str) -> CorpusSpec:
+    from beir_hybrid.corpora.hub import spec_of_hub
+
+    return spec_of_hub(name)
+
+
+def _of_beir(folder: str) -> CorpusSpec:
+    from beir_hybrid.corpora.own import spec_of_beir
+
+    return spec_of_beir(user_path(folder))
