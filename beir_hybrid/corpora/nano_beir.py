@@ -1,8 +1,8 @@
 """NanoBEIR: thirteen data sets of BEIR with about 50 questions and 5,000 passages each, in eleven languages.
 
-The texts are those of MTEB's ``MultilingualNano...Retrieval`` tasks, read by MTEB's own loader: machine translations of
-NanoBEIR's, about which https://huggingface.co/datasets/LiquidAI/nanobeir-multilingual-extended says more. MTEB scores one
-language at a time; here they are one pool. That ids are the same in every language is checked when they are read.
+The texts are those of MTEB's ``MultilingualNano...Retrieval`` tasks, read by MTEB's own loader: machine translations,
+see https://huggingface.co/datasets/LiquidAI/nanobeir-multilingual-extended. MTEB scores one language at a time; here
+they are one pool. That ids are the same in every language is checked when they are read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GROUP = "NanoBEIR"
 _CITATION = r"""
 @inproceedings{thakur2021beir,
   author = {Nandan Thakur and Nils Reimers and Andreas R{\"u}ckl{\'e} and Abhishek Srivastava and Iryna Gurevych},
-  booktitle = {Thirty-fifth Conference on Neural Information Processing Systems Datasets and Benchmarks Track (Round 2)},
+  booktitle = {Thirty-fifth Conference on Neural Information Processing Systems, Datasets and Benchmarks Track},
   title = {{BEIR}: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval Models},
   url = {https://openreview.net/forum?id=wCu6T5xFjeJ},
   year = {2021},
