@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beir_hybrid.corpora import atlas, miracl, mlqa_r, ntrex, xquad_r
+from beir_hybrid.corpora import atlas, miracl, mlqa_r, nano_beir, ntrex, xquad_r
 from beir_hybrid.corpora.spec import CorpusSpec, PairSource
 from beir_hybrid.errors import DataError
 
@@ -117,3 +117,5 @@ register(ntrex.SPEC)
 register(miracl.HARD_NEGATIVES)
 register(miracl.FULL)
 register(atlas.SPEC)
+for _spec in nano_beir.SPECS:
+    register(_spec)
