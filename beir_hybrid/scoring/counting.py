@@ -134,33 +134,29 @@ class RankCounter:
         """Count a block by its scores, shape (Q, n), which are written to."""
         pairs, columns = block.find(self.targets.languages, self.targets.passages)
         _put_own_scores(scores, self.targets, pairs, columns, self.own)
-        unmasked = self._mask_ignored(block, scores)
+        self._mask_ignored(block, scores)
         thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
         self._is_empty = False
         if self._confidence:
-            # MTEB looks at the best 1000 with those that are ignored, and takes them out afterwards.
-            tops = unmasked if unmasked is not None else scores if highest is None else highest
-            self._tops.get(block.language, self._other_tops).add(tops)
+            self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
         self._top_languages.add(scores, block.language, block.ids, rows, highest)
         above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
         outranking = _outranking(scores, self.targets, block, pairs, self.own, above, not_below)
         self._outranked[:, block.language] += outranking
 
-    def _mask_ignored(self, block: PassageBlock, scores: torch.Tensor) -> torch.Tensor | None:
-        """Put the passages that are no candidates for a query behind all others; returns the scores as they were."""
+    def _mask_ignored(self, block: PassageBlock, scores: torch.Tensor) -> None:
+        """Put the passages that are no candidates for a query behind all others, and keep their scores."""
         queries, languages, passages = self.targets.ignored
         found, columns = block.find(languages, passages)
         if not len(found):
-            return None
-        unmasked = scores.clone()
+            return
         rows, places = torch.from_numpy(queries[found]).to(scores.device), torch.from_numpy(columns).to(scores.device)
         self._ignored[found] = scores[rows, places].cpu().numpy()
         scores[rows, places] = -torch.inf
-        return unmasked
 
     def _ignored_in(self, language: int | None = None) -> Ignored | None:
         """Return the rows of the queries and the scores of what is ignored in one language, or in all."""
