@@ -49,9 +49,7 @@ class PoolSearch:
 
     def search(self, queries: Any, *, hf_subset: str, **options: Any) -> Results:
         """Search the pool; arguments and results are MTEB's."""
-        results = self._search.search(
-            queries, **self._told(Subset.parse(hf_subset).questions, hf_subset, options)
-        )
+        results = self._search.search(queries, **self._told(Subset.parse(hf_subset).questions, hf_subset, options))
         for query_id, passage_ids in self._ignored.items():
             for passage_id in passage_ids if query_id in results else ():
                 results[query_id].pop(passage_id, None)

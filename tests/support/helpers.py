@@ -115,7 +115,9 @@ def corpora(draw: st.DrawFn, graded: bool | None = None, max_passages: int = 6) 
         passages[language] = names
         questions[language] = draw(st.lists(st.sampled_from(question_ids), unique=True))
         relevance[language] = {question_id: draw(rows) for question_id in question_ids}
-        left = {question_id: sorted({*range(len(names))} - {*rows}) for question_id, rows in relevance[language].items()}
+        left = {
+            question_id: sorted({*range(len(names))} - {*rows}) for question_id, rows in relevance[language].items()
+        }
         ignored[language] = {
             question_id: draw(st.lists(st.sampled_from(others), unique=True, max_size=2))
             for question_id, others in left.items()
