@@ -1,11 +1,21 @@
 """BEIR-Hybrid: multilingual retrieval for MTEB, BEIR and Sentence Transformers.
 
+``load``, ``evaluate``, ``compare`` and ``RankTable`` are all that a notebook needs; they are loaded when they are used.
 Importing this package is cheap on purpose: the autoload hook does it in every Python process.
 """
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from beir_hybrid.corpora import load as load
+    from beir_hybrid.interface import RankTable as RankTable
+    from beir_hybrid.interface import compare as compare
+    from beir_hybrid.interface import evaluate as evaluate
+
 __version__ = "0.1.0"
+
+_INTERFACE = ("RankTable", "compare", "evaluate", "load")
 
 
 class _OldNames:
@@ -24,3 +34,15 @@ class _OldNames:
 
 if not any(getattr(finder, "__qualname__", "") == _OldNames.__qualname__ for finder in sys.meta_path):
     sys.meta_path.append(_OldNames)
+
+
+def __getattr__(name):
+    if name not in _INTERFACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from beir_hybrid import interface
+
+    return getattr(interface, name)
+
+
+def __dir__():
+    return sorted({*globals(), *_INTERFACE})

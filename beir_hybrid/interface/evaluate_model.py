@@ -1,0 +1,180 @@
+"""The evaluation of any model on any corpus, through the corpus's MTEB task."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, Source, load
+from beir_hybrid.corpora.parallel import choose
+from beir_hybrid.corpora.spec import TaskFacts
+from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.files import check_writable, home, shown, user_path
+from beir_hybrid.interface.any_model import Similarity, mteb_model
+from beir_hybrid.interface.result import Result
+from beir_hybrid.quiet import silenced
+from beir_hybrid.ranks import rank_table
+
+if TYPE_CHECKING:
+    from beir_hybrid.tasks import AbsTaskParallelRetrieval
+
+logger = logging.getLogger("mteb.beir_hybrid")
+
+
+def evaluate(
+    model: Any,
+    corpus: Source | ParallelCorpus,
+    *,
+    languages: Iterable[str] | None = None,
+    out: str | Path | None = None,
+    batch_size: int = 32,
+    name: str | None = None,
+    revision: str | None = None,
+    similarity: Similarity | None = None,
+    progress: bool = True,
+) -> Result:
+    """Evaluate a model on a corpus: monolingual, cross-lingual and in the pool of all languages.
+
+    It is MTEB's evaluation of the task of this corpus: rank table and scores are those of `mteb run`.
+
+    Args:
+        model: A model of Sentence Transformers (dense, sparse or multi-vector; its prompts are used); any model of
+            MTEB; a name or folder that `mteb run -m` takes; a retriever of BEIR: a model with ``encode_queries`` and
+            ``encode_corpus``, a search, or an ``EvaluateRetrieval``; or a function that takes a list of n texts and
+            returns their vectors, shape (n, D), numpy or torch.
+        corpus: What ``load`` returns or takes: the name of a data set, the folder of a corpus, ``mteb:TASK``,
+            ``hub:OWNER/NAME`` or ``beir:FOLDER``; or a ``ParallelCorpus`` that was made by hand.
+        languages: Tags such as ``en``: the corpus of these languages, whose pool of all languages is theirs; all by
+            default.
+        out: Folder above ``ranks/<model>/<revision>/<task>.parquet``, which gets the rank table; BEIR_HYBRID_HOME by
+            default. ``Result.save`` writes the rest.
+        batch_size: Texts that the model is given at a time.
+        name: What tables call the model, such as ``me/model``; by default what it says itself. A callable, or a model
+            in memory that says nothing, has no name.
+        revision: Its revision there; of a name or a folder, the one to load.
+        similarity: How the vectors of a callable or a BEIR model are compared, ``cosine`` (the default) or ``dot``.
+        progress: Show progress bars, if standard error is a terminal.
+
+    Returns:
+        Scores, figures and ranks.
+
+    Raises:
+        DataError: The corpus or a language is unknown, or its files are malformed.
+        ModelError: It is no model, or its vectors cannot be ranked by: of another shape, not finite.
+        BeirHybridError: The folder cannot be written to.
+
+    Example:
+        >>> import beir_hybrid as bh
+        >>> def letters(texts):
+        ...     return [[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+        >>> result = bh.evaluate(letters, "atlas-r", languages=["en", "de"], progress=False)
+        >>> result.info.model, result.settings.round(2).to_dict()
+        ('callable/letters', {'monolingual': 0.12, 'cross-lingual': 0.07, 'multilingual': 0.07})
+    """
+    folder = home() if out is None else user_path(out)
+    check_writable(folder / "ranks", **({} if out is None else {"hint": "name another folder"}))
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise BeirHybridError(f"batch_size={shown(batch_size)}: write a whole number above 0")
+    read = read_corpus(corpus, languages, progress)
+    runnable = mteb_model(model, name=name, revision=revision, similarity=similarity)
+    return evaluate_on(runnable, read, folder, batch_size, progress)
+
+
+def read_corpus(
+    corpus: Source | ParallelCorpus, languages: Iterable[str] | None = None, progress: bool = True
+) -> ParallelCorpus:
+    """Return a corpus of the languages asked for, with the spec of these languages.
+
+    Raises:
+        DataError: See ``evaluate``.
+    """
+    if not isinstance(corpus, ParallelCorpus):
+        corpus = load(corpus, languages, progress)
+    spec = corpus.spec or CorpusSpec(
+        corpus.name, corpus.name, "not specified", tuple(corpus.languages), corpus.revision
+    )
+    if spec.task is None:
+        spec = replace(spec, task=TaskFacts(_task_name(corpus.name)))
+    chosen = choose(corpus.name, tuple(corpus.languages), languages)
+    return replace(corpus.restricted(chosen), spec=spec.restricted(chosen))
+
+
+def evaluate_on(model: Any, corpus: ParallelCorpus, folder: Path, batch_size: int, progress: bool) -> Result:
+    """Evaluate a model of MTEB's on a corpus that ``read_corpus`` gave; see ``evaluate``.
+
+    Args:
+        model: The model.
+        corpus: The corpus, with its spec.
+        folder: The folder above ``ranks``.
+        batch_size: Texts that the model is given at a time.
+        progress: Show progress bars.
+    """
+    import mteb
+
+    task = _task_of(corpus)
+    encode_kwargs: Any = {"batch_size": batch_size, "show_progress_bar": progress}
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name, _without_notes_of(name):
+        task.ranks_folder = Path(name)
+        with silenced(*(() if progress else ("datasets",))):
+            results = mteb.evaluate(
+                model, task, cache=None, encode_kwargs=encode_kwargs, show_progress_bar=progress, co2_tracker=False
+            )
+        [made] = rank_table.rank_tables_below(Path(name))
+        table, info = rank_table.read(made)
+    path = rank_table.store(rank_table.default_path(info.task, *info.label, folder), table, info, info.pairs)
+    logger.info(f"Rank table: {path}")
+    [task_result] = results.task_results
+    return Result(
+        table,
+        rank_table.read_info(path),
+        task.metadata.main_score,
+        path,
+        task_result=task_result,
+        meta=model.mteb_model_meta,
+        encode_kwargs=encode_kwargs,
+    )
+
+
+def _task_of(corpus: ParallelCorpus) -> AbsTaskParallelRetrieval:
+    """Return the task of a corpus, which reads the texts that are in memory already."""
+    from beir_hybrid.tasks.parallel_retrieval import retrieval_task
+
+    assert corpus.spec is not None
+
+    def read(spec: CorpusSpec, languages: Sequence[str], progress: bool) -> ParallelCorpus:
+        return corpus.restricted(languages)
+
+    # Not tasks_of, which would keep the texts in memory for good.
+    return retrieval_task(replace(corpus.spec, files=None, read=read))()
+
+
+def _task_name(corpus: str) -> str:
+    """Return the name of the task of a corpus that has none: ``HelpCentre`` of ``help-centre``.
+
+    Raises:
+        DataError: No task can be named after it.
+    """
+    name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", corpus))
+    if not name[:1].isalpha():
+        raise DataError(f"the corpus is called {shown(corpus)!r}; give it a name such as help-centre")
+    return name
+
+
+@contextmanager
+def _without_notes_of(folder: str) -> Iterator[None]:
+    """Leave out what is logged of a folder that will be gone."""
+
+    def about_others(record: logging.LogRecord) -> bool:
+        return folder not in record.getMessage()
+
+    logger.addFilter(about_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(about_others)

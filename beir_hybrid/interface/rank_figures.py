@@ -1,0 +1,234 @@
+"""All figures that follow from a rank table, as numbers, data frames and plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from beir_hybrid.corpora import registry
+from beir_hybrid.errors import RankTableError
+from beir_hybrid.files import shown, user_path
+from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.family_scores import pair_scores
+from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, ONE_TARGET, RANK_DISTANCE, metric_of
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.scoring.bias import ALL_QUESTIONS, mean_bias_by_language, one_target_map, query_bias
+from beir_hybrid.scoring.retrieval_scores import K_VALUES
+from beir_hybrid.subsets import SETTINGS, Subset, setting_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+    from beir_hybrid.ranks.schema import TableInfo
+
+_AT_K = ("ndcg", "map", "recall", "precision", "mrr", "hit_rate")
+_SHOWN_FIGURES = (RANK_DISTANCE, *BOARD_LANGUAGE_FIGURES[1:4])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RankTable:
+    """The ranks of a model on a corpus, and what follows from them.
+
+    Attributes:
+        table: The rank table, one row a (query, relevant passage), as Arrow; ``ranks`` is the same for pandas.
+        info: What holds for all of it: task, model, revisions, passages by language.
+        metric: Name of the main score, such as ``map`` or ``ndcg_at_10``.
+        path: Where it is kept; None where it was never written.
+
+    Example:
+        >>> import beir_hybrid as bh
+        >>> ranks = bh.RankTable.load("ranks/me__model/1/XQuADR.parquet")  # doctest: +SKIP
+        >>> ranks.settings, ranks.worst_pairs(3)  # doctest: +SKIP
+    """
+
+    table: pa.Table
+    info: TableInfo
+    metric: str = MAP.name
+    path: Path | None = field(default=None)
+
+    @classmethod
+    def load(cls, path: str | Path, metric: str | None = None) -> RankTable:
+        """Read a rank table that an evaluation has written.
+
+        Args:
+            path: The Parquet file; `mteb run`, ``evaluate`` and `beir-hybrid evaluate` say where it is.
+            metric: The main score; by default that of the task, or ``map`` where the task is not known here.
+
+        Raises:
+            RankTableError: The file is missing, truncated or no rank table.
+            BeirHybridError: There is no such metric.
+        """
+        file = user_path(path)
+        table, info = rank_table.read(file)
+        return RankTable(table, info, metric_of(metric or _main_score_of(info.task)).name, file)
+
+    # Figures
+
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """The rank table, one row a (query, relevant passage).
+
+        Ranks count from 1: ``rank_in_language`` in the pool of the passage's language, ``rank_in_pool`` in that of all
+        languages. They are missing where a pool was not evaluated, or a search did not return the passage.
+        """
+        return self.table.to_pandas()
+
+    @cached_property
+    def settings(self) -> pd.Series:
+        """The main score in the monolingual, cross-lingual and multilingual setting: plain means over the subsets.
+
+        Three numbers by the name of the setting; NaN where no subset of it was evaluated.
+        """
+        scores = self.scores[self.metric]
+        of_setting = scores.groupby([setting_of(str(subset)) for subset in scores.index]).mean()
+        return of_setting.reindex(list(SETTINGS)).rename(self.metric)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Retrieval metrics between 0 and 1: a row a subset such as ``en-de`` or ``en-multi``, a column a metric."""
+        names = [MAP.name, *(f"{name}_at_{k}" for name in _AT_K for k in K_VALUES)]
+        names = list(dict.fromkeys([self.metric, *names]))
+        columns = [self._column(setting, name) for setting in SETTINGS for name in names]
+        found = self._column_scores(columns)
+        by_metric = {
+            name: pd.Series(
+                {
+                    subset: mean
+                    for setting in SETTINGS
+                    if (scores := found.get(self._column(setting, name).key)) is not None
+                    for subset, mean in scores.by_subset.items()
+                },
+                dtype=float,
+            )
+            for name in names
+        }
+        return pd.DataFrame(by_metric, columns=names).rename_axis("subset")
+
+    @cached_property
+    def languages(self) -> pd.DataFrame:
+        """How questions of each language are treated in the pool of all languages; the last row, ``all``, their mean.
+
+        A column a figure of docs/language-bias.md, and behind them its coverage, the share of the questions that have
+        it; NaN where less than 90 % do. Ranks and distances are numbers of passages.
+
+        Raises:
+            RankTableError: The pool of all languages was not evaluated.
+        """
+        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
+        if ranks.empty:
+            raise RankTableError(
+                f"{self.info.model} on {self.info.task}: the pool of all languages was not evaluated, which figures of "
+                "languages are about"
+            )
+        figures = query_bias(ranks, self.info.pool_sizes)
+        questions = set(ranks["query_language"])
+        ordered = [language for language in self.info.pool_sizes if language in questions]
+        means = pd.DataFrame(mean_bias_by_language(figures, ordered)).T.rename_axis("questions in")
+        coverage = [f"{name}_coverage" for name in LANGUAGE_FIGURES]
+        return means[[*(name for name in means.columns if name not in coverage), *coverage]]
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """Every pair of languages, a row each, by ``questions`` and ``answers``.
+
+        ``map``: mean average precision in the pool of the answers' language; ``one_target_map``: in the pool of all
+        languages, where the answers in this language are the only ones; NaN where it does not follow from the ranks.
+        """
+        found = pair_scores(self.table, self.info)
+        of_figure = {
+            figure: {tuple(Subset.parse(subset)): mean for subset, mean in found[figure].by_subset.items()}
+            if figure in found
+            else {}
+            for figure in (MAP.name, ONE_TARGET.name)
+        }
+        keys = list(dict.fromkeys(pair for means in of_figure.values() for pair in means))
+        order = {language: place for place, language in enumerate(self.info.pool_sizes)}
+        keys.sort(key=lambda pair: tuple(order.get(language, len(order)) for language in pair))
+        index = pd.MultiIndex.from_tuples(keys, names=["questions", "answers"]) if keys else None
+        columns = {figure: [means.get(pair) for pair in keys] for figure, means in of_figure.items()}
+        return pd.DataFrame(columns, index=index, dtype=float)
+
+    def worst_pairs(self, n: int = 5) -> pd.DataFrame:
+        """Return the n rows of ``pairs`` that are worst by one-target mAP; by mAP where the former is not known."""
+        by = self._pair_figure
+        return self.pairs.dropna(subset=[by]).sort_values(by, kind="stable").head(n)
+
+    @property
+    def _pair_figure(self) -> str:
+        return ONE_TARGET.name if self.pairs[ONE_TARGET.name].notna().any() else MAP.name
+
+    # Plots
+
+    def heat_map(self) -> Figure:
+        """Draw mAP by language of the question and of its answers in the pool of all languages.
+
+        Returns:
+            A figure of matplotlib, which pyplot knows nothing of: a notebook shows it, ``figure.savefig`` writes it.
+
+        Raises:
+            RankTableError: The pool of all languages was not evaluated.
+        """
+        from beir_hybrid.plotting.heat_maps import draw_one_target_maps
+        from beir_hybrid.plotting.lettering import lettering
+
+        with lettering([self.title]) as legible:
+            return draw_one_target_maps([(legible(self.title), self.one_target)])
+
+    @cached_property
+    def one_target(self) -> pd.DataFrame:
+        """The matrix of the heat map: ``one_target_map`` by language of the question (rows) and answers (columns)."""
+        return one_target_map(self.ranks, self.info.pool_sizes)
+
+    # Shown
+
+    @property
+    def title(self) -> str:
+        """Model and task, on two lines."""
+        return f"{shown(self.info.model)}\n{shown(self.info.task)}"
+
+    def __repr__(self) -> str:
+        """Show the table of ``summary`` as text."""
+        return f"{shown(self.info.model)} on {shown(self.info.task)}\n{self.summary.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        """Show the same table in a notebook."""
+        caption = escape(f"{shown(self.info.model)} on {shown(self.info.task)}")
+        return f"<p>{caption}</p>{self.summary.to_html(index=False, border=0)}"
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The three settings and some figures of languages in one row of texts, as it is shown."""
+        metric = metric_of(self.metric)
+        cells = {f"{setting} {metric.label}": _number(self.settings[setting], metric.decimals) for setting in SETTINGS}
+        try:
+            of_all = self.languages.loc[ALL_QUESTIONS]
+        except RankTableError:
+            of_all = pd.Series(dtype=float)
+        for figure in _SHOWN_FIGURES:
+            cells[figure.label_with_direction] = _number(of_all.get(figure.name, float("nan")), figure.decimals)
+        return pd.DataFrame([cells])
+
+    # Computed
+
+    def _column(self, setting: str, metric: str) -> Column:
+        return Column.of(self.info.task, setting, metric, metric, self.info.task)
+
+    def _column_scores(self, columns: list[Column]) -> dict[str, ColumnScores]:
+        return column_scores(self.table, self.info, columns)
+
+
+def _main_score_of(task: str) -> str:
+    """Return the main score of a task of a registered corpus, ``map`` of any other."""
+    known = [spec for spec in registry.specs() if spec.task is not None and spec.task.name == task]
+    return known[0].metrics[0] if known and known[0].metrics else MAP.name
+
+
+def _number(value: float, decimals: int) -> str:
+    return "-" if pd.isna(value) else f"{value:.{decimals}f}"
