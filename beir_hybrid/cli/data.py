@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beir_hybrid.subsets import MOST_PAIRED
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.corpora import CorpusSpec
+    from beir_hybrid.corpora.own.checks import Checked
 
 app = typer.Typer(help="The data sets: where they are, and how they get there.", no_args_is_help=True)
 
@@ -47,6 +51,38 @@ def fetch_data(
         summary = "MTEB downloads it from the Hugging Face hub when the task is run"
     if not quiet:
         print(f"{name}: {summary}")
+
+
+@app.command("check")
+def check_data(
+    source: Annotated[str, typer.Argument(help="A folder, beir:FOLDER, or any other data set.", show_default=False)],
+) -> None:
+    """Say what there is in a data set, and every fault of its files in a line; ends with 2 if there is any."""
+    from beir_hybrid.corpora.own.checks import check
+
+    checked = check(source)
+    if checked.parts:
+        print(checked.heading)
+        print(_languages_table(checked))
+        for line in checked.remarks():
+            print(line)
+    for fault in checked.faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if checked.faults:
+        raise typer.Exit(2)
+
+
+def _languages_table(checked: Checked) -> str:
+    """Return the counts of each language; where there are many, of those with most to look at."""
+    from beir_hybrid.corpora.own.findings import Findings, find
+
+    rows = list(find(checked.parts).items())
+    total = sum((findings for _, findings in rows), Findings())
+    if len(rows) > MOST_PAIRED:
+        rows = sorted(rows, key=lambda row: -row[1].odd)[:MOST_PAIRED]
+    rows.append((f"all {len(checked.parts)}", total))
+    cells = [(language, *(f"{count:,}" for count in findings.counts)) for language, findings in rows]
+    return text_table(cells, ("language", *(field.name for field in fields(Findings))), left=1)
 
 
 def _whereabouts(spec: CorpusSpec) -> str:

@@ -12,9 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from beir_hybrid.corpora.discovery import CORPUS_FILE
 from beir_hybrid.corpora.formats.export import SPLIT, documents_of, judgments_of
 from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
-from beir_hybrid.corpora.own.description import DESCRIPTION, Description, written
+from beir_hybrid.corpora.own.description import Description, written
 from beir_hybrid.corpora.own.entries import SCORE
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, locate
@@ -82,7 +83,7 @@ def export_corpus(corpus: ParallelCorpus, out: Path, force: bool = False, form: 
         for pair, qrels in pairs.items():
             _write_pair(folder, corpus, pair, qrels)
         description = _description(corpus, spec, folder)
-        (folder / DESCRIPTION).write_text(written(description), encoding="utf-8", newline="\n")
+        (folder / CORPUS_FILE).write_text(written(description), encoding="utf-8", newline="\n")
     return target
 
 

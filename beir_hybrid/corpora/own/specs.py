@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from beir_hybrid.corpora.own.description import DESCRIPTION, Description, read_description
+from beir_hybrid.corpora.discovery import CORPUS_FILE
+from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
 from beir_hybrid.corpora.own.parts import Folder, read_parts
-from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, check_regular, reading, shown
@@ -118,8 +119,8 @@ def open_folder(path: Path, faults: Faults) -> OwnCorpus | None:
 
 def open_beir(path: Path, faults: Faults) -> OwnCorpus | None:
     """Find the files of a data set of BEIR; None if there is none."""
-    if (path / DESCRIPTION).exists():
-        faults.add(shown(path), f"has a {DESCRIPTION}: it is a corpus of its own; name it without beir:")
+    if (path / CORPUS_FILE).exists():
+        faults.add(shown(path), f"has a {CORPUS_FILE}: it is a corpus of its own; name it without beir:")
         return None
     single = (path / IN_FOLDER["corpus"]).exists()
     folders = {_BEIR_LANGUAGE: path} if single else _language_folders(path)
@@ -166,8 +167,3 @@ def _digest(path: Path, size: int, changed: int) -> str:
     """SHA-256 of a file; computed again when its size or date has changed."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_parts(corpus: OwnCorpus, faults: Faults) -> dict[str, LanguageCorpus]:
-    """Read all languages of a corpus, and collect what is wrong with them."""
-    return read_parts(corpus.folder, corpus.description.languages, faults)
