@@ -46,9 +46,9 @@ _SETS = {
 
 
 def _read(spec: CorpusSpec, languages: Sequence[str], progress: bool) -> ParallelCorpus:
-    from beir_hybrid.corpora.mteb_pools import read_same_ids
+    from beir_hybrid.corpora.mteb_pools import read
 
-    return read_same_ids(spec, languages, progress)
+    return read(spec, languages, progress)
 
 
 def _spec(name: str, written: str) -> CorpusSpec:

@@ -66,7 +66,8 @@ def _prefix(text: str) -> str:
 def _of_mteb(name: str) -> CorpusSpec:
     from beir_hybrid.corpora.mteb_pools import spec_of_mteb
 
-    return spec_of_mteb(name)
+    registered = (spec for spec in registry.specs() if spec.origin is not None and spec.origin.task == name)
+    return next(registered, None) or spec_of_mteb(name)
 
 
 def _of_hub(name: str) -> CorpusSpec:

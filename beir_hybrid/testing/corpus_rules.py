@@ -193,7 +193,9 @@ def _evaluation(spec: CorpusSpec, corpus: ParallelCorpus) -> Faults:
     subset = str(Subset(smallest, smallest))
     scores: list[dict[str, Any]] = []
     with TemporaryDirectory() as folder:
-        for model in (MadeUpEncoder(), SearchEncoderWrapper(MadeUpEncoder())):
+        encoder: Any = MadeUpEncoder()
+        models: list[Any] = [encoder, SearchEncoderWrapper(encoder)]
+        for model in models:
             task = tasks_of(spec)[0]().filter_languages(None, hf_subsets=[subset])
             task.ranks_folder = Path(folder)
             scores.append(
