@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.subsets import MOST_PAIRED
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.corpora import CorpusSpec
     from beir_hybrid.corpora.own.checks import Checked
+
+_MOST_LISTED = 25
+"""Languages up to which each has a row of its own, so that all is one screen."""
 
 app = typer.Typer(help="The data sets: where they are, and how they get there.", no_args_is_help=True)
 
@@ -78,8 +80,8 @@ def _languages_table(checked: Checked) -> str:
 
     rows = list(find(checked.parts).items())
     total = sum((findings for _, findings in rows), Findings())
-    if len(rows) > MOST_PAIRED:
-        rows = sorted(rows, key=lambda row: -row[1].odd)[:MOST_PAIRED]
+    if len(rows) > _MOST_LISTED:
+        rows = sorted(rows, key=lambda row: -row[1].odd)[:_MOST_LISTED]
     rows.append((f"all {len(checked.parts)}", total))
     cells = [(language, *(f"{count:,}" for count in findings.counts)) for language, findings in rows]
     return text_table(cells, ("language", *(field.name for field in fields(Findings))), left=1)

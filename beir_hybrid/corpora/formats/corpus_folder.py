@@ -99,10 +99,11 @@ def _description(corpus: ParallelCorpus, spec: CorpusSpec | None, folder: Path) 
     name, languages = as_folder(corpus.name), list(corpus.languages)
     if spec is None:
         return Description(name=name, licence="not specified", languages=languages)
-    known: dict[str, Any] = {}
-    if spec.origin is None:  # else models are asked as that task of MTEB asks them, and from the folder they are not
-        known = {"revision": spec.revision, "content": content_of(folder, locate(folder, languages, Faults()))}
-        known["task"] = "" if spec.task is None else spec.task.name
+    known: dict[str, Any] = {"task": "" if spec.task is None else spec.task.name}
+    if spec.origin is None:
+        known |= {"revision": spec.revision, "content": content_of(folder, locate(folder, languages, Faults()))}
+    elif known["task"]:  # models are asked as a task of MTEB's own asks them; of the folder's texts they are not
+        known["task"] += "Folder"
     return Description(
         name=name,
         licence=spec.licence,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from beir_hybrid.corpora.discovery import CORPUS_FILE
+from beir_hybrid.corpora.hub.repository import content_hash
 from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
@@ -16,7 +15,7 @@ from beir_hybrid.corpora.own.parts import Folder, read_parts
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import as_folder, check_regular, reading, shown
+from beir_hybrid.files import as_folder, check_regular, shown
 from beir_hybrid.languages import is_tag
 
 _BEIR_LANGUAGE = "en"
@@ -152,18 +151,7 @@ def content_of(folder: Path, files: Mapping[str, LanguageFiles]) -> str:
     Raises:
         DataError: A file is missing or cannot be read.
     """
-    total = hashlib.sha256()
-    for path in sorted(path for of_language in files.values() for path in of_language.values()):
+    paths = sorted(path for of_language in files.values() for path in of_language.values())
+    for path in paths:
         check_regular(path, DataError, largest=None)
-        with reading(path, DataError):
-            facts = path.stat()
-            digest = _digest(path, facts.st_size, facts.st_mtime_ns)
-        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
-    return total.hexdigest()[:16]
-
-
-@lru_cache(maxsize=10_000)
-def _digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file; computed again when its size or date has changed."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return content_hash(folder, paths)
