@@ -107,6 +107,8 @@ def no_questions(folder: Path) -> None:
         removed(f"{language}/qrels/test.tsv")(folder)
 
 
+OWN_DATA = Path(__file__).parents[2] / "docs" / "own-data.md"
+
 CORPUS, QUERIES, QRELS = "de/corpus.jsonl", "de/queries.jsonl", "de/qrels/test.tsv"
 
 FAULTS: dict[str, tuple[Spoil, str]] = {
@@ -295,6 +297,12 @@ def test_a_byte_order_mark_and_blank_lines_are_no_faults(folder: Path) -> None:
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
     assert corpora.load(folder).languages == expected.languages
+
+
+def test_the_documentation_shows_what_the_command_prints(folder: Path, cli: Cli) -> None:
+    code, out, err = cli("data", "check", folder)
+    assert (code, err) == (0, "")
+    assert f"$ beir-hybrid data check help-centre\n{out}```" in OWN_DATA.read_text(encoding="utf-8")
 
 
 def test_a_screen_says_what_there_is(folder: Path, cli: Cli) -> None:
