@@ -42,11 +42,14 @@ def fetch_data(
 ) -> None:
     """Download the files of a data set, unless they are on this machine already."""
     from beir_hybrid.corpora import spec_of
+    from beir_hybrid.corpora.own import folder_of
     from beir_hybrid.corpora.sources import fetch
 
     spec = spec_of(name)
     if spec.files is not None:
         summary = _folders(fetch(spec, progress=not quiet))
+    elif (folder := folder_of(spec)) is not None:
+        summary = f"in {folder}, there is nothing to download"
     elif spec.read is not None and spec.origin is None:
         summary = "generated where it is used, there is nothing to download"
     else:
@@ -88,8 +91,11 @@ def _languages_table(checked: Checked) -> str:
 
 
 def _whereabouts(spec: CorpusSpec) -> str:
+    from beir_hybrid.corpora.own import folder_of
     from beir_hybrid.corpora.sources import locate
 
+    if (folder := folder_of(spec)) is not None:
+        return f"in {folder}"
     if spec.files is None:
         return "none: generated" if spec.origin is None else "on the Hugging Face hub, MTEB downloads them"
     parts = spec.files.parts

@@ -104,6 +104,12 @@ def spec_of_beir(path: Path) -> CorpusSpec:
     return corpus.spec()
 
 
+def folder_of(spec: CorpusSpec) -> Path | None:
+    """Return the folder of a corpus; None if it is in none."""
+    corpus = getattr(spec.read, "__self__", None)
+    return corpus.folder.path if isinstance(corpus, OwnCorpus) else None
+
+
 def open_folder(path: Path, faults: Faults) -> OwnCorpus | None:
     """Find the files of a corpus in a folder; None if its corpus.toml names no language."""
     if not path.is_dir():
