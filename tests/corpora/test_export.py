@@ -22,12 +22,12 @@ from ranx import evaluate as ranx_evaluate
 
 from beir_hybrid import beir, corpora
 from beir_hybrid.corpora import ParallelCorpus, spec_of
-from beir_hybrid.corpora.discovery import CORPUS_FILE
 from beir_hybrid.corpora.formats import trec
 from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.corpora.formats.export import documents_of, export_trec, judgments_of
 from beir_hybrid.corpora.formats.export_folder import MARKER
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
+from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import as_folder
 from beir_hybrid.mteb.passes import SHARED_RUNS

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora.discovery import CORPUS_FILE
 from beir_hybrid.corpora.formats.export import SPLIT, documents_of, judgments_of
 from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
 from beir_hybrid.corpora.own.description import Description, written
@@ -23,7 +22,7 @@ from beir_hybrid.corpora.own.parts import PASSAGE, QUERY, is_id
 from beir_hybrid.corpora.own.specs import content_of
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.corpora.registry import find
-from beir_hybrid.corpora.spec import CorpusSpec
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, shown
 from beir_hybrid.subsets import MOST_PAIRED, MULTI, Subset

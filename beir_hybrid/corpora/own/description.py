@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from beir_hybrid.corpora.discovery import CORPUS_FILE
 from beir_hybrid.corpora.own.faults import Faults
+from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, read_text, read_toml, shown
 from beir_hybrid.languages import is_tag, parse

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from beir_hybrid.corpora.discovery import CORPUS_FILE
 from beir_hybrid.corpora.hub.repository import content_hash
 from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
 from beir_hybrid.corpora.own.parts import Folder, read_parts
 from beir_hybrid.corpora.parallel import ParallelCorpus
-from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, check_regular, shown
 from beir_hybrid.languages import is_tag
