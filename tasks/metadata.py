@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.get_tasks import get_task
+from mteb.types import Licenses, StrURL
+from pydantic import TypeAdapter, ValidationError
 
 from beir_hybrid.corpora import CorpusSpec
 from beir_hybrid.corpora.spec import Origin, TaskFacts
@@ -35,15 +37,24 @@ def task_metadata(spec: CorpusSpec) -> TaskMetadata:
             "date": facts.date,
             "domains": list(facts.domains),
             "task_subtypes": ["Question answering"],
-            "license": facts.license or spec.licence,
-            "annotations_creators": facts.annotations_creators,
+            "license": _licence(facts.license or spec.licence),
+            "annotations_creators": facts.annotations_creators or None,
             "dialect": [],
-            "sample_creation": facts.sample_creation,
+            "sample_creation": facts.sample_creation or None,
             "prompt": QUESTION_PROMPT,
             "adapted_from": list(spec.adapted_from) or None,
             "bibtex_citation": spec.citation,
         }
     )
+
+
+def _licence(name: str) -> str:
+    """Return a licence as MTEB writes it; users have licences that it has no word for."""
+    try:
+        TypeAdapter(Licenses | StrURL).validate_python(name)
+    except ValidationError:
+        return "not specified"
+    return name
 
 
 def _metadata_of_pool(spec: CorpusSpec, facts: TaskFacts, origin: Origin) -> TaskMetadata:

@@ -121,7 +121,7 @@ def test_what_is_found_is_listed_behind_ours(tmp_path: Path, monkeypatch: pytest
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert corpora.specs()[-1].name == "mine"
-    assert corpora.load("mine").languages["en"].passage_ids == ("en:1",)
+    assert corpora.load("mine").languages["en"].passage_ids == ("en:p:1",)
 
 
 @pytest.mark.usefixtures("looked_anew")
