@@ -22,6 +22,9 @@ TOP_K = 1000
 
 ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
 
+Ignored = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
+"""Rows of queries, and the score of a passage each that is no candidate for it; two arrays of one length."""
+
 
 @dataclass(frozen=True)
 class Confidence:
@@ -73,12 +76,27 @@ class TopScores:
             top.add(torch.cat([one.to(values[0].device) for one in values], dim=1))
         return top
 
-    def confidence(self) -> Confidence:
-        """Compute the confidence of each query from its top scores."""
+    def confidence(self, ignored: Ignored | None = None) -> Confidence:
+        """Compute the confidence of each query from its top scores.
+
+        Args:
+            ignored: What is taken out of them first, where it is there.
+        """
         assert self.values is not None, "no block was added"
         best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
         margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
-        return Confidence(best[:, 0], np.std(self.values.cpu().double().numpy(), axis=1), margin)
+        values = self.values.cpu().double().numpy()
+        confidence = Confidence(best[:, 0], np.std(values, axis=1), margin)
+        queries, scores = ignored or (np.zeros(0, dtype=np.int64), np.zeros(0))
+        for query in np.unique(queries):
+            left = values[query]
+            for score in scores[queries == query]:
+                left = np.delete(left, np.flatnonzero(left == score)[:1])
+            highest = np.sort(left)[: -3 : -1] if len(left) else np.zeros(1)
+            confidence.maximum[query] = highest[0]
+            confidence.std[query] = np.std(left) if len(left) else 0.0
+            confidence.margin[query] = highest[0] - highest[-1]
+        return confidence
 
 
 def _above(scores: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:

@@ -54,13 +54,16 @@ def subset_rows(
 def write_monolingual(
     root: Path, task: str, n_questions: int = 6, n_passages: int = 20, seed: int = 0, **others: Any
 ) -> Path:
-    """Write the data of a task with one subset a language: random judgments, the same in every language."""
+    """Write the data of a task with one subset a language: random judgments, the same in every language.
+
+    No passage answers the question of its own id, which is there as well.
+    """
     metadata = mteb.get_task(task).metadata
     rng = np.random.default_rng(seed)
     judged = [
         (f"{query}", f"{passage}", int(rng.integers(0, 3)) if place else 2)
         for query in range(n_questions)
-        for place, passage in enumerate(rng.choice(n_passages, 3, replace=False))
+        for place, passage in enumerate(rng.choice(np.delete(np.arange(n_passages), query), 3, replace=False))
     ]
     configs: dict[str, Rows] = {}
     for subset in metadata.hf_subsets:
@@ -70,3 +73,46 @@ def write_monolingual(
         }
         configs |= subset_rows(subset, queries, corpus, judged)
     return write_copy(root, metadata.dataset["path"], configs, metadata.eval_splits[0])
+
+
+def belebele_rows(
+    subset: str, n_passages: int, n_questions: int, rng: np.random.Generator, doubled: int = 0, vocabulary: int = 50
+) -> Rows:
+    """Return the rows of a language in the layout of Belebele: one or two questions a passage, in an order of its own.
+
+    Args:
+        subset: Its configuration, such as ``deu_Latn``.
+        n_passages: Passages, each of a link of its own.
+        n_questions: Questions, from ``n_passages`` to twice as many.
+        rng: Orders the rows.
+        doubled: Questions whose text stands once more, on another passage or on the same.
+        vocabulary: Words of the language; passages that are translations have the same numbers of words.
+    """
+    keys = [(number % n_passages, 1 + number // n_passages) for number in range(n_questions)]
+    questions = {key: f"{subset} {key[0] % vocabulary} {key[1]} {key[0]} ?" for key in keys}
+    for place in rng.choice(n_questions - 1, doubled, replace=False):
+        questions[keys[place + 1]] = questions[keys[place]]
+    rows = [
+        {
+            "link": f"https://example.org/{passage}",
+            "question_number": number,
+            "flores_passage": f"{subset} {passage % vocabulary} {passage % 7} {passage} .",
+            "question": questions[passage, number],
+            **{f"mc_answer{answer}": f"{subset} answer {answer}" for answer in range(1, 5)},
+            "correct_answer_num": "1",
+            "dialect": subset,
+            "ds": "2023-05-03",
+        }
+        for passage, number in keys
+    ]
+    return [rows[place] for place in rng.permutation(len(rows))]
+
+
+def write_belebele(root: Path, subsets: Iterable[str], n_passages: int, n_questions: int, doubled: int = 0) -> Path:
+    """Write a copy of Belebele with some languages, in which some questions stand twice in some languages."""
+    rng = np.random.default_rng(0)
+    configs = {
+        subset: belebele_rows(subset, n_passages, n_questions, rng, doubled if place % 2 else 0)
+        for place, subset in enumerate(subsets)
+    }
+    return write_copy(root, "mteb/belebele", configs, "test")
