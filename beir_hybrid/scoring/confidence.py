@@ -92,7 +92,7 @@ class TopScores:
             left = values[query]
             for score in scores[queries == query]:
                 left = np.delete(left, np.flatnonzero(left == score)[:1])
-            highest = np.sort(left)[: -3 : -1] if len(left) else np.zeros(1)
+            highest = np.sort(left)[:-3:-1] if len(left) else np.zeros(1)
             confidence.maximum[query] = highest[0]
             confidence.std[query] = np.std(left) if len(left) else 0.0
             confidence.margin[query] = highest[0] - highest[-1]
