@@ -12,9 +12,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beir_hybrid.corpora.hub.columns import Columns, find_columns
 from beir_hybrid.corpora.hub.repository import CONNECT_TIMEOUT, Repository
 from beir_hybrid.corpora.hub.retrieval_layout import KINDS, read_language, root_of
+from beir_hybrid.corpora.hub.row_columns import Columns, find_columns
 from beir_hybrid.corpora.hub.row_tables import languages_in, read_rows
 from beir_hybrid.corpora.own.description import DESCRIPTION, Description, read_description
 from beir_hybrid.corpora.own.faults import Faults

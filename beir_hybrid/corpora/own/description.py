@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from beir_hybrid.corpora.hub.columns import Columns
+from beir_hybrid.corpora.hub.row_columns import Columns
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, read_text, read_toml, shown
