@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from beir_hybrid.ranks.schema import TableInfo
+
+logger = logging.getLogger("mteb.beir_hybrid")
 
 _AT_K = ("ndcg", "map", "recall", "precision", "mrr", "hit_rate")
 _SHOWN_FIGURES = (RANK_DISTANCE, *BOARD_LANGUAGE_FIGURES[1:4])
@@ -68,6 +71,21 @@ class RankTable:
         file = user_path(path)
         table, info = rank_table.read(file)
         return RankTable(table, info, metric_of(metric or _main_score_of(info.task)).name, file)
+
+    def stored(self, folder: Path) -> Self:
+        """Write the rank table below a folder, as `mteb run` does, and return the same with its place.
+
+        Args:
+            folder: The folder above ``ranks/<model>/<revision>/<task>.parquet``. A table of the same model, in the same
+                state, and data is completed; one of another state is left alone.
+
+        Raises:
+            BeirHybridError: It cannot be written.
+        """
+        path = rank_table.default_path(self.info.task, *self.info.label, folder)
+        path = rank_table.store(path, self.table, self.info, self.info.pairs)
+        logger.info(f"Rank table: {path}")
+        return replace(self, info=rank_table.read_info(path), path=path)
 
     # Figures
 
@@ -195,24 +213,28 @@ class RankTable:
 
     def __repr__(self) -> str:
         """Show the table of ``summary`` as text."""
-        return f"{shown(self.info.model)} on {shown(self.info.task)}\n{self.summary.to_string(index=False)}"
+        return f"{self._caption}\n{self.summary.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         """Show the same table in a notebook."""
-        caption = escape(f"{shown(self.info.model)} on {shown(self.info.task)}")
-        return f"<p>{caption}</p>{self.summary.to_html(index=False, border=0)}"
+        return f"<p>{escape(self._caption)}</p>{self.summary.to_html(index=False, border=0)}"
+
+    @property
+    def _caption(self) -> str:
+        return f"{shown(self.info.model)} on {shown(self.info.task)}, {metric_of(self.metric).label}"
 
     @property
     def summary(self) -> pd.DataFrame:
         """The three settings and some figures of languages in one row of texts, as it is shown."""
         metric = metric_of(self.metric)
-        cells = {f"{setting} {metric.label}": _number(self.settings[setting], metric.decimals) for setting in SETTINGS}
+        cells = {setting: _number(self.settings[setting], metric.decimals) for setting in SETTINGS}
         try:
             of_all = self.languages.loc[ALL_QUESTIONS]
         except RankTableError:
             of_all = pd.Series(dtype=float)
         for figure in _SHOWN_FIGURES:
-            cells[figure.label_with_direction] = _number(of_all.get(figure.name, float("nan")), figure.decimals)
+            arrow = " ↓" if figure.higher_is_better is False else ""
+            cells[figure.label + arrow] = _number(of_all.get(figure.name, float("nan")), figure.decimals)
         return pd.DataFrame([cells])
 
     # Computed
