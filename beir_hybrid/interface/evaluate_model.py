@@ -103,6 +103,7 @@ def read_corpus(
     Raises:
         DataError: See ``evaluate``.
     """
+    languages = languages if languages is None or isinstance(languages, str) else tuple(languages)
     if not isinstance(corpus, ParallelCorpus):
         corpus = load(corpus, languages, progress)
     spec = corpus.spec or CorpusSpec(

@@ -139,12 +139,7 @@ class RankTable:
         Raises:
             RankTableError: The pool of all languages was not evaluated.
         """
-        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
-        if ranks.empty:
-            raise RankTableError(
-                f"{self.info.model} on {self.info.task}: the pool of all languages was not evaluated, which figures of "
-                "languages are about"
-            )
+        ranks = self._ranks_in_pool()
         figures = query_bias(ranks, self.info.pool_sizes)
         questions = set(ranks["query_language"])
         ordered = [language for language in self.info.pool_sizes if language in questions]
@@ -184,6 +179,41 @@ class RankTable:
 
     # Plots
 
+    def language_plot(self) -> Figure:
+        """Draw the main score by question language: in its own pool, in those of others, and in that of all languages.
+
+        Returns:
+            A figure of matplotlib, as that of ``heat_map``.
+        """
+        from matplotlib.figure import Figure
+
+        from beir_hybrid.plotting.heat_maps import plain_axis
+        from beir_hybrid.plotting.lettering import lettering
+
+        subsets = [Subset.parse(str(name)) for name in self.scores.index]
+        scores = pd.DataFrame(
+            {
+                "language": [subset.questions for subset in subsets],
+                "setting": [subset.setting for subset in subsets],
+                "score": self.scores[self.metric].to_numpy(),
+            }
+        )
+        means = scores.pivot_table("score", "language", "setting", sort=False)
+        figure = Figure(figsize=(5.5, 1 + 0.28 * len(means)), layout="constrained")
+        axis = figure.subplots()
+        with lettering([self.title]) as legible:
+            axis.set_title(legible(self.title), fontsize=9)
+        for setting, marker in zip(SETTINGS, "osD", strict=True):
+            if setting in means:
+                axis.plot(means[setting], range(len(means)), marker, label=setting)
+        axis.set_yticks(range(len(means)), means.index)
+        axis.invert_yaxis()
+        axis.set_xlim(0, 1)
+        axis.set_xlabel(metric_of(self.metric).label)
+        plain_axis(axis)
+        axis.legend(fontsize=7, frameon=False)
+        return figure
+
     def heat_map(self) -> Figure:
         """Draw mAP by language of the question and of its answers in the pool of all languages.
 
@@ -201,8 +231,22 @@ class RankTable:
 
     @cached_property
     def one_target(self) -> pd.DataFrame:
-        """The matrix of the heat map: ``one_target_map`` by language of the question (rows) and answers (columns)."""
-        return one_target_map(self.ranks, self.info.pool_sizes)
+        """The matrix of the heat map: ``one_target_map`` by language of the question (rows) and answers (columns).
+
+        Raises:
+            RankTableError: The pool of all languages was not evaluated.
+        """
+        return one_target_map(self._ranks_in_pool(), self.info.pool_sizes)
+
+    def _ranks_in_pool(self) -> pd.DataFrame:
+        """Return the rows of questions that were asked in the pool of all languages."""
+        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
+        if ranks.empty:
+            raise RankTableError(
+                f"{shown(self.info.model)} on {shown(self.info.task)}: the pool of all languages was not evaluated, "
+                "which figures of languages are about"
+            )
+        return ranks
 
     # Shown
 

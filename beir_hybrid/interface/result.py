@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -12,18 +13,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.files import as_folder, atomic_path, check_writable, user_path
+from beir_hybrid.files import as_folder, atomic_path, check_writable, user_path, write_json
 from beir_hybrid.interface.rank_figures import RankTable
-from beir_hybrid.mteb.results import MAIN_SCORE
-from beir_hybrid.ranks.schema import STATE
+from beir_hybrid.mteb.results import EXPERIMENTS, MAIN_SCORE, MODEL_META
+from beir_hybrid.ranks.schema import NO_REVISION, STATE
 from beir_hybrid.subsets import SETTINGS, setting_of
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
     from mteb.results import TaskResult
-
-_KEPT = {".json", ".png", ".svg"}
-"""What the files end with that are kept; MTEB's list of its runs' settings would replace that of other tasks."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +93,7 @@ class Result(RankTable):
             if stored.info.model_revision != self.info.model_revision:  # there are ranks of another state of the model
                 made = made / "renamed"
                 stored._make(made)
-            for file in sorted(path for path in made.rglob("*") if path.suffix in _KEPT):
+            for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 target = out / file.relative_to(made)
                 with atomic_path(target) as temporary:
                     shutil.copyfile(file, temporary)
@@ -104,19 +102,20 @@ class Result(RankTable):
 
     def _make(self, folder: Path) -> None:
         """Write MTEB's result, under the revision of the rank table, and the heat map, where there is one."""
-        from mteb.cache import ResultCache
-
         from beir_hybrid.plotting.heat_maps import plot_one_target_maps
 
-        _, state, digest = self.info.model_revision.partition(STATE)
-        meta = self.meta
-        if state:  # of several of this name and revision
-            meta = meta.model_copy(update={"revision": f"{meta.revision}{state}{digest}"})
-        ResultCache(folder).save_to_cache(self.task_result, meta)
+        info, experiment = self.info, self.meta.experiment_name
+        _, state, digest = info.model_revision.partition(STATE)
+        revision = f"{self.meta.revision or NO_REVISION}{state}{digest}"  # tells states of one name and revision apart
+        place = folder / "results" / as_folder(info.model) / as_folder(revision)
+        place = place / EXPERIMENTS / as_folder(experiment) if experiment else place
+        facts = self.meta.model_copy(update={"revision": revision}).to_dict()
+        write_json(place / MODEL_META, json.loads(json.dumps(facts, default=str)))
+        self.task_result.to_disk(place / f"{as_folder(info.task)}.json")
         try:
             maps = {self.title: self.one_target}
         except RankTableError:
             return
-        place = folder / "heat_maps" / as_folder(self.info.model) / as_folder(self.info.model_revision)
+        place = folder / "heat_maps" / as_folder(info.model) / as_folder(info.model_revision)
         for suffix in (".png", ".svg"):
-            plot_one_target_maps(maps, place / f"{as_folder(self.info.task)}{suffix}")
+            plot_one_target_maps(maps, place / f"{as_folder(info.task)}{suffix}")

@@ -6,6 +6,7 @@ import doctest
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import beir_hybrid
 from beir_hybrid.interface import evaluate_model, model_comparison, rank_figures, result
 
+ROOT = Path(__file__).parents[2]
 NAMES = {"RankTable", "compare", "evaluate", "load"}
 
 
@@ -38,3 +40,16 @@ def test_the_examples_in_the_documentation_run(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
     assert outcome.failed == 0
+
+
+def test_the_example_runs_and_is_what_readme_shows(tmp_path: Path) -> None:
+    example = ROOT / "examples" / "own_data.py"
+    code = example.read_text(encoding="utf-8")
+    assert f"```python\n{code}```\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len([line for line in code.splitlines() if line]) <= 22
+    done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for said in ("callable/letters on HelpCentre, mAP", "callable/letters less callable/words", "multilingual mAP"):
+        assert said in done.stdout
+    kinds = {path.suffix for path in (tmp_path / "own-data").rglob("*") if path.is_file()}
+    assert kinds >= {".parquet", ".json", ".png", ".svg"}
