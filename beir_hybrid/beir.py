@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora.formats.export import documents_of, judgments_of, languages_of_pool
-from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
 from beir_hybrid.subsets import MULTI, Subset
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from beir_hybrid.corpora import ParallelCorpus
+    from beir_hybrid.corpora import ParallelCorpus, Source
     from beir_hybrid.ranks.model_state import Encode
     from beir_hybrid.ranks.schema import TableInfo
 
@@ -43,11 +42,11 @@ Qrels = dict[str, dict[str, int]]
 _K_VALUES = (1, 3, 5, 10, 100, 1000)  # BEIR's own
 
 
-def load(name: str, questions: str = "en", passages: str = MULTI) -> tuple[Documents, Queries, Qrels]:
+def load(source: Source, questions: str = "en", passages: str = MULTI) -> tuple[Documents, Queries, Qrels]:
     """Load a pair of question language and pool as BEIR's GenericDataLoader loads its data sets.
 
     Args:
-        name: Name of the data set, e.g. ``xquad-r``.
+        source: The data set: ``xquad-r``, a folder, ``mteb:TASK``, ``hub:OWNER/NAME``, ``beir:FOLDER`` or its spec.
         questions: Language of the questions, e.g. ``en``.
         passages: Language of the passages, or ``multi`` for the pool of all languages.
 
@@ -60,7 +59,7 @@ def load(name: str, questions: str = "en", passages: str = MULTI) -> tuple[Docum
     Example:
         >>> corpus, queries, qrels = beir_hybrid.beir.load("xquad-r", questions="en", passages="de")
     """
-    return _as_beir(_read(name, questions, passages), questions, passages)
+    return _as_beir(_read(source, questions, passages), questions, passages)
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Evaluation:
 
 def evaluate(
     model: Any,
-    name: str = "xquad-r",
+    source: Source = "xquad-r",
     questions: str = "en",
     passages: str = MULTI,
     *,
@@ -153,7 +152,7 @@ def evaluate(
         model: BEIR's ``EvaluateRetrieval``; or one of its searches, such as ``DenseRetrievalExactSearch``,
             ``FlatIPFaissSearch`` or ``BM25Search``; or a model with ``encode_queries`` and ``encode_corpus``, which
             is searched exactly. It is not changed.
-        name: Name of the data set.
+        source: The data set, as for ``load``.
         questions: Language of the questions.
         passages: Language of the passages, or ``multi``.
         k_values: Cut-offs; by default those of the ``EvaluateRetrieval``, or 1, 3, 5, 10, 100 and 1000.
@@ -183,7 +182,7 @@ def evaluate(
 
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
-    corpus = _read(name, questions, passages)
+    corpus = _read(source, questions, passages)
     documents, queries, qrels = _as_beir(corpus, questions, passages)
     retriever = _retriever(model, k_values, score_function)
     _check_index(retriever.retriever, documents)
@@ -191,16 +190,17 @@ def evaluate(
     retriever.top_k = min(top_k or len(documents), len(documents))
     asked = tell(documents, queries) if _is_aware(retriever.retriever) else (documents, queries)
     results = _checked(retriever.retrieve(*asked), documents, queries)
-    ndcg, map_at_k, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
     cut = _cut(results, queries, len(documents), retriever.top_k)
+    _leave_out_ignored(results, corpus, questions, passages)
+    ndcg, map_at_k, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
     # BEIR's searches of embeddings hold their model; a 0 of another may stand for a passage that it did not find.
     model_types = ("dense",) if hasattr(retriever.retriever, "model") else ()
     ranks = ranks_in_results(returned(results, model_types), qrels)
     subset, pool = str(Subset(questions, passages)), languages_of_pool(corpus, passages)
-    encode = _encoder(retriever.retriever, name)
+    encode = _encoder(retriever.retriever, source)
     texts = sampled_texts_of(corpus, [questions], pool) if encode is not None else []
     info = TableInfo(
-        task=task_names().get(corpus.name, corpus.name),  # a run of MTEB ends in the same table
+        task=task.name if (task := corpora.spec_of_source(source).task) else corpus.name,  # MTEB's ends there, too
         dataset_revision=corpus.revision,
         model=model_name,
         model_revision=revision,
@@ -223,7 +223,7 @@ def evaluate(
     )
 
 
-def _encoder(search: Any, name: str) -> Encode | None:
+def _encoder(search: Any, source: Source) -> Encode | None:
     """Return what embeds texts of a data set by the model of a search; None where it has none."""
     from beir_hybrid.debias.aware import TextIn
     from beir_hybrid.ranks.model_state import QUERY, by_language
@@ -234,13 +234,14 @@ def _encoder(search: Any, name: str) -> Encode | None:
     size = getattr(search, "batch_size", 32)
 
     def encode_some(kind: str, language: str, rows: NDArray[np.int64]) -> Any:
-        part = corpora.load(name, [language]).languages[language]
+        part = corpora.load(source, [language]).languages[language]
         if kind == QUERY:
             questions = [part.questions[row] for row in rows]
             if _is_aware(search):
                 questions = [TextIn(text, language) for text in questions]
             return model.encode_queries(questions, batch_size=size)
-        documents = [{"title": "", "text": part.passages[row]} for row in rows]
+        titles = part.titles or [""] * len(part.passages)
+        documents = [{"title": titles[row], "text": part.passages[row]} for row in rows]
         if _is_aware(search):
             documents = [{**document, "language": language} for document in documents]
         return model.encode_corpus(documents, batch_size=size)
@@ -255,9 +256,9 @@ def _is_aware(search: Any) -> bool:
     return isinstance(getattr(search, "model", None), AwareRetriever)
 
 
-def _read(name: str, questions: str, passages: str) -> ParallelCorpus:
+def _read(source: Source, questions: str, passages: str) -> ParallelCorpus:
     """Read the languages of a pair; all of them for the pool of all."""
-    return corpora.load(name, None if passages == MULTI else [questions, passages])
+    return corpora.load(source, None if passages == MULTI else [questions, passages])
 
 
 def _as_beir(corpus: ParallelCorpus, questions: str, passages: str) -> tuple[Documents, Queries, Qrels]:
@@ -320,6 +321,16 @@ def _checked(found: Any, documents: Documents, queries: Queries) -> dict[str, di
         if (np.abs(values) >= limit).any():  # FAISS found nothing more for these places
             results[query_id] = {passage_id: score for passage_id, score in scores.items() if abs(score) < limit}
     return results
+
+
+def _leave_out_ignored(results: dict[str, dict[str, float]], corpus: ParallelCorpus, questions: str, pool: str) -> None:
+    """Take the passages that are no candidates for a question out of its results."""
+    asked = corpus.languages[questions]
+    for language in languages_of_pool(corpus, pool):
+        part = corpus.languages[language]
+        for query_id, question_id in zip(asked.query_ids, asked.question_ids, strict=True):
+            for row in part.ignored.get(question_id, ()):
+                results.get(query_id, {}).pop(part.passage_ids[row], None)
 
 
 def _cut(results: Mapping[str, Mapping[str, float]], queries: Queries, pool_size: int, asked: int) -> int | None:

@@ -13,6 +13,8 @@ from typing import NamedTuple, TypedDict
 from beir_hybrid.errors import DataError
 
 _TAG = re.compile(r"(?P<language>[a-z]{2,3})(-(?P<script>[A-Z][a-z]{3}))?(-(?P<region>[A-Z]{2}|[0-9]{3}))?")
+_SAME_SCRIPT = {"Hang": "Kore", "Hira": "Jpan", "Kana": "Jpan"}
+"""What MTEB's metadata call the script of some Korean or Japanese texts -> that of the language."""
 _SYLLABIC = frozenset("Bopo Hang Hani Hans Hant Hira Hrkt Jpan Kana Kore".split())
 
 
@@ -98,6 +100,22 @@ def mteb_code(tag: str) -> str:
         DataError: The tag is none.
     """
     return f"{iso_639_3(tag)}-{script_of(tag)}"
+
+
+def tag_of_mteb(code: str) -> str:
+    """Return the tag of a language as MTEB's metadata write it: ``en`` of ``eng-Latn``, ``zh-Hant`` of ``zho-Hant``.
+
+    The script stays where it is not the usual one of the language. Mandarin, ``cmn``, is ``zh``.
+
+    Raises:
+        DataError: It is no language, such as ``python-Code``.
+    """
+    match = _TAG.fullmatch(code)
+    if match is None or match["script"] == "Code":
+        raise DataError(f"{code!r} is not a language as MTEB writes it, such as 'eng-Latn'")
+    language = tag_of("zho" if match["language"] == "cmn" else match["language"])
+    script = _SAME_SCRIPT.get(match["script"], match["script"])
+    return language if script in (None, script_of(language)) else f"{language}-{script}"
 
 
 def is_syllabic(tag: str) -> bool:

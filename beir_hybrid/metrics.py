@@ -102,6 +102,9 @@ _AT_K = {
     )
 }
 
+CUT_OFFS = (1, 3, 5, 10, 20, 100, 1000)
+"""Cut-offs of the retrieval metrics: MTEB's."""
+
 SAME_LANGUAGE_K = (10, 100)
 """Cut-offs of the figures of the passages in the question's language."""
 

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -102,15 +102,26 @@ def checked(schema: type[SchemaT], content: object, where: str, kind: type[BeirH
     Raises:
         BeirHybridError: Of that kind: something is missing, unknown or of another type; the message names it.
     """
+    for _, words in problems(schema, content):
+        raise kind(f"{where}{words}")
+    return _valid(schema, content)
+
+
+def problems(schema: type[Any], content: object) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with what a file says, unknown keys first: the key at its top, and the words."""
     try:
-        adapter = TypeAdapter(schema)
-        if is_dataclass(schema):  # made of a table, and its tuples of lists, in the strict reading of JSON only
-            return adapter.validate_json(json.dumps(content, default=str))
-        return adapter.validate_python(content)
+        _valid(schema, content)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        first = next((problem for problem in problems if problem["type"] in _UNKNOWN_KEY), problems[0])
-        raise kind(f"{where}{_in_words(first, _keys(schema))}") from None
+        found = error.errors(include_url=False)
+        for problem in sorted(found, key=lambda problem: problem["type"] not in _UNKNOWN_KEY):
+            yield str((*problem["loc"], "")[0]), _in_words(problem, _keys(schema))
+
+
+def _valid(schema: type[SchemaT], content: object) -> SchemaT:
+    adapter = TypeAdapter(schema)
+    if is_dataclass(schema):  # made of a table, and its tuples of lists, in the strict reading of JSON only
+        return adapter.validate_json(json.dumps(content, default=str))
+    return adapter.validate_python(content)
 
 
 def _keys(schema: type) -> list[str]:

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import import_module
 
 from beir_hybrid.corpora import CorpusSpec, specs
+from beir_hybrid.corpora.discovery import warn_of
+from beir_hybrid.errors import one_line
 from beir_hybrid.tasks.benchmark import benchmark_of
 from beir_hybrid.tasks.language_bias import bias_task
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval, retrieval_task
@@ -29,7 +31,16 @@ def tasks_of(spec: CorpusSpec) -> tuple[Task, ...]:
     return (retrieval,) if spec.judged_in_own_language else (retrieval, bias_task(retrieval))
 
 
-TASKS: tuple[Task, ...] = tuple(task for spec in specs() for task in tasks_of(spec))
+def _tasks_or_warning(spec: CorpusSpec) -> tuple[Task, ...]:
+    """Return the tasks of a corpus; one of other people's that MTEB cannot describe is left out."""
+    try:
+        return tasks_of(spec)
+    except Exception as error:
+        warn_of(f"{spec.name}: {one_line(error)}")
+        return ()
+
+
+TASKS: tuple[Task, ...] = tuple(task for spec in specs() for task in _tasks_or_warning(spec))
 BENCHMARKS = tuple(
     benchmark_of(name, [task for task in TASKS if task.spec.task and task.spec.task.benchmark == name])
     for name in dict.fromkeys(task.spec.task.benchmark for task in TASKS if task.spec.task)

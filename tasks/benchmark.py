@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, overload
 
 from mteb.benchmarks.benchmark import Benchmark
 
+from beir_hybrid.corpora.hub.repository import Repository
 from beir_hybrid.corpora.lareqa import CITATION
 from beir_hybrid.errors import DataError
 
 if TYPE_CHECKING:
     from mteb.abstasks import AbsTask
+
+    from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -24,9 +27,9 @@ class AvailableTasks(Sequence["AbsTask"]):
     them. As in mteb's own benchmarks a task is the same object each time, unless its data have become others since.
     """
 
-    def __init__(self, tasks: Sequence[type[AbsTask]]) -> None:
+    def __init__(self, tasks: Sequence[type[AbsTaskParallelRetrieval]]) -> None:
         self._classes = tuple(tasks)
-        self._instances: dict[type[AbsTask], AbsTask] = {}
+        self._instances: dict[type[AbsTaskParallelRetrieval], AbsTask] = {}
         self._said: set[str] = set()  # mteb goes over the tasks of a benchmark several times
 
     def __len__(self) -> int:
@@ -46,39 +49,48 @@ class AvailableTasks(Sequence["AbsTask"]):
     def __iter__(self) -> Iterator[AbsTask]:
         return map(self._instance, self._available())
 
-    def _available(self) -> tuple[type[AbsTask], ...]:
+    def _available(self) -> tuple[type[AbsTaskParallelRetrieval], ...]:
         return tuple(task for task in self._classes if self._has_data(task))
 
-    def _instance(self, task: type[AbsTask]) -> AbsTask:
+    def _instance(self, task: type[AbsTaskParallelRetrieval]) -> AbsTask:
         new = task()  # reads which revision of the data is there now
         if task not in self._instances or self._instances[task].metadata != new.metadata:
             self._instances[task] = new
         return self._instances[task]
 
-    def _has_data(self, task: type[AbsTask]) -> bool:
-        source = getattr(task, "source", None)
+    def _has_data(self, task: type[AbsTaskParallelRetrieval]) -> bool:
+        source = _source_of(task)
         if source is None:
             return True
         try:
             source.check_available()
         except DataError as error:
-            line = f"{task.metadata.name} is skipped: {error}"
-            if line not in self._said:
-                logger.warning(line)
-                self._said.add(line)
+            if str(error) not in self._said:  # of a retrieval task and of its bias task it is the same
+                logger.warning(f"{task.metadata.name} is skipped: {error}")
+                self._said.add(str(error))
             return False
         return True
 
 
-def benchmark_of(name: str, tasks: Sequence[type[AbsTask]]) -> Benchmark:
-    """Make the benchmark of some tasks."""
+def _source_of(task: type[AbsTaskParallelRetrieval]) -> Repository | None:
+    """Return the repository that a task has its data from, None for data that are not on the hub."""
+    if task.spec.origin is not None:
+        dataset = task.metadata.dataset
+        return Repository(dataset["path"], dataset["revision"])
+    return getattr(task, "source", None)
+
+
+def benchmark_of(name: str, tasks: Sequence[type[AbsTaskParallelRetrieval]]) -> Benchmark:
+    """Make the benchmark of some tasks; a name with parentheses, which shells want quoted, has an alias without."""
+    citations = dict.fromkeys(task.spec.citation for task in tasks if task.spec.group)
     return Benchmark(
         name=name,
+        aliases=(name.replace("(", "-").replace(")", ""),) if "(" in name else (),
         tasks=AvailableTasks(tasks),
         description=(
             "Retrieval in the monolingual, cross-lingual and multilingual setting, and language bias: how good is a "
             "model when questions and passages come in many languages, and does it prefer those in the question's own?"
         ),
         reference="https://arxiv.org/abs/2408.10536",
-        citation=CITATION,
+        citation="".join((CITATION, *citations)),
     )

@@ -11,7 +11,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 
 from beir_hybrid.corpora import ParallelCorpus, miracl
-from beir_hybrid.corpora.miracl import HubSource
+from beir_hybrid.corpora.miracl import MIRACLSource
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.mteb.subset_data import subset_languages
 from beir_hybrid.subsets import setting_of
@@ -42,7 +42,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
     """
 
     metadata: TaskMetadata
-    source: ClassVar[HubSource]
+    source: ClassVar[MIRACLSource]
     chunk_size: int = 50_000
     predicts: ClassVar[bool] = True
 
@@ -84,10 +84,10 @@ def _subset_languages(languages: Sequence[str], translated: Sequence[str] = ()) 
     }
 
 
-def _source(name: str, task: type[MIRACLRetrieval | MIRACLRetrievalHardNegatives]) -> HubSource:
+def _source(name: str, task: type[MIRACLRetrieval | MIRACLRetrievalHardNegatives]) -> MIRACLSource:
     """Say where a task of mteb has its data."""
-    metadata = task.metadata
-    return HubSource(name, metadata.dataset["path"], metadata.dataset["revision"], metadata.eval_splits[0])
+    place, split = task.metadata.dataset, task.metadata.eval_splits[0]
+    return MIRACLSource(place["path"], place["revision"], name, split)
 
 
 def _metadata(name: str, task: type[MIRACLRetrieval | MIRACLRetrievalHardNegatives], pools: str) -> TaskMetadata:

@@ -17,7 +17,7 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
 from beir_hybrid.subsets import Subset, pairs_of, setting_of
-from beir_hybrid.tasks.metadata import task_metadata
+from beir_hybrid.tasks.metadata import asked_as, task_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,9 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         from beir_hybrid.mteb.encode import Call
 
         timer = timer if timer is not None else TimingStack()
-        call = Call(model, self.metadata, split, encode_kwargs, num_proc, timer, prediction_folder)
+        call = Call(
+            model, self.metadata, split, encode_kwargs, num_proc, timer, prediction_folder, asked_as(self.spec.origin)
+        )
         subsets = [subset for subset in self.hf_subsets if subsets_to_run is None or subset in subsets_to_run]
         check_writable((prediction_folder or self.ranks_folder or home()) / "ranks")  # before everything is encoded
         self.load_data(num_proc=num_proc, timer=timer)

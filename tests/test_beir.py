@@ -19,7 +19,7 @@ from beir.retrieval.search.dense import DenseRetrievalExactSearch, FlatIPFaissSe
 from mteb.cache import ResultCache
 
 from beir_hybrid import beir, corpora, tasks
-from beir_hybrid.corpora.formats.export import export_beir
+from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.corpora.registry import task_names
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError, RankTableError
 from beir_hybrid.mteb.passes import SHARED_RUNS
@@ -66,7 +66,7 @@ def assert_agrees(found: dict[str, float], expected: dict[str, Any]) -> None:
 
 
 def assert_three_ways_agree(pairs: list[tuple[str, str]], folder: Path, top_k: int | None) -> None:
-    exported = export_beir(corpora.load("xquad-r"), folder / "datasets")
+    exported = export_corpus(corpora.load("xquad-r"), folder / "datasets")
     expected = scores_of_task(pairs, folder)
     assert len(expected) == len(pairs)
     for questions, passages in pairs:
@@ -157,7 +157,7 @@ assert "beir_hybrid" not in sys.modules
 
 
 def test_a_beir_script_runs_on_an_exported_folder_without_us(small: Path) -> None:
-    folder = export_beir(corpora.load("xquad-r"), small / "datasets") / "multi"
+    folder = export_corpus(corpora.load("xquad-r"), small / "datasets") / "multi"
     code = BLOCKED + README_SCRIPT
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(small / "results")], capture_output=True, text=True, check=False
@@ -374,7 +374,7 @@ def not_a_number(results: dict[str, Any]) -> dict[str, Any]:
         (Searches(spoil=unknown_passage), {}, ModelError, "returned 'x:1' for en:q1, which is not in the pool"),
         (Searches(spoil=not_a_number), {}, ModelError, "a score that is not a number for en:q1"),
         (Searches(), {"top_k": 0}, BeirHybridError, "top_k is 0"),
-        (Searches(), {"name": "squad"}, DataError, "unknown data set 'squad'; known: xquad-r"),
+        (Searches(), {"source": "squad"}, DataError, "unknown data set 'squad'; known: xquad-r"),
         (Searches(), {"questions": "fr"}, DataError, "unknown language 'fr'"),
         (Searches(), {"passages": "fr"}, DataError, "unknown language 'fr'"),
         (Searches(), {"questions": "fr", "passages": "multi"}, DataError, "no questions in 'fr'; it has ar, de"),

@@ -156,3 +156,28 @@ def test_iso_639() -> None:
     table = languages._scripts()
     assert {code.partition("-")[0] for code in table} <= ISO_TO_LANGUAGE.keys()
     assert {*table.values()} <= {*SCRIPTS}
+
+
+@pytest.mark.parametrize(
+    ("code", "tag"),
+    [
+        ("eng-Latn", "en"),
+        ("zho-Hans", "zh"),
+        ("cmn-Hans", "zh"),
+        ("zho-Hant", "zh-Hant"),
+        ("kor-Hang", "ko"),
+        ("jpn-Hira", "ja"),
+        ("arb-Arab", "arb"),
+        ("arb-Latn", "arb-Latn"),
+        ("nob-Latn", "nb"),
+        ("ceb-Latn", "ceb"),
+    ],
+)
+def test_tags_of_mtebs_languages(code: str, tag: str) -> None:
+    assert languages.tag_of_mteb(code) == tag
+
+
+@pytest.mark.parametrize("code", ["python-Code", "sql-Code", "xx", "default", ""])
+def test_what_is_no_language_to_mteb_has_no_tag(code: str) -> None:
+    with pytest.raises(DataError, match="language"):
+        languages.tag_of_mteb(code)

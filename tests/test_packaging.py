@@ -22,7 +22,9 @@ import pytest
 import beir_hybrid
 from beir_hybrid.models import MODELS
 from beir_hybrid.models.heads import baselines
+from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import TASKS
+from tests.support.small_models import save_xlm_r
 
 REPOSITORY = Path(__file__).parents[1]
 NOT_PACKAGED = (".*", "venv*", "build", "dist", "results", "*.egg-info", "__pycache__")
@@ -205,6 +207,30 @@ def test_mteb_offers_the_same_as_before_and_ours(environment: Environment) -> No
     registration.write_text(whole, encoding="utf-8")
     assert broken == without
     assert errors.count("BEIR-Hybrid is not registered with mteb: ImportError: broken") == 1
+
+
+def test_a_package_that_offers_a_corpus_has_a_task_while_it_is_installed(
+    environment: Environment, tmp_path: Path
+) -> None:
+    before = environment.files()
+    package = shutil.copytree(REPOSITORY / "tests" / "support" / "tiny_package", tmp_path / "package")
+    environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", package)
+    tasks, errors = environment.offered()
+    assert {"TinyFAQ", "TinyFAQLanguageBias"} <= set(tasks["tasks"]) and "BEIR-Hybrid" not in errors
+
+    model, results = save_xlm_r(tmp_path / "model"), tmp_path / "results"
+    arguments = ["mteb", "run", "-m", str(model), "--tasks", "TinyFAQ", "--output-folder", str(results)]
+    code = f"import sys; sys.argv = {arguments!r}; from mteb.cli import main; main()"
+    environment.run(code, BEIR_HYBRID_HOME=str(tmp_path / "home"))
+    [result] = results.rglob("TinyFAQ.json")
+    subsets = {entry["hf_subset"] for entry in json.loads(result.read_text(encoding="utf-8"))["scores"]["test"]}
+    assert subsets == {"en-en", "de-de", "en-de", "de-en", "en-multi", "de-multi"}
+    [ranks] = (tmp_path / "home").rglob("TinyFAQ.parquet")
+    assert rank_table.read(ranks)[0].num_rows == 2 * 4 * 2
+
+    environment.pip("uninstall", "--yes", "tiny-faq")
+    assert not {"TinyFAQ", "TinyFAQLanguageBias"} & set(environment.offered()[0]["tasks"])
+    assert environment.files() == before
 
 
 def test_an_editable_installation_registers_too_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def fetch_data(
     spec = spec_of(name)
     if spec.files is not None:
         summary = _folders(fetch(spec, progress=not quiet))
-    elif spec.read is not None:
+    elif spec.read is not None and spec.origin is None:
         summary = "generated where it is used, there is nothing to download"
     else:
         summary = "MTEB downloads it from the Hugging Face hub when the task is run"
@@ -53,7 +53,7 @@ def _whereabouts(spec: CorpusSpec) -> str:
     from beir_hybrid.corpora.sources import locate
 
     if spec.files is None:
-        return "none: generated"
+        return "none: generated" if spec.origin is None else "on the Hugging Face hub, MTEB downloads them"
     parts = spec.files.parts
     paths = [path for part in parts if (path := locate(spec, part)) is not None]
     if not paths:

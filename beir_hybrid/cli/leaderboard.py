@@ -30,6 +30,14 @@ def leaderboard(
             metavar="[TASK=]PATH",
         ),
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="A corpus that is not listed and that ranks are of: its folder, mteb:TASK ...; repeat it for more.",
+            metavar="SOURCE",
+        ),
+    ] = None,
     baseline: Annotated[
         list[str] | None, typer.Option("--baseline", help="Model to compare all others with; repeat it for more.")
     ] = None,
@@ -60,7 +68,11 @@ def leaderboard(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
-    """Make a leaderboard: Markdown, CSV, LaTeX, JSON, plots and one HTML page, with paired significance tests."""
+    """Make a leaderboard: Markdown, CSV, LaTeX, JSON, plots and one HTML page, with paired significance tests.
+
+    Ranks of any corpus have columns; --data says how its title is written, what it is scored by, and how it is judged.
+    """
+    from beir_hybrid.corpora import register, spec_of_source, specs
     from beir_hybrid.files import home, shown, user_path
     from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
     from beir_hybrid.leaderboard.publish import Inputs, outdated, regenerate
@@ -68,6 +80,9 @@ def leaderboard(
     ranks, results, predictions, manifests, settings = (
         None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
     )
+    for source in data or ():
+        if (spec := spec_of_source(source)) not in specs():
+            register(spec)
     everything = ranks is None and results is None and predictions is None
     if everything:
         ranks = home() / "ranks"

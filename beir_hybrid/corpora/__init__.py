@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from beir_hybrid.corpora import sources
+from beir_hybrid.corpora import mteb_pools, sources
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.registry import register, spec_of, specs, unregister
 from beir_hybrid.corpora.source_names import Source, is_corpus, spec_of_source
@@ -71,4 +71,6 @@ def revision_of(source: Source, languages: Iterable[str] | None = None) -> str:
         DataError: The corpus or a language is unknown, or a file cannot be read.
     """
     spec = spec_of_source(source) if is_corpus(source) else spec_of(str(source))
+    if spec.origin is not None and not spec.revision:
+        return mteb_pools.revision_of(spec.origin)
     return spec.revision if spec.files is None else sources.revision_of(spec, languages)

@@ -1,18 +1,21 @@
 """The corpora: one line of registration for each, and what is derived from their specs.
 
 Tasks, their language-bias tasks, names in BEIR programs, sources of training pairs, the overlap check, the columns of
-the leaderboard and `beir-hybrid data list` go through the specs in the order of registration.
+the leaderboard and `beir-hybrid data list` go through the specs in the order of registration: ours, then those that
+packages offer and that lie in the user's folders, looked for when they are first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beir_hybrid.corpora import atlas, miracl, mlqa_r, ntrex, xquad_r
+from beir_hybrid.corpora import atlas, discovery, miracl, mlqa_r, nano_beir, ntrex, xquad_r
 from beir_hybrid.corpora.spec import CorpusSpec, PairSource
 from beir_hybrid.errors import DataError
 
 _SPECS: dict[str, CorpusSpec] = {}
+_OTHERS = [discovery.found_specs]
+"""What finds the corpora that are not ours, until it was asked; it may ask for ours."""
 
 
 def register(spec: CorpusSpec) -> None:
@@ -40,7 +43,18 @@ def _names(spec: CorpusSpec) -> set[str]:
 
 def specs() -> tuple[CorpusSpec, ...]:
     """Return the specs of all corpora, in the order of registration."""
+    _look_for_others()
     return tuple(_SPECS.values())
+
+
+def _look_for_others() -> None:
+    """Register the corpora that are not ours, once in a process; one that cannot be registered is a warning."""
+    while _OTHERS:
+        for spec in _OTHERS.pop()():
+            try:
+                register(spec)
+            except DataError as error:
+                discovery.warn_of(str(error))
 
 
 def retrieval_specs() -> tuple[CorpusSpec, ...]:
@@ -50,6 +64,8 @@ def retrieval_specs() -> tuple[CorpusSpec, ...]:
 
 def find(name: str) -> CorpusSpec | None:
     """Return the spec of a corpus, None if there is none of that name."""
+    if name not in _SPECS:
+        _look_for_others()
     return _SPECS.get(name)
 
 
@@ -79,7 +95,7 @@ def retrieval_spec_of(name: str) -> CorpusSpec:
 
 
 def _known(name: str, offered: Sequence[CorpusSpec]) -> CorpusSpec:
-    if name not in _SPECS:
+    if find(name) is None:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(spec.name for spec in offered)}")
     return _SPECS[name]
 
@@ -117,3 +133,5 @@ register(ntrex.SPEC)
 register(miracl.HARD_NEGATIVES)
 register(miracl.FULL)
 register(atlas.SPEC)
+for _spec in nano_beir.SPECS:
+    register(_spec)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from beir_hybrid.corpora import registry
+from beir_hybrid.corpora.discovery import is_corpus_folder
 from beir_hybrid.corpora.spec import CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import shown, user_path
@@ -21,8 +22,10 @@ def is_corpus(source: object) -> bool:
     if isinstance(source, CorpusSpec):
         return source.read is not None
     text = str(source)
-    named = isinstance(source, str) and registry.find(text) is not None
-    return named or _prefix(text) in _read_by_prefix() or _is_folder(text)
+    spec = registry.find(text) if isinstance(source, str) else None
+    if spec is not None:
+        return spec.read is not None
+    return _prefix(text) in _read_by_prefix() or is_corpus_folder(user_path(text))
 
 
 def spec_of_source(source: Source) -> CorpusSpec:
@@ -44,7 +47,7 @@ def spec_of_source(source: Source) -> CorpusSpec:
     reader = _read_by_prefix().get(_prefix(text))
     if reader is not None:
         return reader(text.partition(":")[2])
-    if _is_folder(text):
+    if user_path(text).is_dir():
         from beir_hybrid.corpora.own import spec_of_folder
 
         return spec_of_folder(user_path(text))
@@ -60,14 +63,11 @@ def _prefix(text: str) -> str:
     return text.partition(":")[0] if ":" in text else ""
 
 
-def _is_folder(text: str) -> bool:
-    return user_path(text).is_dir()
-
-
 def _of_mteb(name: str) -> CorpusSpec:
     from beir_hybrid.corpora.mteb_pools import spec_of_mteb
 
-    return spec_of_mteb(name)
+    registered = (spec for spec in registry.specs() if spec.origin is not None and spec.origin.task == name)
+    return next(registered, None) or spec_of_mteb(name)
 
 
 def _of_hub(name: str) -> CorpusSpec:

@@ -91,11 +91,13 @@ class Origin:
         task: Name of the task.
         subsets: Language of the corpus -> the task's monolingual subset of it.
         split: Split that is read.
+        pairs: Languages of questions and of passages that it has judgments of; None for all there are.
     """
 
     task: str
     subsets: Mapping[str, str]
     split: str = "test"
+    pairs: frozenset[tuple[str, str]] | None = None
 
 
 Reader = Callable[["CorpusSpec", Sequence[str], bool], ParallelCorpus]
@@ -163,6 +165,13 @@ class CorpusSpec:
         """The MTEB tasks that a model trained on these texts is no longer zero-shot for."""
         own = () if self.task is None else (self.task.name, self.task.bias_name)
         return frozenset({*own, *self.adapted_from})
+
+    @property
+    def judged_pairs(self) -> frozenset[tuple[str, str]] | None:
+        """Languages of questions and of passages that there can be judgments of; None for all."""
+        if self.judged_in_own_language:
+            return frozenset(zip(self.languages, self.languages, strict=True))
+        return None if self.origin is None else self.origin.pairs
 
     def choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
         """Return the languages asked for, each once and in the order of the corpus; all of them for None.

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from beir_hybrid.corpora import ntrex
-from beir_hybrid.corpora.parallel import ParallelCorpus, choose
+from beir_hybrid.corpora import CorpusSpec, load, ntrex, spec_of_source
+from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences, choose
 from beir_hybrid.corpora.registry import find, pair_sources
+from beir_hybrid.corpora.source_names import FORMS, is_corpus
 from beir_hybrid.debias.maps import DebiasError
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import read_text, shown, user_path
@@ -117,8 +118,8 @@ def read_sentences(
     """Read the sentences of a corpus or of a folder.
 
     Args:
-        data: Name of a corpus with training pairs, of which the sentences or the answers are taken, or a folder of
-            files ``<language>.txt``, a sentence a line.
+        data: A corpus, by its name or as `beir_hybrid.corpora.load` takes it, of which the sentences or the answers are
+            taken; or a folder of files ``<language>.txt``, a sentence a line.
         languages: Language tags; None for all.
         parallel: Whether line i of every file of a folder is the same sentence; known of a corpus.
         progress: Show progress bars for downloads, if standard error is a terminal.
@@ -130,17 +131,19 @@ def read_sentences(
     spec = find(data)
     name = next(iter(spec.pairs), data) if spec else data
     if name in pair_sources():
-        return _of_corpus(name, languages, progress)
+        spec, source = pair_sources()[name]
+        return _of_texts(spec, source.read(spec, spec.choose(languages), progress))
+    if is_corpus(data):
+        spec = spec_of_source(data)
+        return _of_texts(spec, load(spec, languages, progress))
     folder = user_path(data, "--data ")
     if not folder.is_dir():
         known = ", ".join(dict.fromkeys(spec.name for spec, _ in pair_sources().values()))
-        raise DataError(f"--data {shown(data)}: there is no such folder, and no such corpus; known: {known}")
+        raise DataError(f"--data {shown(data)}: there is no such folder, and no such corpus; known: {known}, {FORMS}")
     return _of_folder(folder, languages, parallel)
 
 
-def _of_corpus(name: str, languages: Iterable[str] | None, progress: bool) -> Sentences:
-    spec, source = pair_sources()[name]
-    texts = source.read(spec, spec.choose(languages), progress)
+def _of_texts(spec: CorpusSpec, texts: ParallelCorpus | ParallelSentences) -> Sentences:
     if isinstance(texts, ParallelCorpus):
         pairs = pairs_of_corpus(texts)
         chosen = np.isin(np.arange(len(pairs.labels)), np.unique(pairs.labels, return_index=True)[1])  # an answer once

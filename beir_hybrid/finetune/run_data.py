@@ -111,6 +111,7 @@ def _check_size(pairs: DatasetDict, recipe: Recipe, processes: int) -> None:
 
 
 def public_name(name: str) -> str:
-    """Return a source's name without the folders in front of it."""
-    path = Path(name).expanduser()
-    return path.name if path.exists() else name
+    """Return a source's name without the folders in front of it: ``beir:faq`` of ``beir:/home/me/faq``."""
+    prefix, separator, rest = name.rpartition(":")
+    path = Path(rest).expanduser()
+    return f"{prefix}{separator}{path.name}" if path.exists() else name

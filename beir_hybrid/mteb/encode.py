@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -59,17 +59,33 @@ def _some(texts: Sequence[str], rows: NDArray[Any] | None) -> list[str]:
 
 
 @dataclass(frozen=True)
+class AskedAs:
+    """A task of MTEB's own as which a model is asked for the embeddings of the pool that is made of it.
+
+    Attributes:
+        metadata: The task's metadata: encoders choose prompts by its name and its prompt.
+        split: The split that it has its data in.
+        subsets: Language -> its monolingual subset; our own name stands for one that it has not.
+    """
+
+    metadata: TaskMetadata
+    split: str
+    subsets: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Call:
     """A model, and how a call of MTEB's ``evaluate`` wants it asked.
 
     Attributes:
         model: Any model that MTEB can run.
-        metadata: Metadata of the task, from which encoders choose their prompt.
+        metadata: Metadata of the task that is evaluated, which results and rank tables are named after.
         split: Split, e.g. ``test``.
         encode_kwargs: Batch size and the like, passed to the encoder.
         num_proc: Processes for the data loader.
         timer: Records the phases.
         prediction_folder: Where predictions and rank tables go; None for no predictions.
+        asked_as: The task of MTEB's own as which the model is asked; None for the task that is evaluated.
     """
 
     model: MTEBModels
@@ -79,6 +95,7 @@ class Call:
     num_proc: int | None = None
     timer: TimingStack = field(default_factory=TimingStack)
     prediction_folder: Path | None = None
+    asked_as: AskedAs | None = None
 
     @property
     def encoder(self) -> EncoderProtocol:
@@ -95,7 +112,7 @@ class Call:
         return ModelState(fingerprint(self.model, self.encode_kwargs))
 
     def encode(self, texts: Dataset, language: str, prompt_type: PromptType) -> Any:
-        """Encode the texts of one language; the encoder is told its monolingual subset, ``xx-xx``.
+        """Encode the texts of one language; the encoder is told its monolingual subset, such as ``xx-xx``.
 
         Args:
             texts: Columns ``id`` and ``text``, n rows.
@@ -108,18 +125,20 @@ class Call:
         Raises:
             ModelError: The number of rows is wrong, or a row is not finite.
         """
+        subset = str(Subset(language, language))
+        asked_as = self.asked_as or AskedAs(self.metadata, self.split, {})
         loader = create_dataloader(
             texts,
-            task_metadata=self.metadata,
+            task_metadata=asked_as.metadata,
             prompt_type=prompt_type,
             batch_size=self.encode_kwargs.get("batch_size", 32),
             num_proc=self.num_proc,
         )
         embeddings = self.encoder.encode(
             loader,
-            task_metadata=self.metadata,
-            hf_split=self.split,
-            hf_subset=str(Subset(language, language)),
+            task_metadata=asked_as.metadata,
+            hf_split=asked_as.split,
+            hf_subset=asked_as.subsets.get(language, subset),
             prompt_type=prompt_type,
             **self.encode_kwargs,
         )

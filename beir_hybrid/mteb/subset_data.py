@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.languages import mteb_code
-from beir_hybrid.subsets import CROSS, MULTI, Subset, task_subsets
+from beir_hybrid.subsets import CROSS, MULTI, Subset, pairs_of, task_subsets
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -14,13 +14,22 @@ if TYPE_CHECKING:
     from beir_hybrid.corpora.parallel import ParallelCorpus
 
 
-def subset_languages(languages: Sequence[str]) -> dict[str, list[str]]:
-    """Return all subsets with their languages: monolingual, cross-lingual (question language first), multilingual.
+def subset_languages(
+    languages: Sequence[str], judged: Collection[tuple[str, str]] | None = None
+) -> dict[str, list[str]]:
+    """Return the subsets with their languages: monolingual, cross-lingual (question language first), multilingual.
 
     A multilingual subset has the language of its questions first and all others behind it.
+
+    Args:
+        languages: The languages of the corpus.
+        judged: Languages of questions and of passages that there are judgments of; None for all.
     """
     found = {}
     for subset in task_subsets(languages):
+        pairs = pairs_of(subset, languages)
+        if judged is not None and subset.pool != MULTI and not any(pair in judged for pair in pairs):
+            continue
         if subset.pool in (MULTI, CROSS):
             others = [language for language in languages if language != subset.questions]
         else:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, load
 from beir_hybrid.corpora.registry import pair_sources, retrieval_specs
+from beir_hybrid.corpora.source_names import FORMS, is_corpus
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import sha256_of
 from beir_hybrid.models.manifest import FILE_NAME as MANIFEST
@@ -189,14 +190,14 @@ def read_evaluation(name: str, progress: bool = True) -> list[EvaluationTexts]:
     Raises:
         BeirHybridError: There is no such task, data set or source, or it cannot be read.
     """
-    corpus = next((spec.name for spec in retrieval_specs() if name.lower() in _names_of(spec)), None)
-    if corpus is not None:
-        return list(_texts_of_corpus(name, load(corpus, progress=progress)))
+    spec = next((spec for spec in retrieval_specs() if name.lower() in _names_of(spec)), None)
+    if spec is not None or is_corpus(name):
+        return list(_texts_of_corpus(name, load(spec or name, progress=progress)))
     if name not in pair_sources() and not is_own(name):
         tasks = ", ".join(spec.task.name for spec in retrieval_specs() if spec.task)
         known = ", ".join(dict.fromkeys([*(spec.name for spec in retrieval_specs()), *pair_sources()]))
         raise BeirHybridError(
-            f"unknown evaluation {name!r}; known: the tasks {tasks}, {known}, and the user's own pairs"
+            f"unknown evaluation {name!r}; known: the tasks {tasks}, {known}, the user's own pairs, and {FORMS}"
         )
     return list(_texts_of_pairs(name, read_source(name, progress=progress)))
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beir_hybrid.metrics import CUT_OFFS
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, abstention_areas
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-K_VALUES = (1, 3, 5, 10, 20, 100, 1000)
+K_VALUES = CUT_OFFS
 
 NOT_RETRIEVED = np.iinfo(np.int64).max
 """Rank of a relevant passage that a search did not return."""

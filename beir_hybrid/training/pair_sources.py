@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from beir_hybrid.corpora import registry
+from beir_hybrid.corpora import Source, load, registry, spec_of_source
 from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences
 from beir_hybrid.training.parallel_pairs import ParallelPairs, same_answer_labels, text_column
 
@@ -31,6 +31,22 @@ def read_named(name: str, languages: Iterable[str] | None = None, progress: bool
     texts = source.read(spec, spec.choose(languages), progress)
     pairs = pairs_of_corpus(texts) if isinstance(texts, ParallelCorpus) else pairs_of_sentences(texts, source.kinds)
     return replace(pairs, source=name, training_datasets=spec.mteb_tasks)
+
+
+def read_corpus(source: Source, languages: Iterable[str] | None = None, progress: bool = True) -> ParallelPairs:
+    """Read the pairs of any retrieval corpus: its questions and their answers.
+
+    Args:
+        source: What names the corpus, as for `beir_hybrid.corpora.load`.
+        languages: Language tags; None for all.
+        progress: Show progress bars for downloads, if standard error is a terminal.
+
+    Raises:
+        DataError: The corpus lacks a language, or cannot be had.
+    """
+    spec = spec_of_source(source)
+    pairs = pairs_of_corpus(load(spec, languages, progress))
+    return replace(pairs, source=str(source), training_datasets=spec.mteb_tasks)
 
 
 def pairs_of_corpus(corpus: ParallelCorpus) -> ParallelPairs:

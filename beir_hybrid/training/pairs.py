@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from beir_hybrid.corpora import CorpusSpec, registry
+from beir_hybrid.corpora.source_names import FORMS, is_corpus
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import user_path
 from beir_hybrid.subsets import Subset
@@ -39,7 +40,8 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
     Args:
         source: ``xquad-r``, ``mlqa-r``; ``ntrex-translation`` (a sentence and its translation), ``ntrex-next`` (a
             sentence and the one after it), ``ntrex`` (both); ``atlas`` (Atlas-R's train split, generated here, for
-            quick experiments); or the user's own pairs, with the texts ``id``,
+            quick experiments); any other retrieval corpus: the folder of one, ``mteb:TASK``, ``hub:OWNER/NAME`` or
+            ``beir:FOLDER``; or the user's own pairs, with the texts ``id``,
             ``language``, ``question`` and ``answer`` (entries of one id are translations of each other): a file
             ``.jsonl``, ``.jsonl.gz`` or ``.parquet``, a folder of ``Dataset.save_to_disk``, or a data set of the
             Hugging Face hub, ``org/name`` or ``org/name:split`` (``train`` by default).
@@ -56,12 +58,14 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
     source = _name_of(source)
     if source in registry.pair_sources():
         return pair_sources.read_named(source, languages, progress)
+    if registry.find(source) is None and is_corpus(source):
+        return pair_sources.read_corpus(source, languages, progress)
     if pair_files.is_own(source):
         return pair_files.read_own(source, languages)
     known = ", ".join(registry.pair_sources())
     raise DataError(
         f"unknown pairs {source!r}; known: {known}, a .jsonl, .jsonl.gz or .parquet file, a folder of "
-        "Dataset.save_to_disk, or a data set of the hub, org/name"
+        f"Dataset.save_to_disk, a data set of the hub, org/name, and {FORMS}"
     )
 
 

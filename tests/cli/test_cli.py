@@ -13,7 +13,7 @@ import pytest
 
 import beir_hybrid
 from beir_hybrid.cli import main
-from beir_hybrid.corpora import CorpusSpec, sources
+from beir_hybrid.corpora import CorpusSpec, sources, specs
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.leaderboard.board.family_scores import family_scores
 from beir_hybrid.ranks import rank_table
@@ -154,7 +154,9 @@ def test_data_list_says_where_the_files_are(cli: Cli, monkeypatch: pytest.Monkey
     code, out, _ = cli("data", "list")
     assert code == 0
     by_name = {row[0]: row for row in rows(out)}
-    assert set(by_name) == {"xquad-r", "mlqa-r", "ntrex", "atlas-r"}
+    of_mteb = {spec.name for spec in specs() if spec.group == "NanoBEIR"}
+    assert set(by_name) == {"xquad-r", "mlqa-r", "ntrex", "atlas-r", *of_mteb}
+    assert all("MTEB" in by_name[name][-1] for name in of_mteb)
     assert by_name["xquad-r"] == [
         "xquad-r",
         "ar de el en es hi ru th tr vi zh",

@@ -23,9 +23,11 @@ from ranx import evaluate as ranx_evaluate
 from beir_hybrid import beir, corpora
 from beir_hybrid.corpora import ParallelCorpus, spec_of
 from beir_hybrid.corpora.formats import trec
-from beir_hybrid.corpora.formats.export import documents_of, export_beir, export_trec, judgments_of
+from beir_hybrid.corpora.formats.corpus_folder import export_corpus
+from beir_hybrid.corpora.formats.export import documents_of, export_trec, judgments_of
 from beir_hybrid.corpora.formats.export_folder import MARKER
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
+from beir_hybrid.corpora.own.description import DESCRIPTION
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import as_folder
 from beir_hybrid.mteb.passes import SHARED_RUNS
@@ -37,7 +39,8 @@ from tests.support.processes import die_at, run
 
 __all__ = ["cli"]  # a fixture
 
-N_LANGUAGES = len(small_xquad.LANGUAGES)
+LANGUAGES = small_xquad.LANGUAGES
+N_LANGUAGES = len(LANGUAGES)
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +66,16 @@ def files_below(folder: Path) -> dict[str, bytes]:
 def subsets_in(folder: Path) -> set[str]:
     """The pairs that the folder says it holds, which must be those it does hold."""
     contents = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    found = {f"{path.parent.name.removesuffix('-qrels')}-{path.parents[1].name}" for path in folder.rglob("test.tsv")}
+    pairs = folder.rglob("*-qrels/test.tsv")
+    found = {f"{path.parent.name.removesuffix('-qrels')}-{path.parents[1].name}" for path in pairs}
     assert set(contents["subsets"]) == found
     return found
 
 
 def test_the_layout_is_beirs(small: ParallelCorpus, tmp_path: Path) -> None:
-    folder = export_beir(small, tmp_path / "datasets")
+    folder = export_corpus(small, tmp_path / "datasets")
     assert folder == tmp_path / "datasets" / "xquad-r"
-    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, "multi", *small_xquad.LANGUAGES])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, DESCRIPTION, "multi", *LANGUAGES])
     assert len(subsets_in(folder)) == 132
     assert (folder / "de/en-qrels/test.tsv").read_text().splitlines()[:2] == [
         "query-id\tcorpus-id\tscore",
@@ -95,23 +99,32 @@ def test_questions_are_written_once_where_there_are_hard_links(
             raise PermissionError
 
         monkeypatch.setattr(os, "link", no_links)
-    folder = export_beir(small, tmp_path)
-    same = [path / "en-queries.jsonl" for path in folder.iterdir() if path.is_dir()]
-    assert len(same) == N_LANGUAGES + 1
+    folder = export_corpus(small, tmp_path)
+    same = [path / "en-queries.jsonl" for path in folder.iterdir() if path.is_dir()] + [folder / "en/queries.jsonl"]
+    assert len(same) == N_LANGUAGES + 2
     assert len({path.read_bytes() for path in same}) == 1
     assert len({path.stat().st_ino for path in same}) == (1 if links else len(same))
 
 
 def test_ids_and_texts_of_all_kinds_are_read_back_by_beir(tmp_path: Path) -> None:
-    names = ['"', 'a"b', "a\tb", "a,b", "a b", "\u2028", "'", "\\"]
+    names = ['"', 'a"b', "a,b", "a b", "\u200b", "'", "\\"]
     ids = [f"q{name}" for name in names]
     corpus = corpus_of({"en": names}, {"en": ids}, {"en": {q: {row: row + 1} for row, q in enumerate(ids)}})
-    folder = export_beir(corpus, tmp_path)
+    folder = export_corpus(corpus, tmp_path)
     read = GenericDataLoader(str(folder / "en"), prefix="en").load(split="test")
     assert read[0] == dict(documents_of(corpus, "en"))
     assert read[1] == dict(zip(corpus.languages["en"].query_ids, corpus.languages["en"].questions, strict=True))
     assert read[2] == judgments_of(corpus, "en", "en")
     assert list(read[2]["en:q\\"].values()) == [len(names)]
+    assert corpora.load(folder).languages == corpus.languages
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "\u2028"])
+def test_ids_that_cannot_be_read_back_are_not_written(tmp_path: Path, name: str) -> None:
+    corpus = corpus_of({"en": [name]}, {"en": ["q"]}, {"en": {"q": {0: 1}}})
+    with pytest.raises(DataError, match="holds a tab or a line break"):
+        export_corpus(corpus, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_questions_and_pairs_without_judgments_are_left_out(tmp_path: Path) -> None:
@@ -121,35 +134,44 @@ def test_questions_and_pairs_without_judgments_are_left_out(tmp_path: Path) -> N
         {"en": ["q0", "q1", "q2"], "de": ["q0", "q2"], "zh": []},
         {"en": {"q0": {0: 1}, "q1": {1: 1}, "q2": {1: 1}}, "de": {"q0": {0: 2}}},
     )
-    folder = export_beir(corpus, tmp_path)
+    folder = export_corpus(corpus, tmp_path)
     assert subsets_in(folder) == {"en-en", "de-en", "en-de", "de-de", "en-multi", "de-multi"}
     _, queries, qrels = GenericDataLoader(str(folder / "de"), prefix="en").load(split="test")
     assert (queries, qrels) == ({"en:q0": "en question q0"}, {"en:q0": {"de:0": 2}})
     assert sorted(path.name for path in (folder / "zh").iterdir()) == ["corpus.jsonl"]
+    assert corpora.load(folder).languages == corpus.languages
 
 
 def test_a_pool_without_passages_is_an_error(tmp_path: Path) -> None:
     corpus = corpus_of({"en": ["0"], "de": []}, {"en": ["q0"], "de": []}, {"en": {"q0": {0: 1}}})
     with pytest.raises(DataError, match="random de: there is no passage"):
-        export_beir(corpus, tmp_path / "out")
+        export_corpus(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_an_export_can_be_completed(small: ParallelCorpus, tmp_path: Path) -> None:
-    whole = files_below(export_beir(small, tmp_path / "whole"))
-    folder = export_beir(small.restricted(["en", "de"]), tmp_path)
-    assert subsets_in(folder) == {"en-en", "en-de", "de-en", "de-de"}
+def test_an_export_is_refreshed_and_files_of_others_in_it_stay(small: ParallelCorpus, tmp_path: Path) -> None:
+    folder = export_corpus(small, tmp_path)
+    whole = files_below(folder)
     (folder / "en" / "notes.txt").write_text("mine")
     (folder / "en" / "corpus.jsonl").write_text("damaged")
-    export_beir(small.restricted(["en", "th"]), tmp_path)
-    assert subsets_in(folder) == {"en-en", "en-de", "de-en", "de-de", "en-th", "th-en", "th-th"}
-    export_beir(small, tmp_path)
-    assert len(subsets_in(folder)) == 132
-    found = files_below(folder)
-    assert found.pop("en/notes.txt") == b"mine"
-    del found[MARKER], whole[MARKER]  # the order of the subsets differs
-    assert found == whole
+    export_corpus(small, tmp_path)
+    assert files_below(folder) == {**whole, "en/notes.txt": b"mine"}
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_other_languages_and_other_files_are_another_corpus(small: ParallelCorpus, tmp_path: Path) -> None:
+    folder = export_corpus(small.restricted(["en", "de"]), tmp_path)
+    assert subsets_in(folder) == {"en-en", "en-de", "de-en", "de-de", "en-multi", "de-multi"}
+    before = files_below(folder)
+    for corpus, form, what in (
+        (small.restricted(["en", "th"]), "jsonl", r"in en th \(jsonl\)"),
+        (small.restricted(["en", "de"]), "parquet", r"in de en \(parquet\)"),
+    ):
+        with pytest.raises(BeirHybridError, match=rf"holds xquad-r local-\w+ in de en \(jsonl\), not .* {what}; name"):
+            export_corpus(corpus, tmp_path, form=form)
+        assert files_below(folder) == before
+    export_corpus(small.restricted(["en", "de"]), tmp_path, force=True, form="parquet")
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".parquet", ".toml", ".json"}
 
 
 def test_a_folder_that_is_not_ours_is_replaced_only_by_force(small: ParallelCorpus, tmp_path: Path) -> None:
@@ -161,10 +183,10 @@ def test_a_folder_that_is_not_ours_is_replaced_only_by_force(small: ParallelCorp
             (theirs / MARKER).write_text(marker)
         before = files_below(theirs)
         with pytest.raises(BeirHybridError, match=r"xquad-r exists and is not an export .* with --force$") as error:
-            export_beir(small, tmp_path)
+            export_corpus(small, tmp_path)
         assert "\n" not in str(error.value)
         assert files_below(theirs) == before
-        export_beir(small, tmp_path, force=True)
+        export_corpus(small, tmp_path, force=True)
         assert len(subsets_in(theirs)) == 132
         assert not (theirs / "corpus.jsonl").exists()
         assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["xquad-r"]
@@ -172,14 +194,14 @@ def test_a_folder_that_is_not_ours_is_replaced_only_by_force(small: ParallelCorp
 
 
 def test_an_export_of_another_revision_is_replaced_only_by_force(small: ParallelCorpus, tmp_path: Path) -> None:
-    folder = export_beir(small, tmp_path)
+    folder = export_corpus(small, tmp_path)
     other = ParallelCorpus(small.name, "other", small.languages).restricted(["en"])
     before = files_below(folder)
-    with pytest.raises(BeirHybridError, match=r"xquad-r exists and holds xquad-r local-\w+, not xquad-r other;"):
-        export_beir(other, tmp_path)
+    with pytest.raises(BeirHybridError, match=r"holds xquad-r local-\w+ .* not xquad-r other in en \(jsonl\);"):
+        export_corpus(other, tmp_path)
     assert files_below(folder) == before
-    export_beir(other, tmp_path, force=True)
-    assert subsets_in(folder) == {"en-en"}
+    export_corpus(other, tmp_path, force=True)
+    assert subsets_in(folder) == {"en-en", "en-multi"}
 
 
 def test_an_empty_folder_and_a_link_are_written_to(small: ParallelCorpus, tmp_path: Path) -> None:
@@ -187,9 +209,9 @@ def test_an_empty_folder_and_a_link_are_written_to(small: ParallelCorpus, tmp_pa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "xquad-r").symlink_to(tmp_path / "elsewhere")
     for _ in range(2):
-        export_beir(small.restricted(["en"]), tmp_path / "out")
+        export_corpus(small.restricted(["en"]), tmp_path / "out")
         assert (tmp_path / "out" / "xquad-r").is_symlink()
-        assert subsets_in(tmp_path / "elsewhere") == {"en-en"}
+        assert subsets_in(tmp_path / "elsewhere") == {"en-en", "en-multi"}
 
 
 @pytest.mark.parametrize("path", ["out", "out/xquad-r"])
@@ -198,17 +220,17 @@ def test_a_file_in_the_way_is_one_line(small: ParallelCorpus, tmp_path: Path, pa
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_text("theirs")
     with pytest.raises(BeirHybridError, match=f"{path} is a file; name another folder$"):
-        export_beir(small, tmp_path / "out", force=force)
+        export_corpus(small, tmp_path / "out", force=force)
     assert (tmp_path / path).read_text() == "theirs"
 
 
 def export_and_die(small: ParallelCorpus, step: int, out: Path, force: bool) -> None:
     corpus = small.restricted(["en", "de"])
     die_at(step, out, "open", "os.rename", "os.mkdir", "os.link")
-    export_beir(corpus, out, force)
+    export_corpus(corpus, out, force)
 
 
-@pytest.mark.parametrize("there", ["nothing", "theirs", "one language"])
+@pytest.mark.parametrize("there", ["nothing", "theirs", "damaged"])
 def test_a_killed_export_leaves_nothing_that_looks_whole(small: ParallelCorpus, tmp_path: Path, there: str) -> None:
     out = tmp_path / "out"
     target = out / "xquad-r"
@@ -217,24 +239,25 @@ def test_a_killed_export_leaves_nothing_that_looks_whole(small: ParallelCorpus, 
     if there == "theirs":
         target.mkdir()
         (target / "corpus.jsonl").write_text("theirs")
-    elif there == "one language":
-        export_beir(small.restricted(["de"]), out)
+    elif there == "damaged":
+        export_corpus(small.restricted(["en", "de"]), out)
+        (target / "en" / "corpus.jsonl").write_text("damaged")
     before = files_below(target)
-    whole = files_below(export_beir(small.restricted(["en", "de"]), tmp_path / "whole"))
+    whole = files_below(export_corpus(small.restricted(["en", "de"]), tmp_path / "whole"))
     step, finished = 1, False
     while not finished:
         ended = run(partial(export_and_die, small, step, out, there == "theirs"), tmp_path)
         assert ended.status in (0, 9), ended.output
         found = files_below(target) if target.exists() else {}
-        finished = MARKER in found and len(json.loads(found[MARKER])["subsets"]) == 4
+        finished = MARKER in found and b"damaged" not in found.values()
         assert finished or (ended.status == 9 and found == before)
         # Early and late steps, and some between.
         step += 1 if step < 4 else 3
-    assert len(subsets_in(target)) == 4
+    assert len(subsets_in(target)) == 6
     assert found.keys() == whole.keys()
     assert all(found[name] == content for name, content in whole.items() if name != MARKER)
     if ended.status:  # killed after the last file was in its place: the next export clears away what was left
-        export_beir(small.restricted(["en", "de"]), out)
+        export_corpus(small.restricted(["en", "de"]), out)
     assert list(out.iterdir()) == [target]
     assert step > 10
 
@@ -243,18 +266,20 @@ def test_a_full_disk_is_one_line(small: ParallelCorpus, tmp_path: Path, monkeypa
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("beir_hybrid.corpora.formats.export._write_qrels", full)
+    monkeypatch.setattr("beir_hybrid.corpora.formats.corpus_folder._write_text", full)
     with pytest.raises(BeirHybridError, match=r"^cannot write .*xquad-r: No space left on device$"):
-        export_beir(small, tmp_path / "out")
+        export_corpus(small, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_some_languages_of_the_generated_corpus_are_no_pool_of_all(tmp_path: Path) -> None:
+def test_some_languages_are_a_corpus_of_these(tmp_path: Path) -> None:
     part = corpora.load("atlas-r", ["en", "de"])
-    folder = export_beir(part, tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, "en", "de"])
+    folder = export_corpus(part, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, DESCRIPTION, "en", "de", "multi"])
     assert json.loads((folder / MARKER).read_text())["licence"] == "unicode-3.0"
-    assert "multi" in [path.name for path in export_beir(corpora.load("atlas-r"), tmp_path).iterdir()]
+    read = corpora.load(folder)
+    assert read.languages == part.languages
+    assert (read.spec.task.name, read.revision) == (part.spec.task.name, part.spec.revision)
 
 
 # --- TREC ---
@@ -423,8 +448,8 @@ def test_ids_that_trec_cannot_express_are_one_line(tmp_path: Path, name: str) ->
 def test_the_command_exports(small: ParallelCorpus, tmp_path: Path, cli: Cli) -> None:
     code, out, err = cli("export", "xquad-r", "--out", tmp_path, "--languages", "en, de")
     assert (code, err) == (0, "")
-    assert out == f"{tmp_path / 'xquad-r'}: 2 pools, 4 pairs of questions and pool\n"
-    assert cli("export", "xquad-r", "--out", tmp_path, "--quiet") == (0, "", "")
+    assert out == f"{tmp_path / 'xquad-r'}: 2 languages; 6 pairs of questions and pool for BEIR\n"
+    assert cli("export", "xquad-r", "--out", tmp_path, "--quiet", "--force") == (0, "", "")
     assert len(subsets_in(tmp_path / "xquad-r")) == 132
     predictions = predictions_file(tmp_path)
     code, out, _ = cli("export", "xquad-r", "--out", tmp_path, "--trec", "--predictions", predictions)

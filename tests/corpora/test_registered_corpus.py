@@ -16,7 +16,7 @@ from beir.datasets.data_loader import GenericDataLoader
 from numpy.typing import NDArray
 
 from beir_hybrid import beir, corpora
-from beir_hybrid.corpora.formats.export import export_beir
+from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.corpora.spec import TaskFacts
 from beir_hybrid.errors import DataError
 from beir_hybrid.leaderboard.board.columns import board_columns
@@ -203,8 +203,8 @@ def test_a_model_that_searches_has_the_same_subsets(folder: Path) -> None:
 
 def test_beir_reads_its_export(tmp_path: Path) -> None:
     some = LANGUAGES[:3]
-    target = export_beir(corpora.load(SPEC.name, some), tmp_path)
-    assert sorted(path.name for path in target.iterdir() if path.is_dir()) == sorted(some)
+    target = export_corpus(corpora.load(SPEC.name, some), tmp_path)
+    assert sorted(path.name for path in target.iterdir() if path.is_dir()) == sorted([*some, "multi"])
     documents, queries, qrels = GenericDataLoader(str(target / some[1]), prefix=some[0]).load("test")
     assert {text["text"] for text in documents.values()} == set(passages_of(some[1]))
     assert queries == {f"{some[0]}:q{n}": f"{some[0]} question {n}" for n in range(3)}

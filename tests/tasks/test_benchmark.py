@@ -17,7 +17,7 @@ from tests.support import small_miracl
 from tests.support.mteb_models import CountingEncoder
 from tests.tasks.test_xquad_r import use_small_data
 
-(BEIR_HYBRID,) = BENCHMARKS
+BEIR_HYBRID, NANO_BEIR = BENCHMARKS
 LOCAL = ["XQuADR", "XQuADRLanguageBias", "MLQAR", "MLQARLanguageBias"]
 
 

@@ -28,6 +28,7 @@ from mteb.cache import ResultCache
 from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 
 from beir_hybrid.corpora import miracl
+from beir_hybrid.corpora.hub import retrieval_layout
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.mteb.encode import Call
 from beir_hybrid.mteb.passes import SHARED_RUNS
@@ -687,8 +688,8 @@ def test_rows_are_those_of_the_data_set_also_where_it_was_sorted_or_filtered(
 ) -> None:
     passages = Dataset.from_dict({"id": [f"p{n}" for n in range(7)], "text": list("abcdefg")}).select(order)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(miracl, "_AT_ONCE", at_once)
-        rows = miracl._rows_of(wanted, passages)
+        patch.setattr(retrieval_layout, "_AT_ONCE", at_once)
+        rows = retrieval_layout._rows_of(wanted, passages)
     assert rows.keys() == wanted & set(passages["id"])
     assert all(passages[row]["id"] == name for name, row in rows.items())
 
@@ -703,7 +704,7 @@ def test_the_pinned_revision_is_read_from_the_hub(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.delenv("BEIR_HYBRID_MIRACL")
     monkeypatch.setattr("mteb.abstasks.retrieval_dataset_loaders.RetrievalDatasetLoader", Loader)
-    monkeypatch.setattr(miracl.HubSource, "check_available", lambda source: None)
+    monkeypatch.setattr(miracl.MIRACLSource, "check_available", lambda source: None)
     with pytest.raises(DataError, match=r"mteb/MIRACLRetrieval ar: cannot be read \(ConnectionError: enough\)"):
         MIRACLCLFull().load_data()
     pinned = MIRACLRetrieval.metadata.dataset

@@ -1,16 +1,8 @@
-"""Corpora as other tools read them: BEIR folders, and TREC's judgments and runs.
-
-A BEIR folder holds one pool: its corpus, and the questions and judgments of every question language under the prefix
-``<language>-``, as BEIR's GenericDataLoader reads them.
-"""
+"""Corpora as other tools read them: pools as BEIR's loaders give them, and TREC's judgments and runs."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -55,44 +47,6 @@ def judgments_of(corpus: ParallelCorpus, questions: str, pool: str) -> dict[str,
     return {query_id: grades for query_id, grades in qrels.items() if grades}
 
 
-def export_beir(corpus: ParallelCorpus, out: Path, force: bool = False) -> Path:
-    """Write a corpus as BEIR folders.
-
-    ``<out>/<name>/<pool>/`` holds ``corpus.jsonl``, and for each question language ``<language>-queries.jsonl`` and
-    ``<language>-qrels/test.tsv``. The questions of a language are the same in all pools: they are one file with
-    several names where the file system knows hard links, else copies. (BEIR keeps the judged ones.) The pool of all
-    languages, ``multi``, is written if the corpus has all languages of its data set.
-
-    Args:
-        corpus: The corpus.
-        out: The folder above the export; it is created.
-        force: Replace a folder ``<out>/<name>`` that is not ours, or of another revision. Without it an export of
-            the same revision is completed, and anything else is left alone.
-
-    Returns:
-        The folder ``<out>/<name>``.
-
-    Raises:
-        DataError: A pool has no passage.
-        BeirHybridError: The folder must not be replaced or cannot be written.
-    """
-    target = Path(out) / corpus.name
-    qrels = _judged_pairs(corpus)
-    with export_folder(target, _contents(corpus, qrels), force) as folder:
-        questions: dict[str, Path] = {}
-        for pool in _pools(corpus):
-            (folder / pool).mkdir()
-            _write_lines(
-                folder / pool / "corpus.jsonl",
-                ({"_id": passage_id, **document} for passage_id, document in documents_of(corpus, pool)),
-            )
-            for language in corpus.languages:
-                if (pair := Subset(language, pool)) in qrels:
-                    _write_questions(corpus, language, folder / pool / f"{language}-queries.jsonl", questions)
-                    _write_qrels(folder / pool / f"{language}-qrels" / f"{SPLIT}.tsv", qrels[pair])
-    return target
-
-
 def export_trec(
     corpus: ParallelCorpus, out: Path, force: bool = False, predictions: Path | None = None, progress: bool = False
 ) -> Path:
@@ -104,7 +58,7 @@ def export_trec(
     Args:
         corpus: The corpus.
         out: The folder above the export; it is created.
-        force: As for ``export_beir``.
+        force: Replace a folder that is not ours, or of another revision.
         predictions: MTEB's predictions file; its subsets in languages that ``corpus`` lacks are left out.
         progress: Show a progress bar over the runs, if standard error is a terminal.
 
@@ -117,7 +71,10 @@ def export_trec(
     """
     target = Path(out) / f"{corpus.name}-trec"
     qrels = _judged_pairs(corpus)
-    with export_folder(target, _contents(corpus, qrels), force) as folder:
+    spec = find(corpus.name)
+    licence = spec.licence if spec else None
+    contents = Contents(corpus.name, corpus.revision, licence, [*map(str, qrels)], files="trec")
+    with export_folder(target, contents, force) as folder:
         for pair, grades in qrels.items():
             write_trec_qrels(folder / "qrels" / f"{pair}.qrels", grades)
         if predictions is not None:
@@ -137,44 +94,12 @@ def _pools(corpus: ParallelCorpus) -> list[str]:
 
 
 def _judged_pairs(corpus: ParallelCorpus) -> dict[Subset, dict[str, dict[str, int]]]:
-    """The judgments of each question language and pool; BEIR cannot read a pair without any, which is left out."""
+    """The judgments of each question language and pool, as far as there are any."""
     for language, part in corpus.languages.items():
         if not part.passages:
             raise DataError(f"{corpus.name} {language}: there is no passage, and so no pool to export")
     pairs = [Subset(language, pool) for pool in _pools(corpus) for language in corpus.languages]
     return {pair: qrels for pair in pairs if (qrels := judgments_of(corpus, *pair))}
-
-
-def _contents(corpus: ParallelCorpus, pairs: Iterable[Subset]) -> Contents:
-    spec = find(corpus.name)
-    return Contents(corpus.name, corpus.revision, spec.licence if spec else None, [*map(str, pairs)])
-
-
-def _write_lines(path: Path, entries: Iterable[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-
-
-def _write_questions(corpus: ParallelCorpus, language: str, path: Path, written: dict[str, Path]) -> None:
-    """Write the questions of a language, or give the file that holds them already another name."""
-    if language in written:
-        try:
-            os.link(written[language], path)
-        except OSError:  # no hard links here, or no more of them
-            shutil.copyfile(written[language], path)
-        return
-    part = corpus.languages[language]
-    texts = zip(part.query_ids, part.questions, strict=True)
-    _write_lines(path, ({"_id": query_id, "text": text} for query_id, text in texts))
-    written[language] = path
-
-
-def _write_qrels(path: Path, qrels: Mapping[str, Mapping[str, int]]) -> None:
-    path.parent.mkdir()
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows((query_id, *judged) for query_id, grades in qrels.items() for judged in grades.items())
 
 
 def _write_runs(corpus: ParallelCorpus, predictions: Path, folder: Path, progress: bool) -> None:

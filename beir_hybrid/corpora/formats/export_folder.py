@@ -17,7 +17,7 @@ from beir_hybrid.folders import replaced_folder
 MARKER = ".beir-hybrid.json"
 """The file that tells a folder of ours from others."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Contents:
         revision: Commit or content hash of its texts.
         licence: Its licence, if known.
         subsets: The exported pairs of question language and pool, such as ``en-de`` and ``en-multi``.
+        languages: Languages of a corpus, in a row; "" where subsets of others can be added.
+        files: What the files are: ``jsonl``, ``parquet`` or ``trec``.
         format_version: Version of the layout.
     """
 
@@ -36,12 +38,18 @@ class Contents:
     revision: str
     licence: str | None
     subsets: Sequence[str]
+    languages: str = ""
+    files: str = ""
     format_version: int = FORMAT_VERSION
 
     def same_texts(self, other: Contents) -> bool:
         """Whether the files of two exports can stand beside each other."""
-        ours, theirs = ((contents.data_set, contents.revision, contents.format_version) for contents in (self, other))
+        ours, theirs = (replace(contents, licence=None, subsets=()) for contents in (self, other))
         return ours == theirs
+
+    def __str__(self) -> str:
+        languages = f" in {self.languages}" if self.languages else ""
+        return shown(f"{self.data_set} {self.revision[:20]}{languages} ({self.files or 'of an older version'})")
 
     def write(self, folder: Path) -> None:
         """Mark a folder as ours."""
@@ -56,21 +64,21 @@ class Contents:
             return None
         subsets = contents.subsets
         well_formed = isinstance(subsets, list) and all(isinstance(subset, str) for subset in subsets)
-        return contents if well_formed else None
+        return contents if well_formed and isinstance(contents.revision, str) else None
 
 
 @contextmanager
 def export_folder(target: Path, contents: Contents, force: bool = False) -> Iterator[Path]:
     """Give a new folder to write to, and put it in the place of ``target`` if the block succeeds.
 
-    A folder of ours with the same texts is completed: what it holds goes into the new one, too. Any other folder that
-    is not empty is left alone, or, with ``force``, replaced. A process that is killed leaves the old folder or the new
-    one, and a second one waits for the first.
+    A folder of ours with the same texts is refreshed: what else it holds goes into the new one, too. Any other folder
+    that is not empty is left alone, or, with ``force``, replaced. A process that is killed leaves the old folder or
+    the new one, and a second one waits for the first.
 
     Args:
         target: The folder to export to.
         contents: What is exported.
-        force: Replace a folder that is not ours, or of another revision.
+        force: Replace a folder that is not ours, or of another revision, other languages or another format.
 
     Yields:
         The folder to write to.
@@ -109,7 +117,7 @@ def _check(target: Path, contents: Contents, force: bool) -> Contents | None:
     if old is None:
         what = f"is not an export of BEIR-Hybrid (it has no valid {MARKER})"
     else:
-        what = f"holds {old.data_set} {old.revision[:20]}, not {contents.data_set} {contents.revision[:20]}"
+        what = f"holds {old}, not {contents}"
     raise BeirHybridError(f"{target} exists and {what}; name another folder, or replace this one with --force")
 
 

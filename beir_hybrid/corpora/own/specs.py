@@ -1,0 +1,173 @@
+"""The specs of corpora in folders: the user's own, and BEIR's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from beir_hybrid.corpora.own.description import DESCRIPTION, Description, read_description
+from beir_hybrid.corpora.own.faults import Faults
+from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
+from beir_hybrid.corpora.own.parts import Folder, read_parts
+from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
+from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.errors import DataError
+from beir_hybrid.files import as_folder, check_regular, reading, shown
+from beir_hybrid.languages import is_tag
+
+_BEIR_LANGUAGE = "en"
+"""Language of a data set of BEIR."""
+
+_BEIR_SPLITS = ("test", "dev", "train")
+"""The splits of BEIR's data sets; the first that has judgments is read."""
+
+
+@dataclass(frozen=True)
+class OwnCorpus:
+    """A corpus in a folder, before a text of it is read.
+
+    Attributes:
+        description: What it says of itself.
+        folder: Its files.
+    """
+
+    description: Description
+    folder: Folder
+
+    @property
+    def revision(self) -> str:
+        """What names its texts: the given revision as long as the files are those it was given to, else their hash."""
+        content = content_of(self.folder.path, self.folder.files)
+        given = self.description
+        return given.revision if given.revision and given.content == content else f"local-{content}"
+
+    def read(self, spec: CorpusSpec, languages: Sequence[str], progress: bool = True) -> ParallelCorpus:
+        """Read some languages.
+
+        Raises:
+            DataError: A file cannot be read, or is malformed; the first fault that is found.
+        """
+        parts = read_parts(self.folder, languages, Faults())
+        return ParallelCorpus(spec.name, self.revision, parts)
+
+    def spec(self) -> CorpusSpec:
+        """Make the spec."""
+        given = self.description
+        return CorpusSpec(
+            name=given.name,
+            title=given.title or given.name,
+            licence=given.licence,
+            languages=tuple(given.languages),
+            revision=self.revision,
+            citation=given.citation,
+            read=self.read,
+            task=TaskFacts(
+                name=given.task_name,
+                path=given.name,
+                description=f"Find the passages that answer a question, in {given.title or given.name}.",
+                domains=(),
+                annotations_creators="",
+                sample_creation="",
+            ),
+            adapted_from=tuple(given.adapted_from),
+            metrics=tuple(given.metrics),
+            judged_in_own_language=given.judged_in_own_language,
+        )
+
+
+def spec_of_folder(path: Path) -> CorpusSpec:
+    """Return the spec of a corpus in a folder, see docs/own-data.md; reads no text, but hashes the files.
+
+    Raises:
+        DataError: The folder's corpus.toml is missing or malformed, or a file is missing.
+    """
+    corpus = open_folder(path, Faults())
+    assert corpus is not None, "the first fault is raised"
+    return corpus.spec()
+
+
+def spec_of_beir(path: Path) -> CorpusSpec:
+    """Return the spec of a data set of BEIR, or of a folder that holds one for each language.
+
+    Args:
+        path: A folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/``, taken for English; or a folder of such
+            folders, each named like its language, where equal query ids are translations.
+
+    Raises:
+        DataError: It is neither, or a file is missing.
+    """
+    corpus = open_beir(path, Faults())
+    assert corpus is not None, "the first fault is raised"
+    return corpus.spec()
+
+
+def open_folder(path: Path, faults: Faults) -> OwnCorpus | None:
+    """Find the files of a corpus in a folder; None if its corpus.toml names no language."""
+    if not path.is_dir():
+        faults.add(shown(path), "there is no such folder")
+        return None
+    description = read_description(path, faults)
+    if description is None:
+        return None
+    files = locate(path, description.languages, faults)
+    return OwnCorpus(description, Folder(path, files, description.judged_in_own_language))
+
+
+def open_beir(path: Path, faults: Faults) -> OwnCorpus | None:
+    """Find the files of a data set of BEIR; None if there is none."""
+    if (path / DESCRIPTION).exists():
+        faults.add(shown(path), f"has a {DESCRIPTION}: it is a corpus of its own; name it without beir:")
+        return None
+    single = (path / IN_FOLDER["corpus"]).exists()
+    folders = {_BEIR_LANGUAGE: path} if single else _language_folders(path)
+    if not folders:
+        what = f"holds no {IN_FOLDER['corpus']}, and no folder of a language, such as {_BEIR_LANGUAGE}, that does"
+        faults.add(shown(path), what)
+        return None
+    name = as_folder(path.resolve().name)
+    description = Description(name=name, licence="not specified", languages=list(folders))
+    return OwnCorpus(description, Folder(path, {x: _beir_files(place) for x, place in folders.items()}, is_beir=True))
+
+
+def _language_folders(path: Path) -> dict[str, Path]:
+    if not path.is_dir():
+        return {}
+    inside = sorted(place for place in path.iterdir() if is_tag(place.name))
+    return {place.name: place for place in inside if (place / IN_FOLDER["corpus"]).exists()}
+
+
+def _beir_files(folder: Path) -> LanguageFiles:
+    qrels = [folder / IN_FOLDER["qrels"].replace("test", split) for split in _BEIR_SPLITS]
+    there = next((path for path in qrels if path.exists()), qrels[0])
+    return {"corpus": folder / IN_FOLDER["corpus"], "queries": folder / IN_FOLDER["queries"], "qrels": there}
+
+
+def content_of(folder: Path, files: Mapping[str, LanguageFiles]) -> str:
+    """Return a hash of the files of a corpus: 16 hexadecimal digits.
+
+    Raises:
+        DataError: A file is missing or cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in sorted(path for of_language in files.values() for path in of_language.values()):
+        check_regular(path, DataError, largest=None)
+        with reading(path, DataError):
+            facts = path.stat()
+            digest = _digest(path, facts.st_size, facts.st_mtime_ns)
+        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest()[:16]
+
+
+@lru_cache(maxsize=10_000)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file; computed again when its size or date has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_parts(corpus: OwnCorpus, faults: Faults) -> dict[str, LanguageCorpus]:
+    """Read all languages of a corpus, and collect what is wrong with them."""
+    return read_parts(corpus.folder, corpus.description.languages, faults)
