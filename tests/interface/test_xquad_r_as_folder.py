@@ -21,7 +21,7 @@ from beir_hybrid import cli
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import XQuADR
-from tests.interface.test_evaluate import KINDS
+from tests.interface.test_any_model import KINDS
 from tests.support import small_xquad
 from tests.support.tiny_model import tiny_model
 
