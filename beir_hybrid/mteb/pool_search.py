@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mteb.models import (
     CrossEncoderProtocol,
-    EncoderProtocol,
     SearchCrossEncoderWrapper,
     SearchEncoderWrapper,
     SearchProtocol,
@@ -76,7 +75,7 @@ def _searching(model: MTEBModels) -> Any:
         return model
     if isinstance(model, CrossEncoderProtocol):
         return SearchCrossEncoderWrapper(model)
-    return SearchEncoderWrapper(cast("EncoderProtocol", model))
+    return SearchEncoderWrapper(model)
 
 
 def _ignored_ids(corpus: ParallelCorpus) -> dict[str, list[str]]:
