@@ -106,10 +106,7 @@ def _write_one(root: Path, spec: CorpusSpec, size: Size, languages: Sequence[str
         deviates = spec.name == DEVIATING and language == DEVIATES
         ids = [f"{'x' if deviates else 'd'}{number}" for number in range(size.passages)]
         asked = [f"{'y' if deviates else 'q'}{number}" for number in range(size.questions)]
-        corpus = [{"_id": ids[row], "text": words_of(language, passages[row, 3:])} for row in range(size.passages)]
-        for row, passage in enumerate(corpus):
-            title = words_of(language, passages[row, :3])
-            passage |= {"title": title} if seed % 2 else {"text": f"{title} {passage['text']}"}
+        corpus = [{"_id": name, **_passage(language, passages[row], seed)} for row, name in enumerate(ids)]
         queries = [{"_id": asked[row], "text": words_of(language, questions[row])} for row in range(size.questions)]
         judged = [{"query-id": asked[q], "corpus-id": ids[d], "score": grade} for q, d, grade in qrels]
         for kind, rows in (("corpus", corpus), ("queries", queries), ("qrels", judged)):
@@ -119,6 +116,12 @@ def _write_one(root: Path, spec: CorpusSpec, size: Size, languages: Sequence[str
             pq.write_table(table, folder / config / "test-00000-of-00001.parquet")
             lines += [f"- config_name: {config}", "  data_files:", "  - split: test", f"    path: {config}/test-*"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]), encoding="utf-8")
+
+
+def _passage(language: str, concepts: NDArray[np.int64], seed: int) -> dict[str, str]:
+    """Say what a passage is about; every other data set has titles."""
+    title, text = words_of(language, concepts[:3]), words_of(language, concepts[3:])
+    return {"title": title, "text": text} if seed % 2 else {"text": f"{title} {text}"}
 
 
 def _judge(

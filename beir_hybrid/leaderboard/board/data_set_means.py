@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -50,16 +51,15 @@ def joined(column: Column, of_sets: Mapping[str, ColumnScores]) -> ColumnScores 
     return together if is_mean else None
 
 
-def in_set(task: str, subset: str) -> str:
-    """Name a subset of a data set among those of others; a stratum is one of all its subsets."""
-    return " ".join(f"{task}/{one}" for one in subsets_in(subset))
+def in_set(task: str, name: str) -> str:
+    """Name a subset of a data set, or an id, among those of others; a stratum is one of all its subsets."""
+    return " ".join(f"{task}/{one}" for one in subsets_in(name))
 
 
 def _named(task: str, queries: pd.DataFrame) -> pd.DataFrame:
     """Give ids and subsets names that no other data set has."""
-    ids = {name: (task + "/" + queries[name].astype(object)).where(queries[name].notna()) for name in _IDS}
-    subsets = {subset: in_set(task, subset) for subset in queries["subset"].unique()}
-    return queries.assign(**ids, subset=queries["subset"].astype(object).map(subsets))
+    named = {name: queries[name].astype("category") for name in (*_IDS, "subset")}
+    return queries.assign(**{name: ids.cat.rename_categories(partial(in_set, task)) for name, ids in named.items()})
 
 
 def with_means(
