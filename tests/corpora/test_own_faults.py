@@ -69,6 +69,14 @@ def a_folder(name: str) -> Spoil:
     return spoil
 
 
+def a_pipe(name: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return spoil
+
+
 def without_a_language(folder: Path) -> None:
     (folder / "de").rename(folder / "deutsch")
 
@@ -137,6 +145,9 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "both forms": (content("de/corpus.parquet", ""), f"{CORPUS}: de/corpus.parquet is there, too; keep one"),
     "both places": (content("de-queries.jsonl", ""), f"{QUERIES}: de-queries.jsonl is there, too; keep one"),
     "a folder in the place of a file": (a_folder(CORPUS), f"cannot read .*{CORPUS}: it is a folder"),
+    "a pipe in the place of a file": (a_pipe(QUERIES), f"cannot read .*{QUERIES}: it is no regular file"),
+    "a folder in the place of corpus.toml": (a_folder("corpus.toml"), "cannot read .*corpus.toml: it is a folder"),
+    "a title of two lines": (toml("licence", 'title = "a\\nb"\nlicence'), r"line 2: 'a\\nb' is not a name: up to 300"),
     "an empty file": (content(CORPUS, ""), f"{CORPUS}: the file is empty"),
     "an empty file of questions": (content(QUERIES, ""), f"{QUERIES}: the file is empty"),
     "an empty file of judgments": (content(QRELS, ""), f"{QRELS}: the file is empty"),
