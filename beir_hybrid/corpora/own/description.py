@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
+from beir_hybrid.corpora.hub.row_columns import Columns
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.errors import DataError
@@ -70,6 +71,8 @@ class Description(Known):
         adapted_from: MTEB's own tasks that are made of the same texts.
         revision: Name of the exact texts; it counts as long as ``content`` is the hash of the files.
         content: Hash of the files that ``revision`` was given to.
+        source: Where the texts are, ``hub:OWNER/NAME[@REVISION]``; by default in the folder (docs/hub.md).
+        columns: Names of columns of a data set of the hub.
     """
 
     name: Annotated[str, AfterValidator(_corpus_name)]
@@ -83,6 +86,8 @@ class Description(Known):
     adapted_from: list[TaskName] = Field(default_factory=list)
     revision: Name = ""
     content: str = ""
+    source: Annotated[str, Field(pattern=r"^(hub:.+)?$")] = ""
+    columns: Columns | None = None
 
     @property
     def task_name(self) -> str:

@@ -83,6 +83,11 @@ def spec_of_folder(path: Path) -> CorpusSpec:
     Raises:
         DataError: The folder's corpus.toml is missing or malformed, or a file is missing.
     """
+    description = read_description(path, Faults()) if path.is_dir() else None
+    if description is not None and description.source:
+        from beir_hybrid.corpora.hub.hub_corpora import spec_of_hub
+
+        return spec_of_hub(description.source.partition(":")[2], description)
     corpus = open_folder(path, Faults())
     assert corpus is not None, "the first fault is raised"
     return corpus.spec()
