@@ -259,7 +259,9 @@ def files_below(folder: Path) -> dict[Path, float]:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_is_one_line_for_every_reader(kind: str, folder: Path, cli: Cli, monkeypatch: Any) -> None:
+def test_a_fault_is_one_line_for_every_reader(
+    kind: str, folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil, message = FAULTS[kind]
     spoil(folder)
     monkeypatch.chdir(folder.parent)
@@ -270,6 +272,7 @@ def test_a_fault_is_one_line_for_every_reader(kind: str, folder: Path, cli: Cli,
     with pytest.raises(DataError) as error:
         corpora.load(folder)
     assert str(error.value) == err.removeprefix("error: ").removesuffix("\n")
+    assert cli("evaluate", "-m", "no/model", "--data", folder, "--out", "results") == (2, "", err)
     assert files_below(folder.parent) == before
 
 
