@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beir_hybrid import corpora
+from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.errors import DataError
 from tests.cli.test_cli import Cli, cli
 from tests.support import small_folder
+from tests.support.helpers import corpus_of
 
 __all__ = ["cli"]  # a fixture
 
@@ -304,6 +306,19 @@ def test_all_faults_are_told_at_once(folder: Path, cli: Cli) -> None:
     for message in [*messages, "en/queries.jsonl, line 1: the question is empty"]:
         assert sum(bool(re.search(message, text)) for text in lines) == 1, message
     assert "Judgments that point nowhere: 1" in out
+
+
+def test_many_languages_are_one_screen(tmp_path: Path, cli: Cli) -> None:
+    languages = "af ar bg bn ca cs da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv".split()
+    parts = {language: ["1", "2"] for language in languages}
+    answers = {language: {"q": {0: 1}} for language in languages[:-1]}
+    folder = export_corpus(corpus_of(parts, {language: ["q"] for language in languages}, answers), tmp_path)
+    line("lt/corpus.jsonl", text="")(folder)
+    code, out, _ = cli("data", "check", folder)
+    rows = out.splitlines()
+    assert code == 0 and rows[3].split() == "lt 1 0 2 1 1 0 0".split()
+    assert "all 27 27 0 54 26 1 0 0".split() in [row.split() for row in rows]
+    assert "Listed are the 25 languages with most to look at" in out and len(rows) < 34
 
 
 def test_a_byte_order_mark_and_blank_lines_are_no_faults(folder: Path) -> None:
