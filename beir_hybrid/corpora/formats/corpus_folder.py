@@ -100,14 +100,11 @@ def _description(corpus: ParallelCorpus, spec: CorpusSpec | None, folder: Path) 
     if spec is None:
         return checked(Description, {**content, "licence": "not specified"}, corpus.name)
     if spec.task is not None:
-        content["task"] = spec.task.name
+        # Where a task of MTEB's own decides how models are asked, of the folder's texts it does not: ranks are others.
+        content["task"] = spec.task.name if spec.origin is None else f"{spec.task.name}Folder"
     if spec.origin is None and spec.revision:
         files = locate(folder, content["languages"], Faults())
         content |= {"revision": spec.revision, "content": content_of(folder, files)}
-    if (
-        spec.origin is not None and spec.task is not None
-    ):  # a task of MTEB's own decides how models are asked; of the folder's texts it does not
-        content["task"] += "Folder"
     content |= {
         "licence": spec.licence or "not specified",
         "title": spec.title or content["name"],
