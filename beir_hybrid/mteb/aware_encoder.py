@@ -120,20 +120,22 @@ def language_of_subset(
         DebiasError: Nothing says it, or it is none of those known.
     """
     language = _of_our_subset(task_metadata.name, hf_subset, prompt_type)
-    if language is not None:
+    if language in known:
         return language
     codes = {*task_metadata.hf_subsets_to_langscripts.get(hf_subset, ())}
+    for code in codes if len(codes) == 1 else ():
+        same = {code, *(code.replace(f"{part}-", f"{whole}-", 1) for part, whole in _STANDARD.items())}
+        for tag in known:
+            if mteb_code(tag) in same:
+                return tag
+    if language is not None:
+        return language  # which the map says that it does not know
     if len(codes) != 1:
         raise DebiasError(
             f"{task_metadata.name} does not say which text of its subset {hf_subset} is in which language; "
             f"language={NEAREST!r} reads it off the embeddings"
         )
     code = codes.pop()
-    for standard, macro in _STANDARD.items():
-        code = code.replace(f"{standard}-", f"{macro}-", 1)
-    for tag in known:
-        if mteb_code(tag) == code:
-            return tag
     raise DebiasError(f"{task_metadata.name} {hf_subset} is in {code}, and the map knows {', '.join(known)} only")
 
 

@@ -382,9 +382,17 @@ def _sort(scores: torch.Tensor) -> torch.Tensor:
 def _look_up(ordered: torch.Tensor, thresholds: torch.Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Count what ``_compare`` counts, in sorted scores."""
     n = ordered.shape[1]
-    above = n - torch.searchsorted(ordered, thresholds, right=True, out_int32=True)
-    not_below = n - torch.searchsorted(ordered, thresholds, right=False, out_int32=True)
-    return above.cpu().numpy(), not_below.cpu().numpy()
+    first = torch.searchsorted(ordered, thresholds)
+    # Where the score behind is another, nothing ties; few do, and a second look-up would cost as much as the first.
+    queries, slots = (ordered.gather(1, first.clamp(max=n - 1)) == thresholds).nonzero(as_tuple=True)
+    limits = thresholds[queries, slots]
+    above = first.clone()
+    step = max(1, TILE_ELEMENTS // n)
+    for start in range(0, len(queries), step):
+        some = slice(start, start + step)
+        equal = (ordered[queries[some]] == limits[some, None]).sum(1)
+        above[queries[some], slots[some]] += equal
+    return (n - above).int().cpu().numpy(), (n - first).int().cpu().numpy()
 
 
 def _compare(scores: torch.Tensor, thresholds: torch.Tensor) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

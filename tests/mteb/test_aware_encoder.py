@@ -168,3 +168,20 @@ def test_nothing_is_embedded_where_the_language_is_not_known() -> None:
     with pytest.raises(DebiasError, match="does not say which text"):
         model.encode([{"text": ["a"]}], task_metadata=metadata("Some"), hf_split="test", hf_subset="default")
     assert encoder.texts == []
+
+
+@pytest.mark.parametrize(
+    ("task", "subset", "known", "language"),
+    [
+        ("BelebeleRetrieval", "arb_Arab-arb_Arab", ["en", "arb"], "arb"),
+        ("BelebeleRetrieval", "arb_Arab-arb_Arab", ["en", "ar"], "ar"),
+        ("BelebeleRetrieval", "zho_Hant-zho_Hant", ["zh", "zh-Hant"], "zh-Hant"),
+        ("XPQARetrieval", "cmn-cmn", ["en", "zh"], "zh"),
+        ("MultilingualNanoNQRetrieval", "ko", ["en", "ko"], "ko"),
+    ],
+)
+def test_the_subsets_that_pools_are_asked_as_say_their_language(
+    task: str, subset: str, known: list[str], language: str
+) -> None:
+    metadata = mteb.get_task(task).metadata
+    assert language_of_subset(metadata, subset, None, known) == language
