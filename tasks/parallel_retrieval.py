@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, revision_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
-from beir_hybrid.subsets import Subset, pairs_of, setting_of
+from beir_hybrid.subsets import MULTI, Subset, pairs_of, setting_of
 from beir_hybrid.tasks.metadata import asked_as, task_metadata
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
+
+logger = logging.getLogger("mteb.beir_hybrid")
 
 TASKS_MODULE = "beir_hybrid.tasks"
 """Where tasks that are made from specs are found, and so where pickle looks for them."""
@@ -117,11 +120,35 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             self.dataset = SubsetData(  # type: ignore[assignment]  # a mapping whose entries are made when looked up
                 self.parallel_corpus, pairs, self.eval_splits[0], self.spec.judged_in_own_language
             )
+        self._leave_out([subset for subset in self.hf_subsets if not self._is_judged(subset)])
         self.data_loaded = True
+
+    def _leave_out(self, subsets: Sequence[HFSubset]) -> None:
+        """Say which subsets have no scores, or that none has."""
+        if len(subsets) == len(self.hf_subsets):
+            raise DataError(f"{self.metadata.name}: no question has a relevant passage in its pool")
+        if subsets:
+            logger.warning(
+                f"{self.metadata.name}: no question has a relevant passage in the pool of {', '.join(subsets)}, which "
+                "are left out"
+            )
+
+    def _is_judged(self, subset: HFSubset) -> bool:
+        """Whether some question of a subset has a relevant passage in its pool."""
+        corpus = self.parallel_corpus
+        assert corpus is not None
+        pairs = pairs_of(Subset.parse(subset), list(corpus.languages))
+        pools = {x for pair in pairs for x in (corpus.languages if pair.pool == MULTI else [pair.pool])}
+        asked = corpus.languages[pairs[0].questions].question_ids
+        return any(corpus.relevant(question_id, language) for question_id in asked for language in pools)
 
     def _data_revision(self) -> str:
         """What names the exact texts that the task reads."""
-        return revision_of(self.spec)
+        try:
+            return revision_of(self.spec)
+        except DataError:
+            # MTEB makes an instance of every task only to list them: what is wrong is said when the task is run.
+            return "unreadable"
 
     def _read_corpus(self, languages: Sequence[str], num_proc: int | None) -> ParallelCorpus:
         assert self.spec.read is not None
@@ -168,6 +195,9 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         return self._evaluate(call, subsets, **kwargs)
 
     def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
+        subsets = [subset for subset in subsets if self._is_judged(subset)]
+        if not subsets:
+            return {}
         if not self._is_counted(call, subsets):
             return self._search(call, subsets, **kwargs)
         return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
@@ -230,15 +260,18 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _search(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
         """Let MTEB's own search run the model, which hands its results to ``task_specific_scores``."""
+        from beir_hybrid.mteb.pool_search import searching
+
         kept = self._kept_for(call)
         kept.search = self._evaluation(call).search(kept.search)
+        assert self.parallel_corpus is not None
         languages = languages_of(self.hf_subsets, self._all_languages())[1]
         pairs = {subset: [*map(str, pairs_of(Subset.parse(subset), languages))] for subset in subsets}
         of_task = self.hf_subsets
         self.hf_subsets = [pair for pairs_of_subset in pairs.values() for pair in pairs_of_subset]
         try:
             scores = super().evaluate(
-                call.model,
+                searching(call, self.parallel_corpus),
                 call.split,
                 self.hf_subsets,
                 encode_kwargs=call.encode_kwargs,
@@ -269,9 +302,6 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             kept.scores = compute()
             for scores in kept.scores.values():
                 add_main_score(self, scores)
-        unjudged = [subset for subset in subsets if subset not in kept.scores]
-        if unjudged:
-            raise DataError(f"{self.metadata.name}: no question of {unjudged[0]} has a relevant passage in its pool")
         claimed = {subset: kept.scores.pop(subset) for subset in subsets}
         if not kept.scores:
             self._kept = None  # and the model with it

@@ -7,9 +7,7 @@ they are one pool. That ids are the same in every language is checked when they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.mteb_pools import read
 from beir_hybrid.corpora.spec import CorpusSpec, Origin, TaskFacts
 
 LANGUAGES = tuple("ar de en es fr it ja ko no pt sv".split())
@@ -45,12 +43,6 @@ _SETS = {
 """Data set of BEIR -> how MTEB writes it."""
 
 
-def _read(spec: CorpusSpec, languages: Sequence[str], progress: bool) -> ParallelCorpus:
-    from beir_hybrid.corpora.mteb_pools import read
-
-    return read(spec, languages, progress)
-
-
 def _spec(name: str, written: str) -> CorpusSpec:
     origin = f"MultilingualNano{written}Retrieval"
     return CorpusSpec(
@@ -59,7 +51,7 @@ def _spec(name: str, written: str) -> CorpusSpec:
         licence="cc-by-4.0",
         languages=LANGUAGES,
         citation=_CITATION,
-        read=_read,
+        read=read,
         task=TaskFacts(f"Nano{written}CL", path=f"mteb/{origin}", benchmark=f"BEIR-Hybrid({GROUP})"),
         adapted_from=(origin,),
         metrics=("ndcg_at_10", "map"),

@@ -71,7 +71,7 @@ def _of_mteb(name: str) -> CorpusSpec:
 
 
 def _of_hub(name: str) -> CorpusSpec:
-    from beir_hybrid.corpora.hub import spec_of_hub
+    from beir_hybrid.corpora.hub.hub_corpora import spec_of_hub
 
     return spec_of_hub(name)
 

@@ -22,6 +22,9 @@ TOP_K = 1000
 
 ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
 
+Ignored = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
+"""Rows of queries, and the score of a passage each that is no candidate for it; two arrays of one length."""
+
 
 @dataclass(frozen=True)
 class Confidence:
@@ -73,12 +76,30 @@ class TopScores:
             top.add(torch.cat([one.to(values[0].device) for one in values], dim=1))
         return top
 
-    def confidence(self) -> Confidence:
-        """Compute the confidence of each query from its top scores."""
+    def confidence(self, ignored: Ignored | None = None) -> Confidence:
+        """Compute the confidence of each query from its top scores.
+
+        Args:
+            ignored: The scores of passages that are no candidates, -inf among the top scores. MTEB takes them out of
+                the best 1000 of all, so that fewer are left.
+        """
         assert self.values is not None, "no block was added"
+        values = self.values.cpu().double().numpy()
         best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
         margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
-        return Confidence(best[:, 0], np.std(self.values.cpu().double().numpy(), axis=1), margin)
+        if ignored is None:
+            return Confidence(best[:, 0], np.std(values, axis=1), margin)
+        confidence = Confidence(best[:, 0], np.zeros(len(values)), margin)
+        queries, scores = ignored
+        for query, of_query in enumerate(values):
+            left = of_query[of_query > -np.inf]
+            among_best = sum((left > score).sum() < self.top_k for score in scores[queries == query])
+            if len(left) > self.top_k - among_best:
+                left = np.sort(left)[len(left) - (self.top_k - among_best) :]
+            confidence.std[query] = np.std(left) if len(left) else 0.0
+            if len(left) < 2:
+                confidence.margin[query] = 0.0
+        return confidence
 
 
 def _above(scores: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:

@@ -221,4 +221,6 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
 def top_language_texts(counted: CountedRanks) -> list[str]:
     """Write each query's top languages as a rank table keeps them, Q texts."""
     languages = np.array(counted.targets.passage_languages)
-    return [encode_languages(row) for row in languages[counted.top_languages].tolist()]
+    if not counted.targets.ignored.size:
+        return [encode_languages(row) for row in languages[counted.top_languages].tolist()]
+    return [encode_languages(languages[row[row >= 0]].tolist()) for row in counted.top_languages]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from beir_hybrid.errors import DataError, ModelError
-from beir_hybrid.scoring.confidence import TOP_K, Confidence, TopScores
+from beir_hybrid.scoring.confidence import TOP_K, Confidence, Ignored, TopScores
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.scoring.top_languages import TopLanguages
@@ -57,10 +57,12 @@ class PassageBlock:
     embeddings: Any
     rows: NDArray[np.int64] | None = None
 
-    def find(self, targets: Targets) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the numbers of the pairs whose relevant passage lies in the block, and its columns."""
-        pairs = np.flatnonzero(targets.languages == self.language)
-        passages = targets.passages[pairs]
+    def find(
+        self, languages: NDArray[np.int64], passages: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of some passages, given by language and row, lie in the block, and their columns."""
+        pairs = np.flatnonzero(languages == self.language)
+        passages = passages[pairs]
         if self.rows is None:
             columns = passages - self.first
             found = (columns >= 0) & (columns < len(self.ids))
@@ -79,7 +81,7 @@ class CountedRanks:
         outranked: Passages of each language that outrank the relevant passage, shape (P, L).
         confidence: Language of a single-language pool, or ``"multi"`` -> confidence of each query's top scores.
         top_languages: Numbers of the languages of each query's best passages in the pool of all languages, best
-            first, shape (Q, min(100, pool size)).
+            first, shape (Q, min(100, pool size)); -1 behind the last one, where passages are no candidates.
     """
 
     targets: Targets
@@ -126,11 +128,13 @@ class RankCounter:
         self._tops = {int(language): TopScores() for language in np.unique(targets.languages)}
         self._other_tops = TopScores()
         self._top_languages = TopLanguages()
+        self._ignored = np.full(targets.ignored.shape[1], np.nan, dtype=np.float32)
 
     def add(self, block: PassageBlock, scores: torch.Tensor) -> None:
         """Count a block by its scores, shape (Q, n), which are written to."""
-        pairs, columns = block.find(self.targets)
+        pairs, columns = block.find(self.targets.languages, self.targets.passages)
         _put_own_scores(scores, self.targets, pairs, columns, self.own)
+        self._mask_ignored(block, scores)
         thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
@@ -143,6 +147,22 @@ class RankCounter:
         above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
         outranking = _outranking(scores, self.targets, block, pairs, self.own, above, not_below)
         self._outranked[:, block.language] += outranking
+
+    def _mask_ignored(self, block: PassageBlock, scores: torch.Tensor) -> None:
+        """Put the passages that are no candidates for a query behind all others, and keep their scores."""
+        queries, languages, passages = self.targets.ignored
+        found, columns = block.find(languages, passages)
+        if not len(found):
+            return
+        rows, places = torch.from_numpy(queries[found]).to(scores.device), torch.from_numpy(columns).to(scores.device)
+        self._ignored[found] = scores[rows, places].cpu().numpy()
+        scores[rows, places] = -torch.inf
+
+    def _ignored_in(self, language: int | None = None) -> Ignored | None:
+        """Return the rows of the queries and the scores of what is ignored in one language, or in all."""
+        queries, languages, _ = self.targets.ignored
+        here = np.isfinite(self._ignored) & (True if language is None else languages == language)
+        return (queries[here], self._ignored[here]) if here.any() else None
 
     def result(self) -> CountedRanks:
         """Return the outcome for the blocks seen so far.
@@ -157,9 +177,10 @@ class RankCounter:
         confidence: dict[str, Confidence] = {}
         for language, top in self._tops.items():
             if top.values is not None:
-                confidence[names[language]] = top.confidence()
+                confidence[names[language]] = top.confidence(self._ignored_in(language))
         if self._confidence:
-            confidence[MULTI] = TopScores.of_all([*self._tops.values(), self._other_tops]).confidence()
+            all_tops = TopScores.of_all([*self._tops.values(), self._other_tops])
+            confidence[MULTI] = all_tops.confidence(self._ignored_in())
         return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
 
     def state(self) -> dict[str, NDArray]:
@@ -167,6 +188,7 @@ class RankCounter:
         tops = {f"top_{language}": top for language, top in self._tops.items()} | {"top": self._other_tops}
         arrays = {name: np.sort(top.values.cpu().numpy()) for name, top in tops.items() if top.values is not None}
         best = {f"best_{name}": values for name, values in self._top_languages.state().items()}
+        arrays |= {"ignored": self._ignored} if len(self._ignored) else {}
         return {"own": self.own.numpy(), "outranked": self._outranked, **arrays, **best}
 
     @classmethod
@@ -180,6 +202,7 @@ class RankCounter:
         """
         counter = cls(targets, torch.from_numpy(state["own"]))
         counter._outranked = state["outranked"].copy()
+        counter._ignored = state.get("ignored", counter._ignored)
         for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:
             if name in state:
                 top.values = torch.from_numpy(state[name])
@@ -281,7 +304,7 @@ def own_scores_in(targets: Targets, scored: Iterable[tuple[PassageBlock, torch.T
     """Look up the scores of the relevant passages, shape (P,), in blocks that hold all of them."""
     own = torch.full((len(targets.queries),), torch.nan)
     for block, scores in scored:
-        pairs, columns = block.find(targets)
+        pairs, columns = block.find(targets.languages, targets.passages)
         queries = torch.from_numpy(targets.queries[pairs])
         own[torch.from_numpy(pairs)] = scores[queries, torch.from_numpy(columns)].cpu()
     return own

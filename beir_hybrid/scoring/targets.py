@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class Targets:
         grades: Grade of the judgment, 1 or more, shape (P,).
         slots: Running number of the pair within its query, shape (P,).
         passage_ids: Id of the relevant passage, shape (P,).
+        ignored: Passages that are no candidates for a query: row of the query, number of the language and row of the
+            passage in it, shape (3, I).
     """
 
     query_language: str
@@ -38,6 +40,7 @@ class Targets:
     grades: NDArray[np.int64]
     slots: NDArray[np.int64]
     passage_ids: NDArray[np.str_]
+    ignored: NDArray[np.int64] = field(default_factory=lambda: np.zeros((3, 0), dtype=np.int64))
 
     @property
     def width(self) -> int:
@@ -72,6 +75,7 @@ class Targets:
             grades=grades,
             slots=slots,
             passage_ids=np.array(ids, dtype=np.str_),
+            ignored=_ignored(corpus, question_ids, passage_languages),
         )
 
     def only(self, chosen: NDArray[np.bool_]) -> Targets:
@@ -91,6 +95,19 @@ class Targets:
         matrix = np.full((self.n_queries, max(self.width, 1)), fill, dtype=values.dtype)
         matrix[self.queries, self.slots] = values
         return matrix
+
+
+def _ignored(
+    corpus: ParallelCorpus, question_ids: Sequence[str], passage_languages: Sequence[str]
+) -> NDArray[np.int64]:
+    pairs = [
+        (query, number, row)
+        for number, ignored in enumerate(corpus.languages[language].ignored for language in passage_languages)
+        if ignored
+        for query, question_id in enumerate(question_ids)
+        for row in ignored.get(question_id, ())
+    ]
+    return np.ascontiguousarray(np.array(pairs, dtype=np.int64).reshape(len(pairs), 3).T)
 
 
 def _running_numbers(queries: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -109,9 +109,13 @@ class TopLanguages:
         return top
 
     def languages(self) -> NDArray[np.int16]:
-        """Return the numbers of the languages of the best passages, best first, shape (Q, min(100, pool))."""
-        _, blocks, best = self._ranking()
-        return np.array([block.language for block in self._blocks], dtype=np.int16)[blocks[best]]
+        """Return the numbers of the languages of the best passages, best first, shape (Q, min(100, pool)).
+
+        A passage of the score -inf is none of them; -1 stands in its place.
+        """
+        found, blocks, best = self._ranking()
+        languages = np.array([block.language for block in self._blocks], dtype=np.int16)[blocks[best]]
+        return np.where(found.scores[best] == -np.inf, np.int16(-1), languages)
 
     def _ranking(self) -> tuple[_Candidates, NDArray[np.int64], NDArray[np.int64]]:
         """The candidates, the block of each, and the places of the best of each query among them, best first."""

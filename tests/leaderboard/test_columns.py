@@ -11,7 +11,7 @@ from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES
 from beir_hybrid.scoring.bias import BIAS_FIGURES
 from beir_hybrid.subsets import SETTINGS
 
-COLUMNS = board_columns()
+COLUMNS = [column for column in board_columns() if not column.mean_of]
 NANO_BEIR = {spec.task.name for spec in specs() if spec.task and spec.group}
 
 

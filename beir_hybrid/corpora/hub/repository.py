@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,6 +91,29 @@ class Repository:
         """
         folder = self.folder
         return self.revision if folder is None else f"local-{content_hash(folder, files_of(folder, self.check))}"
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Surround what the hub's client reads of it.
+
+        The client keeps what it has prepared of a copy under the name of its folder and the patterns of its files,
+        whatever is in them: another copy of that name, or the same one when it has changed, would be taken for it.
+        Here the content decides.
+
+        Raises:
+            DataError: The copy cannot be read.
+        """
+        if self.folder is None:
+            yield
+            return
+        from datasets import config
+
+        usual = config.HF_DATASETS_CACHE
+        config.HF_DATASETS_CACHE = Path(usual) / "beir-hybrid-copies" / self.exact_revision
+        try:
+            yield
+        finally:
+            config.HF_DATASETS_CACHE = usual
 
     @property
     def check(self) -> str:

@@ -102,9 +102,10 @@ def _load(source: Repository, config: str, split: str, num_proc: int | None, whe
     from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 
     try:
-        data = RetrievalDatasetLoader(
-            hf_repo=str(source.folder or source.path), revision=source.revision, split=split, config=config
-        ).load(num_proc=num_proc)
+        with source.reading():
+            data = RetrievalDatasetLoader(
+                hf_repo=str(source.folder or source.path), revision=source.revision, split=split, config=config
+            ).load(num_proc=num_proc)
         columns = set(data["corpus"].column_names) & set(data["queries"].column_names)
     except IndexError as error:
         raise DataError(f"{where}: the corpus or the queries are empty") from error

@@ -13,7 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beir_hybrid.corpora.mteb_pools.origin_tasks import SubsetTexts, read_subsets, ready_to_read, unreadable
+from beir_hybrid.corpora.mteb_pools.origin_tasks import (
+    SubsetTexts,
+    read_subsets,
+    ready_to_read,
+    repository_of,
+    unreadable,
+)
 from beir_hybrid.corpora.parallel import LanguageCorpus
 from beir_hybrid.errors import DataError
 
@@ -100,7 +106,8 @@ def _numbering(task: AbsTaskRetrieval, subset: str, split: str, texts: SubsetTex
 
     config = task.metadata.hf_subsets_to_langscripts[subset][0].replace("-", "_")
     try:
-        data = load_dataset(name=config, **task.metadata.dataset)[split]
+        with repository_of(task).reading():
+            data = load_dataset(name=config, **task.metadata.dataset)[split]
         questions, links, numbers = (list(map(str, data[column])) for column in _COLUMNS)
     except Exception as error:  # of the hub's client, pyarrow, the file system
         raise unreadable(task, error) from error

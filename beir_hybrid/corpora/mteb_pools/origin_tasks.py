@@ -78,7 +78,8 @@ def read_subsets(name: str, subsets: Iterable[str], split: str) -> dict[str, Sub
     """
     task = ready_to_read(name, subsets, split)
     try:
-        task.load_data()
+        with repository_of(task).reading():
+            task.load_data()
         task.convert_v1_dataset_format_to_v2(None)
         data = {subset: task.dataset[subset][split] for subset in task.hf_subsets}
         return {subset: _texts(f"mteb:{name} {subset}", part) for subset, part in data.items()}

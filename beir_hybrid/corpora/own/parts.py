@@ -130,7 +130,7 @@ class _Reader:
             language=language,
             question_ids=ids,
             questions=tuple(questions.texts.values()),
-            articles=tuple(questions.articles[question] for question in ids),
+            articles=tuple(questions.articles.get(question, question) for question in ids),
             passage_ids=tuple(passages.rows),
             passages=tuple(passages.texts),
             relevance={question: judged for question, grades in said.grades.items() if (judged := _relevant(grades))},
@@ -161,6 +161,7 @@ class _Reader:
             passages.whole = False
         elif passages.whole and not passages.rows:
             self._faults.add(shown(path), "there is no passage")
+            passages.whole = False
         return passages
 
     def _questions_of(self, language: str) -> _Questions:
@@ -185,10 +186,12 @@ class _Reader:
                 self._faults.add(entry.where, f"the question {_quoted(question)} stands twice; ids must be unique")
             else:
                 questions.texts[question] = text or ""
-                questions.articles[question] = article or question
+                if article is not None:
+                    questions.articles[question] = article
                 questions.places[question] = entry._replace(values=())
         if path is not None and questions.whole and not questions.texts:
             self._faults.add(shown(path), "there is no question")
+            questions.whole = False
         return questions
 
     def _check_ids(self, language: str, questions: _Questions, passages: _Passages) -> None:
@@ -218,7 +221,7 @@ class _Reader:
             row = passages.rows.get(passage)
             if row is None:
                 if passages.whole:
-                    self._faults.add(entry.where, f"there is no passage {_quoted(entry.values[1])} in {language}")
+                    self._faults.add(entry.where, f"there is no passage {_quoted(entry.values[1])} in {language}", True)
             elif ignored:
                 if said.grades.get(question, {}).get(row, 0) > 0:
                     self._faults.add(entry.where, "the passage is relevant to the question, and so a candidate")
@@ -238,7 +241,7 @@ class _Reader:
         if any(question in questions.texts for questions in asked):
             return True
         if all(questions.whole for questions in asked):
-            self._faults.add(entry.where, f"there is no question {_quoted(entry.values[0])}")
+            self._faults.add(entry.where, f"there is no question {_quoted(entry.values[0])}", True)
         return False
 
     def _grade(self, entry: Entry) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import stdev
 from typing import Any
 
@@ -19,7 +19,7 @@ from beir_hybrid.leaderboard.board.captions import (
     revision_notes,
     untested_notes,
 )
-from beir_hybrid.leaderboard.board.columns import Column
+from beir_hybrid.leaderboard.board.columns import Column, overview
 from beir_hybrid.leaderboard.board.comparisons import (
     ColumnTests,
     against_baselines,
@@ -77,13 +77,14 @@ def build_board(
         for column in columns
     }
     shown = against_baselines(rows, baselines)
-    tests = compare_columns(settings, figures, shown, progress)
-    titles = {column.task: column.group for column in reversed(columns) if not column.is_bias}
+    main = overview(columns)
+    tests = compare_columns(settings, {column: figures[column] for column in main}, shown, progress)
+    titles = {column.task: column.group for column in reversed(main) if not column.is_bias and not column.mean_of}
     families = family_tables(
         settings,
         {key: found.pairs for key, found in measures.items()},
         shown,
-        {task: titles[task] for task in dict.fromkeys(column.task for column in columns) if task in titles},
+        {task: titles[task] for task in dict.fromkeys(column.task for column in main) if task in titles},
     )
     board_rows = {row.key: _row(row, settings, figures, baselines, tests, facts) for row in rows}
     cited = _published_rows(published, columns, board_rows)
@@ -97,7 +98,7 @@ def build_board(
         "flips": settings.flips,
         "seed": settings.seed,
         "margins": dict(settings.margins),
-        "columns": [asdict(column) for column in columns],
+        "columns": [column.as_json() for column in columns],
         "baselines": [{"row": one.row, "label": one.label, "mark": one.mark} for one in baselines],
         "groups": _groups(rows, cited),
         "rows": {**board_rows, **cited},
@@ -105,13 +106,11 @@ def build_board(
         "families": families,
         "languages": {key: found.languages for key, found in measures.items()},
         "matrices": {key: found.matrices for key, found in measures.items()},
-        "captions": captions(
-            settings, board_rows, columns, baselines, sum(len(one_order(test.shown)) for test in tests)
-        ),
+        "captions": captions(settings, board_rows, main, baselines, sum(len(one_order(test.shown)) for test in tests)),
         "notes": [
             *notes,
-            *coverage_notes(board_rows, columns),
-            *untested_notes(board_rows, columns),
+            *coverage_notes(board_rows, main),
+            *untested_notes(board_rows, main),
             *published_notes(cited),
         ],
         "inputs": _inputs(rows),
@@ -192,6 +191,7 @@ def _row(
     facts: TrainingFacts,
 ) -> dict[str, Any]:
     by_column = {test.column: test for test in tests}
+    task_of = {column.key: column.task for column in figures}
     cells = {}
     for column, of_column in figures.items():
         if row.key in of_column:
@@ -201,7 +201,7 @@ def _row(
                 **_value(of_column[row.key]),
                 "best": row.key in best,
                 "second": row.key in second,
-                "seen_in_training": _seen(row, column.task, facts),
+                "seen_in_training": _seen(row, [task_of[key] for key in column.mean_of or [column.key]], facts),
                 **_tested(row.key, settings, baselines, by_column.get(column)),
             }
     return {
@@ -252,10 +252,11 @@ def _tested(key: str, settings: Settings, baselines: Sequence[Baseline], tests: 
     }
 
 
-def _seen(row: Row, task: str, facts: TrainingFacts) -> bool | None:
+def _seen(row: Row, tasks: Sequence[str], facts: TrainingFacts) -> bool | None:
+    """Say whether a row saw one of the data sets of a figure in training; None if nobody knows."""
     if row.entry.seen is not None:
-        return task in row.entry.seen
-    seen = {facts.seen(run.model, run.revision, task) for run in row.runs}
+        return not row.entry.seen.isdisjoint(tasks)
+    seen = {facts.seen(run.model, run.revision, task) for run in row.runs for task in tasks}
     return True if True in seen else None if None in seen else False
 
 

@@ -36,6 +36,12 @@ def captions(
     metrics = {column.task: (column.group, column.metric) for column in reversed(columns) if not column.is_bias}
     named = "; ".join(f"{group}: {metric}" for group, metric in reversed(metrics.values()))
     parts = [f"Metrics: {named}." if named else "", "Best value bold, second underlined."]
+    groups = dict.fromkeys(column.task for column in columns if column.mean_of)
+    if groups:
+        parts.append(
+            f"{', '.join(groups)}: plain mean over the data sets, empty for a model that lacks one of them; single "
+            "data sets are not tested."
+        )
     if any(column.higher_is_better is False for column in columns):
         parts.append("↓ Lower is better.")
     if any(row["seeds"] > 1 for row in rows.values()):
@@ -180,20 +186,26 @@ def untested_notes(rows: BoardRows, columns: Sequence[Column]) -> list[str]:
     """Say which rows stand in the table without tests."""
     notes = []
     for row in rows.values():
-        groups = dict.fromkeys(
-            column.group
-            for column in columns
-            if (cell := row["cells"].get(column.key)) is not None and _has_no_test(cell)
-        )
-        if groups:
-            notes.append(
-                f"Without tests, because MTEB's result files hold means only: {row['label']} ({', '.join(groups)})."
-            )
+        cells = row["cells"]
+        untested = [column for column in columns if _has_no_test(cells.get(column.key))]
+        of_tested = [column for column in untested if _is_of_tested(column, cells)]
+        for reason, of_reason in (
+            ("MTEB's result files hold means only", [column for column in untested if column not in of_tested]),
+            ("its data sets have different numbers of subsets", of_tested),
+        ):
+            groups = dict.fromkeys(column.group for column in of_reason)
+            if groups:
+                notes.append(f"Without tests, because {reason}: {row['label']} ({', '.join(groups)}).")
     return notes
 
 
-def _has_no_test(cell: Mapping[str, Any]) -> bool:
-    return cell["value"] is not None and not cell["tested"]
+def _is_of_tested(column: Column, cells: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a figure is the mean of figures that tests could compute again."""
+    return bool(column.mean_of) and not any(_has_no_test(cells[key]) for key in column.mean_of)
+
+
+def _has_no_test(cell: Mapping[str, Any] | None) -> bool:
+    return cell is not None and cell["value"] is not None and not cell["tested"]
 
 
 def published_notes(rows: BoardRows) -> list[str]:

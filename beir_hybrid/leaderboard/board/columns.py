@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from beir_hybrid.corpora import specs
+from beir_hybrid.corpora import CorpusSpec, specs
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, find_metric
 from beir_hybrid.subsets import SETTINGS
 
@@ -23,6 +26,7 @@ class Column:
         metric: Name of a metric, or of another score of MTEB's results.
         higher_is_better: Whether larger figures are better; None where neither side is, and rows have no ranks.
         decimals: Decimals shown.
+        mean_of: Keys of the columns of single data sets that this one is the mean of; none for a data set's own.
     """
 
     key: str
@@ -33,6 +37,7 @@ class Column:
     metric: str
     higher_is_better: bool | None = True
     decimals: int = 3
+    mean_of: tuple[str, ...] = ()
 
     @property
     def is_bias(self) -> bool:
@@ -46,26 +51,53 @@ class Column:
         key = f"{task}/{setting}/{metric}"
         return cls(key, group, label, task, setting, metric, shown.higher_is_better, shown.decimals)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what the board says of the column."""
+        facts = asdict(self)
+        return facts if self.mean_of else {name: value for name, value in facts.items() if name != "mean_of"}
+
 
 def board_columns() -> tuple[Column, ...]:
     """Return all columns in the order in which they are shown: retrieval, then language bias, corpus by corpus.
 
-    MIRACL has cross-lingual figures where a user translated its questions.
+    The mean over the data sets of a group stands before the figure of the first. MIRACL has cross-lingual figures where
+    a user translated its questions.
     """
     shown = [(spec, spec.task.name) for spec in specs() if spec.task is not None and spec.metrics]
-    retrieval = (
-        Column.of(task, setting, metric, f"{_prefix(metric)}{setting}", spec.title)
+    retrieval = [
+        (spec, Column.of(task, setting, metric, f"{_prefix(metric)}{setting}", spec.title))
         for spec, task in shown
         for metric in spec.metrics
         for setting in SETTINGS
-    )
-    bias = (
-        Column.of(task, "multilingual", metric.name, metric.label, f"{spec.title} language bias")
+    ]
+    bias = [
+        (spec, Column.of(task, "multilingual", metric.name, metric.label, f"{spec.title} language bias"))
         for spec, task in shown
         if not spec.judged_in_own_language
         for metric in BOARD_LANGUAGE_FIGURES
-    )
-    return (*retrieval, *bias)
+    ]
+    return (*_with_means(retrieval), *_with_means(bias))
+
+
+def overview(columns: Sequence[Column]) -> list[Column]:
+    """Leave out the columns of single data sets of which the mean is among the columns."""
+    single = {key for column in columns for key in column.mean_of}
+    return [column for column in columns if column.key not in single]
+
+
+def _with_means(columns: Sequence[tuple[CorpusSpec, Column]]) -> Iterator[Column]:
+    """Yield the columns of some corpora, and those of means over a group of which every data set has the figure."""
+    sizes = Counter(spec.group for spec in {spec for spec, _ in columns})
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for spec, column in columns:
+        alike.setdefault((spec.group, column.setting, column.metric), []).append(column.key)
+    for spec, column in columns:
+        keys = alike[spec.group, column.setting, column.metric]
+        if spec.group and column.key == keys[0] and 1 < len(keys) == sizes[spec.group]:
+            heading = f"{spec.group} (mean of {len(keys)} data sets){column.group.removeprefix(spec.title)}"
+            mean = Column.of(spec.group, column.setting, column.metric, column.label, heading)
+            yield replace(mean, mean_of=tuple(keys))
+        yield column
 
 
 def _prefix(metric: str) -> str:

@@ -16,6 +16,7 @@ from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.families import in_family_order
 from beir_hybrid.leaderboard.board.columns import Column, board_columns
+from beir_hybrid.leaderboard.board.data_set_means import in_set, joined, mean_languages, mean_matrices, with_means
 from beir_hybrid.leaderboard.board.family_scores import PairFigures, one_target_of_pairs, pair_scores, stored_pairs
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
@@ -142,8 +143,10 @@ def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures
             )
         if of_seeds:
             figures[column.key] = _figure(of_seeds, settings)
-    matrices = _matrices(seeds, [*columns, *pair_columns])
-    return Measures(figures, _languages(seeds, columns), matrices, _pair_figures(seeds))
+    own = [column for column in columns if not column.mean_of]
+    languages = with_means(_languages(seeds, own), columns, mean_languages)
+    matrices = with_means(_matrices(seeds, [*own, *pair_columns]), columns, mean_matrices)
+    return Measures(figures, languages, matrices, _pair_figures(seeds))
 
 
 class _RunMeasures(NamedTuple):
@@ -173,7 +176,28 @@ def _measure_run(run: Run, columns: Sequence[Column]) -> _RunMeasures:
     for column in columns:
         if column.key not in scores and (result := _result_scores(run, column)) is not None:
             scores[column.key] = result
+    scores |= {column.key: _mean_scores(column, scores, columns) for column in columns if _has_all(column, scores)}
     return _RunMeasures(scores, one_target, pairs)
+
+
+def _has_all(column: Column, scores: Mapping[str, ColumnScores | ResultScores]) -> bool:
+    """Whether a column is one of means, and all data sets have their figures."""
+    return bool(column.mean_of) and all(key in scores for key in column.mean_of)
+
+
+def _mean_scores(
+    column: Column, scores: Mapping[str, ColumnScores | ResultScores], columns: Sequence[Column]
+) -> ColumnScores | ResultScores:
+    """Return the mean over the data sets of a group; that of all scores of queries where it can be tested."""
+    of_sets = {other.task: scores[other.key] for other in columns if other.key in column.mean_of}
+    ranked = {task: one for task, one in of_sets.items() if isinstance(one, ColumnScores)}
+    together = joined(column, ranked) if len(ranked) == len(of_sets) else None
+    if together is not None:
+        return together
+    known = [one.coverage for one in of_sets.values() if one.coverage is not None]
+    subsets = sorted(in_set(task, subset) for task, one in of_sets.items() for subset in one.subsets)
+    average = fmean(one.average for one in of_sets.values())
+    return ResultScores(average, {}, tuple(subsets), min(known, default=None))
 
 
 def _as_ranked(column: Column) -> Column:
@@ -263,7 +287,7 @@ def _figure(of_seeds: Sequence[ColumnScores | ResultScores], settings: Settings)
 def _pair_columns(columns: Sequence[Column]) -> list[Column]:
     """Return what the matrices need beside the columns that are shown: mAP by language pair."""
     known = {column.key for column in columns}
-    tasks = dict.fromkeys(column.task for column in columns if column.setting != WHOLE_TASK)
+    tasks = dict.fromkeys(column.task for column in columns if column.setting != WHOLE_TASK and not column.mean_of)
     wanted = [Column.of(task, setting, _PAIR_METRIC, setting, task) for task in tasks for setting in SETTINGS[:2]]
     return [column for column in wanted if column.key not in known]
 

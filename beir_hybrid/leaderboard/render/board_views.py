@@ -84,6 +84,56 @@ class BiasPoints(NamedTuple):
     points: Mapping[str, tuple[float, float]]
 
 
+class SetTable(NamedTuple):
+    """The figures of the single data sets of a group in one setting, by their main score.
+
+    Attributes:
+        group: Task of the mean over the data sets.
+        setting: Name of the setting.
+        columns: Their columns, in order; the last is that of the mean.
+        rows: Keys of the rows that have a figure of one of them.
+    """
+
+    group: str
+    setting: str
+    columns: Sequence[Entry]
+    rows: Sequence[str]
+
+
+def overview(board: Board) -> Board:
+    """Leave out the single data sets of which the mean is shown; ``set_tables`` has them."""
+    single = {key for column in board["columns"] for key in column.get("mean_of", ())}
+    if not single:
+        return board
+    columns = [column for column in board["columns"] if column["key"] not in single]
+    tasks = {column["task"] for column in board["columns"]} - {column["task"] for column in columns}
+    by_row = {
+        part: {
+            key: {task: entry for task, entry in by_task.items() if task not in tasks}
+            for key, by_task in board[part].items()
+        }
+        for part in ("languages", "matrices")
+    }
+    return {**board, **by_row, "columns": columns}
+
+
+def set_tables(board: Board) -> Iterator[SetTable]:
+    """Yield the figures of the single data sets of each group, setting by setting."""
+    columns = {column["key"]: column for column in board["columns"]}
+    seen: set[tuple[str, str]] = set()
+    for mean in columns.values():
+        place = mean["task"], mean["setting"]
+        if "mean_of" in mean and place not in seen:  # the first metric is the main score
+            seen.add(place)
+            of_sets = [columns[key] for key in mean["mean_of"]]
+            rows = [
+                key
+                for key in measured_rows(board)
+                if any(column["key"] in board["rows"][key]["cells"] for column in of_sets)
+            ]
+            yield SetTable(*place, [*of_sets, mean], rows)
+
+
 def partly_covered(board: Board, column: str) -> bool:
     """Whether some model of a column has the figure for a part of the queries only."""
     cells = (row["cells"].get(column) for row in board["rows"].values())

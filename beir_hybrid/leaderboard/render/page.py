@@ -82,6 +82,8 @@ def _environment() -> Environment:
 
 def _content(board: Board) -> dict[str, Any]:
     """Collect what the template shows."""
+    of_sets = list(board_views.set_tables(board))
+    board = board_views.overview(board)
     tasks = board_views.task_labels(board)
     settings = list(dict.fromkeys(column["setting"] for column in board["columns"]))
     languages = board_views.question_languages(board)
@@ -101,6 +103,7 @@ def _content(board: Board) -> dict[str, Any]:
         "one_target_maps": board_views.language_maps(board, "one_target"),
         "pair_maps": board_views.language_maps(board, "map"),
         "bias_points": board_views.bias_points(board),
+        "set_tables": of_sets,
         "language_tables": list(board_views.language_tables(board)),
         "family_tables": board_views.families_by_figure(board),
         "comparisons": board_views.comparisons_by_column(board),

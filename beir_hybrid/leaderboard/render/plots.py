@@ -46,6 +46,7 @@ def write_plots(board: Board, folder: Path) -> list[Path]:
     Raises:
         BeirHybridError: A file cannot be written.
     """
+    board = board_views.overview(board)
     texts = [row["label"] for row in board["rows"].values()]
     texts += [column[part] for column in board["columns"] for part in ("group", "label")]
     texts += [baseline["label"] for baseline in board["baselines"]]
@@ -61,7 +62,7 @@ def write_plots(board: Board, folder: Path) -> list[Path]:
 
 def plot_files(board: Board, folder: Path) -> list[Path]:
     """Return the files that ``write_plots`` writes."""
-    return [folder / f"{name}{suffix}" for name, _ in _figures(board, str) for suffix in SUFFIXES]
+    return [folder / f"{name}{suffix}" for name, _ in _figures(board_views.overview(board), str) for suffix in SUFFIXES]
 
 
 def _figures(board: Board, legible: Callable[[str], str]) -> Iterator[tuple[str, Callable[[], Figure]]]:

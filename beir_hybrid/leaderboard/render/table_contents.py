@@ -25,6 +25,19 @@ def main_table(board: Board) -> Table:
     return Table(board["title"], caption, "model", heads, _sections(board, cells))
 
 
+def set_tables(board: Board) -> Iterator[Table]:
+    """Make the tables of the single data sets of a group: models x data sets, one for each setting."""
+    for table in board_views.set_tables(board):
+        columns = [(column["key"], column["decimals"]) for column in table.columns]
+        cells = {
+            key: [_main_cell(board["rows"][key]["cells"].get(name), decimals) for name, decimals in columns]
+            for key in table.rows
+        }
+        heads = [*(("", column["group"]) for column in table.columns[:-1]), ("", "mean")]
+        caption = f"{table.columns[-1]['metric']} of each data set. Single data sets are not tested."
+        yield Table(f"{table.group}, {table.setting}", caption, "model", heads, _sections(board, cells))
+
+
 def language_tables(board: Board) -> Iterator[Table]:
     """Make the tables by question language: one for each task and setting."""
     labels = board_views.task_labels(board)

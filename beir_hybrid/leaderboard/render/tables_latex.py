@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table
+from beir_hybrid.leaderboard.render.board_views import overview
+from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, set_tables
 from beir_hybrid.leaderboard.render.tables import Board, Cell, Table, one_line
 
 _PREAMBLE = r"""\documentclass{article}
@@ -58,11 +59,13 @@ def escape(text: str) -> str:
 
 
 def latex(board: Board) -> str:
-    """Return the main table and the tables by question language as one document."""
+    """Return the main table and those by data set and by question language as one document."""
     notes = " ".join(board["notes"])
+    of_sets = list(set_tables(board))
+    board = overview(board)
     main = main_table(board)
     parts = [_float(main, f"{main.title}. {main.caption} {notes}")]
-    parts += [_float(table, f"{table.title}. {table.caption}") for table in language_tables(board)]
+    parts += [_float(table, f"{table.title}. {table.caption}") for table in (*of_sets, *language_tables(board))]
     return _PREAMBLE + "\n".join(parts) + "\\end{document}\n"
 
 

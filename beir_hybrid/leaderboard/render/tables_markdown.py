@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from beir_hybrid.leaderboard.render.board_views import overview
 from beir_hybrid.leaderboard.render.comparison_tables import comparison_tables, family_tables, place_tables
-from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables
+from beir_hybrid.leaderboard.render.table_contents import language_tables, main_table, matrix_tables, set_tables
 from beir_hybrid.leaderboard.render.tables import Board, Cell, Table, one_line
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#^!])")
@@ -27,10 +28,13 @@ def escape(text: str) -> str:
 
 def markdown(board: Board) -> str:
     """Return all tables of a board in one document."""
+    of_sets = list(set_tables(board))
+    board = overview(board)
     main = main_table(board)
     parts = [f"# {escape(main.title)}", _table(main), escape(main.caption)]
     parts += [_notes(board)] if board["notes"] else []
     for heading, tables in (
+        ("Single data sets", of_sets),
         ("Tests against the baselines", list(comparison_tables(board))),
         ("Places and groups", list(place_tables(board))),
         ("Language families and scripts", list(family_tables(board))),
