@@ -51,7 +51,7 @@ def mteb_model(
     meta = _empty_meta(name, revision)
     of_beir = beir_model(model, meta, similarity)
     if of_beir is not None:
-        return of_beir
+        return _named(of_beir, name, revision)
     if callable(model):
         return callable_encoder(model, meta, similarity)
     raise ModelError(f"{_kind(model)} is no model; give {_KINDS}")
