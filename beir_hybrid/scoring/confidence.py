@@ -86,6 +86,7 @@ class TopScores:
         assert self.values is not None, "no block was added"
         values = self.values.cpu().double().numpy()
         best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
+        best[best == -np.inf] = 0.0  # of a query without candidates there
         margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
         if ignored is None:
             return Confidence(best[:, 0], np.std(values, axis=1), margin)

@@ -78,30 +78,32 @@ class CountedRanks:
 
     Attributes:
         targets: The P pairs that were counted.
-        outranked: Passages of each language that outrank the relevant passage, shape (P, L).
+        rank_in_language: Rank of each relevant passage in the pool of its own language, from 1, shape (P,).
+        rank_in_pool: Its rank in the pool of all languages, from 1, shape (P,).
+        outranked_by_query_language: Passages in the language of the query that outrank it, shape (P,); None where that
+            language has no pool.
         confidence: Language of a single-language pool, or ``"multi"`` -> confidence of each query's top scores.
         top_languages: Numbers of the languages of each query's best passages in the pool of all languages, best
             first, shape (Q, min(100, pool size)); -1 behind the last one, where passages are no candidates.
     """
 
     targets: Targets
-    outranked: NDArray[np.int64]
+    rank_in_language: NDArray[np.int64]
+    rank_in_pool: NDArray[np.int64]
+    outranked_by_query_language: NDArray[np.int64] | None
     confidence: Mapping[str, Confidence]
     top_languages: NDArray[np.int16]
 
-    @property
-    def rank_in_language(self) -> NDArray[np.int64]:
-        """Rank of each relevant passage in the pool of its own language, from 1, shape (P,)."""
-        return self.outranked[np.arange(len(self.outranked)), self.targets.languages] + 1
-
-    @property
-    def rank_in_pool(self) -> NDArray[np.int64]:
-        """Rank of each relevant passage in the pool of all languages, from 1, shape (P,)."""
-        return self.outranked.sum(axis=1) + 1
-
     def only(self, chosen: NDArray[np.bool_]) -> CountedRanks:
         """Return the same counts for some of the pairs, given as a mask of shape (P,)."""
-        return replace(self, targets=self.targets.only(chosen), outranked=self.outranked[chosen])
+        by_own = self.outranked_by_query_language
+        return replace(
+            self,
+            targets=self.targets.only(chosen),
+            rank_in_language=self.rank_in_language[chosen],
+            rank_in_pool=self.rank_in_pool[chosen],
+            outranked_by_query_language=None if by_own is None else by_own[chosen],
+        )
 
 
 class RankCounter:
@@ -181,7 +183,17 @@ class RankCounter:
         if self._confidence:
             all_tops = TopScores.of_all([*self._tops.values(), self._other_tops])
             confidence[MULTI] = all_tops.confidence(self._ignored_in())
-        return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
+        # Counts of each language are not kept: of 122 languages they would take many times as much as all else.
+        counts, targets = self._outranked, self.targets
+        own = names.index(targets.query_language) if targets.query_language in names else None
+        return CountedRanks(
+            targets,
+            rank_in_language=counts[np.arange(len(counts)), targets.languages] + 1,
+            rank_in_pool=counts.sum(axis=1) + 1,
+            outranked_by_query_language=None if own is None else counts[:, own].copy(),
+            confidence=confidence,
+            top_languages=self._top_languages.languages(),
+        )
 
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
