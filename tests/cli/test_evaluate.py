@@ -140,7 +140,10 @@ def test_a_cross_encoder_is_refused_in_one_line(tmp_path: Path, capsys: pytest.C
         (["--data", "ntrex"], "no retrieval corpus"),
         (["--data", "xquad-r", "--out", "/dev/null/out"], "--out /dev/null/out: Not a directory"),
         (["--data", "xquad-r", "--out", "/dev/null"], "cannot write to /dev/null"),
-        (["--data", "xquad-r", "-m", "no/folder/here"], "cannot load the model no/folder/here"),
+        (
+            ["--data", "xquad-r", "-m", "no/folder/here"],
+            "cannot load the model 'no/folder/here': there is no such folder",
+        ),
     ],
 )
 def test_faults_are_one_line_and_nothing_is_written(

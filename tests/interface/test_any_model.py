@@ -296,7 +296,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no dimensions": (lambda texts: np.ones((len(texts), 0)), "have no dimensions"),
     "a class": (WordsForBeir, "WordsForBeir is a class"),
     "a number": (7, "a int is no model; give a SentenceTransformer"),
-    "no such folder": ("no/such/folder", "cannot load the model no/such/folder"),
+    "no such folder": ("no/such/folder", "cannot load the model 'no/such/folder': there is no such folder"),
     "no metadata": (type("Encoder", (), {"mteb_model_meta": 1})(), "is a int, not a ModelMeta"),
 }
 
