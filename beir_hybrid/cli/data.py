@@ -69,6 +69,8 @@ def check_data(
     if checked.parts:
         print(checked.heading)
         print(_languages_table(checked))
+        if len(checked.parts) > _MOST_LISTED:
+            print(f"Listed are the {_MOST_LISTED} languages with most to look at")
         for line in checked.remarks():
             print(line)
     for fault in checked.faults:

@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beir_hybrid import corpora
+from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.errors import DataError
 from tests.cli.test_cli import Cli, cli
 from tests.support import small_folder
+from tests.support.helpers import corpus_of
 
 __all__ = ["cli"]  # a fixture
 
@@ -65,6 +67,14 @@ def a_folder(name: str) -> Spoil:
     def spoil(folder: Path) -> None:
         (folder / name).unlink()
         (folder / name).mkdir()
+
+    return spoil
+
+
+def a_pipe(name: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
 
     return spoil
 
@@ -137,6 +147,9 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "both forms": (content("de/corpus.parquet", ""), f"{CORPUS}: de/corpus.parquet is there, too; keep one"),
     "both places": (content("de-queries.jsonl", ""), f"{QUERIES}: de-queries.jsonl is there, too; keep one"),
     "a folder in the place of a file": (a_folder(CORPUS), f"cannot read .*{CORPUS}: it is a folder"),
+    "a pipe in the place of a file": (a_pipe(QUERIES), f"cannot read .*{QUERIES}: it is no regular file"),
+    "a folder in the place of corpus.toml": (a_folder("corpus.toml"), "cannot read .*corpus.toml: it is a folder"),
+    "a title of two lines": (toml("licence", 'title = "a\\nb"\nlicence'), r"line 2: 'a\\nb' is not a name: up to 300"),
     "an empty file": (content(CORPUS, ""), f"{CORPUS}: the file is empty"),
     "an empty file of questions": (content(QUERIES, ""), f"{QUERIES}: the file is empty"),
     "an empty file of judgments": (content(QRELS, ""), f"{QRELS}: the file is empty"),
@@ -248,7 +261,9 @@ def files_below(folder: Path) -> dict[Path, float]:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_is_one_line_for_every_reader(kind: str, folder: Path, cli: Cli, monkeypatch: Any) -> None:
+def test_a_fault_is_one_line_for_every_reader(
+    kind: str, folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil, message = FAULTS[kind]
     spoil(folder)
     monkeypatch.chdir(folder.parent)
@@ -259,6 +274,7 @@ def test_a_fault_is_one_line_for_every_reader(kind: str, folder: Path, cli: Cli,
     with pytest.raises(DataError) as error:
         corpora.load(folder)
     assert str(error.value) == err.removeprefix("error: ").removesuffix("\n")
+    assert cli("evaluate", "-m", "no/model", "--data", folder, "--out", "results") == (2, "", err)
     assert files_below(folder.parent) == before
 
 
@@ -290,6 +306,19 @@ def test_all_faults_are_told_at_once(folder: Path, cli: Cli) -> None:
     for message in [*messages, "en/queries.jsonl, line 1: the question is empty"]:
         assert sum(bool(re.search(message, text)) for text in lines) == 1, message
     assert "Judgments that point nowhere: 1" in out
+
+
+def test_many_languages_are_one_screen(tmp_path: Path, cli: Cli) -> None:
+    languages = "af ar bg bn ca cs da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv".split()
+    parts = {language: ["1", "2"] for language in languages}
+    answers = {language: {"q": {0: 1}} for language in languages[:-1]}
+    folder = export_corpus(corpus_of(parts, {language: ["q"] for language in languages}, answers), tmp_path)
+    line("lt/corpus.jsonl", text="")(folder)
+    code, out, _ = cli("data", "check", folder)
+    rows = out.splitlines()
+    assert code == 0 and rows[3].split() == "lt 1 0 2 1 1 0 0".split()
+    assert "all 27 27 0 54 26 1 0 0".split() in [row.split() for row in rows]
+    assert "Listed are the 25 languages with most to look at" in out and len(rows) < 34
 
 
 def test_a_byte_order_mark_and_blank_lines_are_no_faults(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,13 +16,13 @@ import pytest
 from beir.datasets.data_loader import GenericDataLoader
 
 from beir_hybrid import beir, corpora
-from beir_hybrid.corpora import ParallelCorpus, miracl
+from beir_hybrid.corpora import ParallelCorpus, miracl, nano_beir
 from beir_hybrid.corpora.formats.corpus_folder import FORMS, export_corpus
 from beir_hybrid.errors import DataError
 from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks import MIRACLCL
 from tests.cli.test_cli import Cli, cli
-from tests.support import small_folder, small_miracl, small_ntrex
+from tests.support import small_folder, small_miracl, small_nano, small_ntrex
 
 __all__ = ["cli"]  # a fixture
 
@@ -142,9 +143,34 @@ def test_what_is_read_of_the_hub_is_read_back(tmp_path: Path, monkeypatch: pytes
         found = corpora.load(export_corpus(corpus, tmp_path / form, form=form))
         assert found.revision == corpus.revision + "-de-en-fi-zh"
         assert found.spec is not None and found.spec.judged_in_own_language
-        for language, part in corpus.languages.items():
-            texts = {name: tuple(getattr(part, name)) for name in ("passage_ids", "passages", "titles")}
-            assert found.languages[language] == replace(part, **texts)
+        assert_parts_equal(found, corpus)
+
+
+def test_the_pool_of_a_task_of_mteb_becomes_a_corpus_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = nano_beir.SPECS[0]
+    monkeypatch.setenv("BEIR_HYBRID_HUB", str(small_nano.write(tmp_path / "hub", [spec], small_nano.Size())))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "prepared"))
+    corpus = corpora.load(spec.name, ["de", "en"])
+    assert spec.task is not None
+    for form in FORMS:
+        found = corpora.load(export_corpus(corpus, tmp_path / form, form=form))
+        assert_parts_equal(found, corpus)
+        assert found.spec is not None and found.spec.task is not None
+        # MTEB's task decides how a model is asked, and of the folder it is not: their ranks are not mixed.
+        assert found.spec.task.name == f"{spec.task.name}-de-enFolder" and found.revision.startswith("local-")
+        assert found.spec.metrics == spec.metrics and found.spec.adapted_from == spec.adapted_from
+
+
+def assert_parts_equal(found: ParallelCorpus, expected: ParallelCorpus) -> None:
+    """Compare texts that are read from disk when they are asked for."""
+    assert list(found.languages) == list(expected.languages)
+    for language, part in expected.languages.items():
+        titles = None if part.titles is None or not any(part.titles) else tuple(part.titles)
+        texts = {"passage_ids": tuple(part.passage_ids), "passages": tuple(part.passages), "titles": titles}
+        ignored = {question: list(rows) for question, rows in part.ignored.items() if len(rows)}
+        assert found.languages[language] == replace(part, ignored=ignored, **texts)
 
 
 def test_columns_of_other_kinds_of_text(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora import registry
+from beir_hybrid.corpora.own.description import read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.findings import OVERLONG, answer_languages
 from beir_hybrid.corpora.own.parts import read_parts
@@ -63,10 +64,15 @@ def check(source: str) -> Checked:
     if source.startswith(_BEIR):
         return _of_folder(open_beir(user_path(source.removeprefix(_BEIR)), faults), faults)
     if registry.find(source) is None and user_path(source).is_dir():
-        return _of_folder(open_folder(user_path(source), faults), faults)
-    corpus = corpora.load(source)
-    assert corpus.spec is not None
-    return Checked(f"{corpus.spec.title} ({corpus.spec.licence}), revision {corpus.revision}", corpus.languages)
+        description = read_description(user_path(source), faults)
+        if description is None or not description.source:
+            corpus = None if description is None else open_folder(user_path(source), description, faults)
+            return _of_folder(corpus, faults)
+        if faults.lines:
+            return Checked("", {}, faults.lines)
+    loaded = corpora.load(source)
+    assert loaded.spec is not None
+    return Checked(f"{shown(loaded.spec.title)} ({loaded.spec.licence}), revision {loaded.revision}", loaded.languages)
 
 
 def _of_folder(corpus: OwnCorpus | None, faults: Faults) -> Checked:

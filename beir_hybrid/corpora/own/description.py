@@ -17,7 +17,7 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, read_text, read_toml, shown
 from beir_hybrid.languages import is_tag, parse
 from beir_hybrid.metrics import CUT_OFFS, find_metric
-from beir_hybrid.schemas import Known, Label, Name, TaskName, problems
+from beir_hybrid.schemas import Known, Name, TaskName, problems
 
 
 def _corpus_name(name: str) -> str:
@@ -78,7 +78,7 @@ class Description(Known):
     name: Annotated[str, AfterValidator(_corpus_name)]
     licence: Name
     languages: Tags
-    title: Label = ""
+    title: Name = ""
     citation: str = ""
     task: TaskName = ""
     metrics: Metrics = Field(default_factory=lambda: ["map"])

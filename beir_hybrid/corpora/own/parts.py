@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.corpora.own.entries import SCORE, Entry, entries
 from beir_hybrid.corpora.own.faults import Faults
@@ -225,8 +224,8 @@ class _Reader:
             elif ignored:
                 if said.grades.get(question, {}).get(row, 0) > 0:
                     self._faults.add(entry.where, "the passage is relevant to the question, and so a candidate")
-                else:
-                    said.ignored.setdefault(question, []).append(row)
+                elif row not in (rows := said.ignored.setdefault(question, [])):
+                    rows.append(row)
             elif grade is not None:
                 known = said.grades.setdefault(question, {}).setdefault(row, grade)
                 if known != grade:
@@ -272,15 +271,15 @@ class _Reader:
     def _entries(self, path: Path | None, needed: Sequence[str], optional: Sequence[str]) -> Iterator[Entry]:
         return iter(()) if path is None else entries(path, needed, optional, self._faults)
 
-    def _id(self, entry: Entry, place: int, name: str, namespaced: Any) -> str | None:
+    def _id(self, entry: Entry, place: int, name: str, namespaced: Callable[[str], str]) -> str | None:
         """Return an id as it is here, None for a fault."""
         text = self._text(entry, place, name)
         if text is None:
             return None
-        if text.strip() and namespaced(text) and is_id(text):
-            return str(namespaced(text))
-        empty = not text.strip() or not namespaced(text)
-        what = "empty" if empty else f"{_quoted(text)}; an id holds no tab or line break"
+        here = namespaced(text)
+        if here and is_id(text):
+            return here
+        what = f"{_quoted(text)}; an id holds no tab or line break" if here and text.strip() else "empty"
         self._faults.add(entry.where, f"the field {name!r} is {what}")
         return None
 

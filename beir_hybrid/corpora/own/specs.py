@@ -83,14 +83,13 @@ def spec_of_folder(path: Path) -> CorpusSpec:
     Raises:
         DataError: The folder's corpus.toml is missing or malformed, or a file is missing.
     """
-    description = read_description(path, Faults()) if path.is_dir() else None
-    if description is not None and description.source:
+    description = read_description(path, Faults())
+    assert description is not None, "the first fault is raised"
+    if description.source:
         from beir_hybrid.corpora.hub.hub_corpora import spec_of_hub
 
         return spec_of_hub(description.source.partition(":")[2], description)
-    corpus = open_folder(path, Faults())
-    assert corpus is not None, "the first fault is raised"
-    return corpus.spec()
+    return open_folder(path, description, Faults()).spec()
 
 
 def spec_of_beir(path: Path) -> CorpusSpec:
@@ -114,14 +113,8 @@ def folder_of(spec: CorpusSpec) -> Path | None:
     return corpus.folder.path if isinstance(corpus, OwnCorpus) else None
 
 
-def open_folder(path: Path, faults: Faults) -> OwnCorpus | None:
-    """Find the files of a corpus in a folder; None if its corpus.toml names no language."""
-    if not path.is_dir():
-        faults.add(shown(path), "there is no such folder")
-        return None
-    description = read_description(path, faults)
-    if description is None:
-        return None
+def open_folder(path: Path, description: Description, faults: Faults) -> OwnCorpus:
+    """Find the files of a corpus in a folder."""
     files = locate(path, description.languages, faults)
     return OwnCorpus(description, Folder(path, files, description.judged_in_own_language))
 
