@@ -182,7 +182,8 @@ def evaluate(
 
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
-    corpus = _read(source, questions, passages)
+    spec = corpora.spec_of_source(source)
+    corpus = _read(spec, questions, passages)
     documents, queries, qrels = _as_beir(corpus, questions, passages)
     retriever = _retriever(model, k_values, score_function)
     _check_index(retriever.retriever, documents)
@@ -197,10 +198,10 @@ def evaluate(
     model_types = ("dense",) if hasattr(retriever.retriever, "model") else ()
     ranks = ranks_in_results(returned(results, model_types), qrels)
     subset, pool = str(Subset(questions, passages)), languages_of_pool(corpus, passages)
-    encode = _encoder(retriever.retriever, source)
+    encode = _encoder(retriever.retriever, spec)
     texts = sampled_texts_of(corpus, [questions], pool) if encode is not None else []
     info = TableInfo(
-        task=task.name if (task := corpora.spec_of_source(source).task) else corpus.name,  # MTEB's ends there, too
+        task=spec.task.name if spec.task else corpus.name,  # a run of MTEB ends in the same table
         dataset_revision=corpus.revision,
         model=model_name,
         model_revision=revision,

@@ -271,7 +271,7 @@ def resume(size: str) -> dict[str, Any]:
                 broke_off = True
         found = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "broken")
         expected = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "whole")
-    equal = all((found[code].outranked == expected[code].outranked).all() for code in expected)
+    equal = all((found[code].rank_in_pool == expected[code].rank_in_pool).all() for code in expected)
     return {"broke_off": broke_off, "passed": broke_off and equal}
 
 

@@ -260,15 +260,18 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
 
     def _search(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
         """Let MTEB's own search run the model, which hands its results to ``task_specific_scores``."""
+        from beir_hybrid.mteb.pool_search import searching
+
         kept = self._kept_for(call)
         kept.search = self._evaluation(call).search(kept.search)
+        assert self.parallel_corpus is not None
         languages = languages_of(self.hf_subsets, self._all_languages())[1]
         pairs = {subset: [*map(str, pairs_of(Subset.parse(subset), languages))] for subset in subsets}
         of_task = self.hf_subsets
         self.hf_subsets = [pair for pairs_of_subset in pairs.values() for pair in pairs_of_subset]
         try:
             scores = super().evaluate(
-                call.model,
+                searching(call, self.parallel_corpus),
                 call.split,
                 self.hf_subsets,
                 encode_kwargs=call.encode_kwargs,

@@ -20,6 +20,7 @@ from beir_hybrid import __version__
 from beir_hybrid.cli import data
 from beir_hybrid.cli.bias import bias
 from beir_hybrid.cli.debias import debias
+from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.export import export
 from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
@@ -52,6 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
+app.command()(_needs_mteb(evaluate))
 app.command()(bias)
 app.command()(export)
 app.command()(interleave)

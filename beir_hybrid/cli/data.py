@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,10 @@ from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.corpora import CorpusSpec
+    from beir_hybrid.corpora.own.checks import Checked
+
+_MOST_LISTED = 25
+"""Languages up to which each has a row of its own, so that all is one screen."""
 
 app = typer.Typer(help="The data sets: where they are, and how they get there.", no_args_is_help=True)
 
@@ -36,11 +42,14 @@ def fetch_data(
 ) -> None:
     """Download the files of a data set, unless they are on this machine already."""
     from beir_hybrid.corpora import spec_of
+    from beir_hybrid.corpora.own import folder_of
     from beir_hybrid.corpora.sources import fetch
 
     spec = spec_of(name)
     if spec.files is not None:
         summary = _folders(fetch(spec, progress=not quiet))
+    elif (folder := folder_of(spec)) is not None:
+        summary = f"in {folder}, there is nothing to download"
     elif spec.read is not None and spec.origin is None:
         summary = "generated where it is used, there is nothing to download"
     else:
@@ -49,9 +58,46 @@ def fetch_data(
         print(f"{name}: {summary}")
 
 
+@app.command("check")
+def check_data(
+    source: Annotated[str, typer.Argument(help="A folder, beir:FOLDER, or any other data set.", show_default=False)],
+) -> None:
+    """Say what there is in a data set, and every fault of its files in a line; ends with 2 if there is any."""
+    from beir_hybrid.corpora.own.checks import check
+
+    checked = check(source)
+    if checked.parts:
+        print(checked.heading)
+        print(_languages_table(checked))
+        if len(checked.parts) > _MOST_LISTED:
+            print(f"Listed are the {_MOST_LISTED} languages with most to look at")
+        for line in checked.remarks():
+            print(line)
+    for fault in checked.faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if checked.faults:
+        raise typer.Exit(2)
+
+
+def _languages_table(checked: Checked) -> str:
+    """Return the counts of each language; where there are many, of those with most to look at."""
+    from beir_hybrid.corpora.own.findings import Findings, find
+
+    rows = list(find(checked.parts).items())
+    total = sum((findings for _, findings in rows), Findings())
+    if len(rows) > _MOST_LISTED:
+        rows = sorted(rows, key=lambda row: -row[1].odd)[:_MOST_LISTED]
+    rows.append((f"all {len(checked.parts)}", total))
+    cells = [(language, *(f"{count:,}" for count in findings.counts)) for language, findings in rows]
+    return text_table(cells, ("language", *(field.name for field in fields(Findings))), left=1)
+
+
 def _whereabouts(spec: CorpusSpec) -> str:
+    from beir_hybrid.corpora.own import folder_of
     from beir_hybrid.corpora.sources import locate
 
+    if (folder := folder_of(spec)) is not None:
+        return f"in {folder}"
     if spec.files is None:
         return "none: generated" if spec.origin is None else "on the Hugging Face hub, MTEB downloads them"
     parts = spec.files.parts

@@ -47,8 +47,9 @@ def load(source: Source, languages: Iterable[str] | None = None, progress: bool 
     """
     spec = spec_of_source(source)
     assert spec.read is not None
-    corpus = spec.read(spec, spec.choose(languages), progress)
-    return replace(corpus, spec=replace(spec, revision=corpus.revision).restricted(languages))
+    chosen = spec.choose(languages)
+    corpus = spec.read(spec, chosen, progress)
+    return replace(corpus, spec=replace(spec, revision=corpus.revision).restricted(chosen))
 
 
 def choose_languages(source: Source, languages: Iterable[str] | None = None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.corpora.spec import CorpusSpec
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec
 from beir_hybrid.errors import DataError, one_line
 from beir_hybrid.files import user_path
 
@@ -21,9 +21,6 @@ FOLDERS = "BEIR_HYBRID_CORPORA"
 
 GROUP = "beir_hybrid.corpora"
 """The group of entry points: each names a spec, several of them, or a function without arguments that returns those."""
-
-CORPUS_FILE = "corpus.toml"
-"""The file that makes a folder a corpus."""
 
 
 def is_corpus_folder(folder: Path) -> bool:

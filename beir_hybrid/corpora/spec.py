@@ -9,6 +9,9 @@ from pathlib import Path
 
 from beir_hybrid.corpora.parallel import ParallelCorpus, ParallelSentences, choose
 
+CORPUS_FILE = "corpus.toml"
+"""The file that makes a folder a corpus."""
+
 BIAS_SUFFIX = "LanguageBias"
 """What follows the name of a retrieval task in that of its bias task."""
 

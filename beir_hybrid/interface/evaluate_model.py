@@ -15,7 +15,7 @@ from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, Source, load
 from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.corpora.spec import TaskFacts
 from beir_hybrid.errors import BeirHybridError, DataError
-from beir_hybrid.files import check_writable, home, shown, user_path
+from beir_hybrid.files import HOME_HINT, check_writable, home, shown, user_path
 from beir_hybrid.interface.any_model import Similarity, mteb_model
 from beir_hybrid.interface.result import Result
 from beir_hybrid.quiet import silenced
@@ -78,12 +78,21 @@ def evaluate(
         ('callable/letters', {'monolingual': 0.12, 'cross-lingual': 0.07, 'multilingual': 0.07})
     """
     folder = home() if out is None else user_path(out)
-    check_writable(folder / "ranks", **({} if out is None else {"hint": "name another folder"}))
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise BeirHybridError(f"batch_size={shown(batch_size)}: write a whole number above 0")
+    check_writable(folder / "ranks", HOME_HINT if out is None else "name another folder")
+    check_batch_size(batch_size)
     read = read_corpus(corpus, languages, progress)
     runnable = mteb_model(model, name=name, revision=revision, similarity=similarity)
-    return evaluate_on(runnable, read, folder, batch_size, progress)
+    return evaluate_on(runnable, read, batch_size, progress).stored(folder)
+
+
+def check_batch_size(batch_size: object) -> None:
+    """Refuse a batch size that is none.
+
+    Raises:
+        BeirHybridError: It is not a whole number above 0.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise BeirHybridError(f"batch size {shown(batch_size)}: write a whole number above 0")
 
 
 def read_corpus(
@@ -94,6 +103,7 @@ def read_corpus(
     Raises:
         DataError: See ``evaluate``.
     """
+    languages = languages if languages is None or isinstance(languages, str) else tuple(languages)
     if not isinstance(corpus, ParallelCorpus):
         corpus = load(corpus, languages, progress)
     spec = corpus.spec or CorpusSpec(
@@ -105,13 +115,12 @@ def read_corpus(
     return replace(corpus.restricted(chosen), spec=spec.restricted(chosen))
 
 
-def evaluate_on(model: Any, corpus: ParallelCorpus, folder: Path, batch_size: int, progress: bool) -> Result:
-    """Evaluate a model of MTEB's on a corpus that ``read_corpus`` gave; see ``evaluate``.
+def evaluate_on(model: Any, corpus: ParallelCorpus, batch_size: int, progress: bool) -> Result:
+    """Evaluate a model of MTEB's on a corpus that ``read_corpus`` gave, and store nothing; see ``evaluate``.
 
     Args:
         model: The model.
         corpus: The corpus, with its spec.
-        folder: The folder above ``ranks``.
         batch_size: Texts that the model is given at a time.
         progress: Show progress bars.
     """
@@ -127,17 +136,13 @@ def evaluate_on(model: Any, corpus: ParallelCorpus, folder: Path, batch_size: in
             )
         [made] = rank_table.rank_tables_below(Path(name))
         table, info = rank_table.read(made)
-    path = rank_table.store(rank_table.default_path(info.task, *info.label, folder), table, info, info.pairs)
-    logger.info(f"Rank table: {path}")
     [task_result] = results.task_results
     return Result(
         table,
-        rank_table.read_info(path),
+        info,
         task.metadata.main_score,
-        path,
         task_result=task_result,
         meta=model.mteb_model_meta,
-        encode_kwargs=encode_kwargs,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from beir_hybrid.ranks.schema import TableInfo
+
+logger = logging.getLogger("mteb.beir_hybrid")
 
 _AT_K = ("ndcg", "map", "recall", "precision", "mrr", "hit_rate")
 _SHOWN_FIGURES = (RANK_DISTANCE, *BOARD_LANGUAGE_FIGURES[1:4])
@@ -68,6 +71,21 @@ class RankTable:
         file = user_path(path)
         table, info = rank_table.read(file)
         return RankTable(table, info, metric_of(metric or _main_score_of(info.task)).name, file)
+
+    def stored(self, folder: Path) -> Self:
+        """Write the rank table below a folder, as `mteb run` does, and return the same with its place.
+
+        Args:
+            folder: The folder above ``ranks/<model>/<revision>/<task>.parquet``. A table of the same model, in the same
+                state, and data is completed; one of another state is left alone.
+
+        Raises:
+            BeirHybridError: It cannot be written.
+        """
+        path = rank_table.default_path(self.info.task, *self.info.label, folder)
+        path = rank_table.store(path, self.table, self.info, self.info.pairs)
+        logger.info(f"Rank table: {path}")
+        return replace(self, info=rank_table.read_info(path), path=path)
 
     # Figures
 
@@ -121,12 +139,7 @@ class RankTable:
         Raises:
             RankTableError: The pool of all languages was not evaluated.
         """
-        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
-        if ranks.empty:
-            raise RankTableError(
-                f"{self.info.model} on {self.info.task}: the pool of all languages was not evaluated, which figures of "
-                "languages are about"
-            )
+        ranks = self._ranks_in_pool()
         figures = query_bias(ranks, self.info.pool_sizes)
         questions = set(ranks["query_language"])
         ordered = [language for language in self.info.pool_sizes if language in questions]
@@ -166,6 +179,41 @@ class RankTable:
 
     # Plots
 
+    def language_plot(self) -> Figure:
+        """Draw the main score by question language: in its own pool, in those of others, and in that of all languages.
+
+        Returns:
+            A figure of matplotlib, as that of ``heat_map``.
+        """
+        from matplotlib.figure import Figure
+
+        from beir_hybrid.plotting.heat_maps import plain_axis
+        from beir_hybrid.plotting.lettering import lettering
+
+        subsets = [Subset.parse(str(name)) for name in self.scores.index]
+        scores = pd.DataFrame(
+            {
+                "language": [subset.questions for subset in subsets],
+                "setting": [subset.setting for subset in subsets],
+                "score": self.scores[self.metric].to_numpy(),
+            }
+        )
+        means = scores.pivot_table("score", "language", "setting", sort=False)
+        figure = Figure(figsize=(5.5, 1 + 0.28 * len(means)), layout="constrained")
+        axis = figure.subplots()
+        with lettering([self.title]) as legible:
+            axis.set_title(legible(self.title), fontsize=9)
+        for setting, marker in zip(SETTINGS, "osD", strict=True):
+            if setting in means:
+                axis.plot(means[setting], range(len(means)), marker, label=setting)
+        axis.set_yticks(range(len(means)), means.index)
+        axis.invert_yaxis()
+        axis.set_xlim(0, 1)
+        axis.set_xlabel(metric_of(self.metric).label)
+        plain_axis(axis)
+        axis.legend(fontsize=7, frameon=False)
+        return figure
+
     def heat_map(self) -> Figure:
         """Draw mAP by language of the question and of its answers in the pool of all languages.
 
@@ -183,8 +231,22 @@ class RankTable:
 
     @cached_property
     def one_target(self) -> pd.DataFrame:
-        """The matrix of the heat map: ``one_target_map`` by language of the question (rows) and answers (columns)."""
-        return one_target_map(self.ranks, self.info.pool_sizes)
+        """The matrix of the heat map: ``one_target_map`` by language of the question (rows) and answers (columns).
+
+        Raises:
+            RankTableError: The pool of all languages was not evaluated.
+        """
+        return one_target_map(self._ranks_in_pool(), self.info.pool_sizes)
+
+    def _ranks_in_pool(self) -> pd.DataFrame:
+        """Return the rows of questions that were asked in the pool of all languages."""
+        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
+        if ranks.empty:
+            raise RankTableError(
+                f"{shown(self.info.model)} on {shown(self.info.task)}: the pool of all languages was not evaluated, "
+                "which figures of languages are about"
+            )
+        return ranks
 
     # Shown
 
@@ -195,24 +257,28 @@ class RankTable:
 
     def __repr__(self) -> str:
         """Show the table of ``summary`` as text."""
-        return f"{shown(self.info.model)} on {shown(self.info.task)}\n{self.summary.to_string(index=False)}"
+        return f"{self._caption}\n{self.summary.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         """Show the same table in a notebook."""
-        caption = escape(f"{shown(self.info.model)} on {shown(self.info.task)}")
-        return f"<p>{caption}</p>{self.summary.to_html(index=False, border=0)}"
+        return f"<p>{escape(self._caption)}</p>{self.summary.to_html(index=False, border=0)}"
+
+    @property
+    def _caption(self) -> str:
+        return f"{shown(self.info.model)} on {shown(self.info.task)}, {metric_of(self.metric).label}"
 
     @property
     def summary(self) -> pd.DataFrame:
         """The three settings and some figures of languages in one row of texts, as it is shown."""
         metric = metric_of(self.metric)
-        cells = {f"{setting} {metric.label}": _number(self.settings[setting], metric.decimals) for setting in SETTINGS}
+        cells = {setting: _number(self.settings[setting], metric.decimals) for setting in SETTINGS}
         try:
             of_all = self.languages.loc[ALL_QUESTIONS]
         except RankTableError:
             of_all = pd.Series(dtype=float)
         for figure in _SHOWN_FIGURES:
-            cells[figure.label_with_direction] = _number(of_all.get(figure.name, float("nan")), figure.decimals)
+            arrow = " ↓" if figure.higher_is_better is False else ""
+            cells[figure.label + arrow] = _number(of_all.get(figure.name, float("nan")), figure.decimals)
         return pd.DataFrame([cells])
 
     # Computed

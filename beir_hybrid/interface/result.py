@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from beir_hybrid.errors import RankTableError
-from beir_hybrid.files import as_folder, atomic_path, check_writable, user_path
+from beir_hybrid.files import as_folder, atomic_path, check_writable, user_path, write_json
 from beir_hybrid.interface.rank_figures import RankTable
-from beir_hybrid.mteb.results import MAIN_SCORE
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.mteb.results import EXPERIMENTS, MAIN_SCORE, MODEL_META
+from beir_hybrid.ranks.schema import NO_REVISION, STATE
 from beir_hybrid.subsets import SETTINGS, setting_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class Result(RankTable):
     Attributes:
         task_result: MTEB's result, as `mteb run` writes it.
         meta: What MTEB knows of the model.
-        encode_kwargs: What the model was asked with.
 
     Example:
         >>> import beir_hybrid as bh
@@ -45,7 +44,6 @@ class Result(RankTable):
 
     task_result: TaskResult = field(kw_only=True)
     meta: ModelMeta = field(kw_only=True)
-    encode_kwargs: Mapping[str, Any] = field(kw_only=True, default_factory=dict)
 
     @cached_property
     def settings(self) -> pd.Series:
@@ -84,29 +82,40 @@ class Result(RankTable):
         Raises:
             BeirHybridError: The folder cannot be written to.
         """
-        from mteb.cache import ResultCache
-
-        from beir_hybrid.plotting.heat_maps import plot_one_target_maps
-
         out = user_path(folder)
         check_writable(out, hint="name another folder")
-        names = self.info.model, self.info.model_revision
         with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
             made = Path(name)
-            ResultCache(made).save_to_cache(self.task_result, self.meta, encode_kwargs=self.encode_kwargs)
-            plots = made / "heat_maps" / as_folder(names[0]) / as_folder(names[1]) / as_folder(self.info.task)
-            try:
-                for suffix in (".png", ".svg"):
-                    plots.parent.mkdir(parents=True, exist_ok=True)
-                    plot_one_target_maps({self.title: self.one_target}, plots.with_name(plots.name + suffix))
-            except RankTableError:
-                pass  # of some subsets only, without the pool of all languages
-            files = sorted(path for path in made.rglob("*") if path.is_file())
-            ranks = rank_table.default_path(self.info.task, *self.info.label, out)
-            written = [rank_table.store(ranks, self.table, self.info, self.info.pairs)]
-            for file in files:
+            self._make(made)
+            stored = self.stored(out)
+            assert stored.path is not None
+            written = [stored.path]
+            if stored.info.model_revision != self.info.model_revision:  # there are ranks of another state of the model
+                made = made / "renamed"
+                stored._make(made)
+            for file in sorted(path for path in made.rglob("*") if path.is_file()):
                 target = out / file.relative_to(made)
                 with atomic_path(target) as temporary:
                     shutil.copyfile(file, temporary)
                 written.append(target)
         return written
+
+    def _make(self, folder: Path) -> None:
+        """Write MTEB's result, under the revision of the rank table, and the heat map, where there is one."""
+        from beir_hybrid.plotting.heat_maps import plot_one_target_maps
+
+        info, experiment = self.info, self.meta.experiment_name
+        _, state, digest = info.model_revision.partition(STATE)
+        revision = f"{self.meta.revision or NO_REVISION}{state}{digest}"  # tells states of one name and revision apart
+        place = folder / "results" / as_folder(info.model) / as_folder(revision)
+        place = place / EXPERIMENTS / as_folder(experiment) if experiment else place
+        facts = self.meta.model_copy(update={"revision": revision}).to_dict()
+        write_json(place / MODEL_META, json.loads(json.dumps(facts, default=str)))
+        self.task_result.to_disk(place / f"{as_folder(info.task)}.json")
+        try:
+            maps = {self.title: self.one_target}
+        except RankTableError:
+            return
+        place = folder / "heat_maps" / as_folder(info.model) / as_folder(info.model_revision)
+        for suffix in (".png", ".svg"):
+            plot_one_target_maps(maps, place / f"{as_folder(info.task)}{suffix}")

@@ -47,6 +47,9 @@ logger = logging.getLogger("mteb.beir_hybrid")
 Scores = dict[str, dict[str, float]]
 """Subset -> MTEB key -> score."""
 
+_MANY_ROWS = 2_000_000
+"""Rows of a rank table from which on the top languages of a query stand in one of its rows: each has 100 languages."""
+
 _LONGEST_LABEL = 250
 """Letters of the name and the revision of a model that a rank table keeps."""
 
@@ -278,7 +281,8 @@ class Evaluation:
     def store_counted(self, run: CountedRun) -> list[Columns]:
         """Enter counted ranks in the rank table, and return its rows."""
         whole, pools = self.whole_pool, self.languages[1]
-        rows = [rank_rows(ranks, self.corpus, whole_pool=whole) for ranks in run.counted.values()]
+        once = sum(len(ranks.targets.queries) for ranks in run.counted.values()) > _MANY_ROWS
+        rows = [rank_rows(ranks, self.corpus, whole_pool=whole, tops_once=once) for ranks in run.counted.values()]
         evaluated = [(language, pool) for language in run.counted for pool in [*pools, *([MULTI] if whole else [])]]
         self.store(rows, evaluated, run.state)
         return rows

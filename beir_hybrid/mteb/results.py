@@ -26,7 +26,8 @@ PREDICTIONS_SUFFIX = "_predictions.json"
 LARGEST_SCORE = 1e12
 """No figure is larger: a rank distance is below the number of passages."""
 
-_EXPERIMENTS = "experiments"
+EXPERIMENTS = "experiments"
+"""MTEB's folder, in that of a revision, of results with other settings."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
         DataError: A name cannot be one.
     """
     folder = path.resolve().parent
-    experiment = f"/{folder.name}" if folder.parent.name == _EXPERIMENTS else ""
+    experiment = f"/{folder.name}" if folder.parent.name == EXPERIMENTS else ""
     revision_folder = folder.parent.parent if experiment else folder
     told = checked(_Identity, {} if facts is None else facts, f"{shown(folder)}, what is known of the model")
     name = told.name or revision_folder.parent.name.replace("__", "/") or "unknown"

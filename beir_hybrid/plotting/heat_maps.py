@@ -27,6 +27,8 @@ _METADATA: Mapping[str, Mapping[str, None]] = {
 FORMATS = tuple(_METADATA)
 
 _MAPS_IN_A_ROW = 4
+_MOST_NUMBERS = 40
+"""Languages up to which the figure stands in each cell."""
 
 
 def plot_one_target_maps(maps: Mapping[str, pd.DataFrame], path: Path) -> None:
@@ -53,7 +55,8 @@ def draw_one_target_maps(maps: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     highest = float(max(values, default=1.0))
     in_a_row = min(len(maps), _MAPS_IN_A_ROW)
     rows = math.ceil(len(maps) / in_a_row)
-    size = 1.6 + 0.42 * max(len(matrix.columns) for _, matrix in maps)
+    most = max(len(matrix.columns) for _, matrix in maps)
+    size = 1.6 + (0.42 if most <= _MOST_NUMBERS else 0.14) * most
     # Not pyplot's figure, which a program may be using itself.
     figure = Figure(figsize=(size * in_a_row + 1, (size + 0.4) * rows), layout="compressed")
     axes = list(figure.subplots(rows, in_a_row, squeeze=False).flat)
@@ -120,6 +123,10 @@ def _draw(axis: Axes, matrix: pd.DataFrame, highest: float):
     axis.set_xlabel("answer")
     axis.set_ylabel("question")
     _draw_families(axis, matrix)
+    if len(matrix.columns) > _MOST_NUMBERS:
+        axis.tick_params(labelsize=6)
+        axis.tick_params(axis="x", labelrotation=90)
+        return image
     for row, values in enumerate(matrix.to_numpy()):
         for column, value in enumerate(values):
             if not math.isnan(value):  # where too few questions have such an answer that was returned

@@ -31,7 +31,7 @@ def build(task: str, chunks: Sequence[Columns]) -> pa.Table:
         return values if isinstance(values, pa.Array) else pa.array(values, SCHEMA.field(name).type)
 
     columns = {
-        name: pa.concat_arrays([pa.array([], SCHEMA.field(name).type), *(array(chunk[name], name) for chunk in chunks)])
+        name: pa.chunked_array([array(chunk[name], name) for chunk in chunks], SCHEMA.field(name).type)
         for name in names
     }
     columns["task"] = pa.repeat(task, len(columns["query_id"]))

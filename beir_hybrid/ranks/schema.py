@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 """Columns. Ranks count from 1 and are null where they are unknown: the pool was not evaluated as a whole, or a
 search did not return the passage. ``grade`` is the judgment's. ``top_languages`` holds the languages of the query's
 best 100 passages in the pool of all languages, as `encode_languages` writes them, null where the pool was not evaluated
-as a whole or they are not kept; it is the same in all rows of a query."""
+as a whole or they are not kept; it is the same in all rows of a query, or null in all but one, where rows are many."""
 
 KEY = ("query_id", "passage_id")
 RANKS = ("rank_in_language", "rank_in_pool", "outranked_by_query_language")

@@ -129,7 +129,7 @@ def _top_figures(
             figures.loc[whole.index, f"same_language_share_at_{k}"] = share
             figures.loc[whole.index, f"same_language_preference_at_{k}"] = share / in_pool
         if k in PEER_K:
-            answers = kept[kept["query_id"].isin(whole.index)]
+            answers = ranks[ranks["query_id"].isin(whole.index)]
             figures.loc[whole.index, f"peer_at_{k}"] = _peer(answers, whole, k, peer_weights, n_passages)
     return figures
 

@@ -80,22 +80,26 @@ class TopScores:
         """Compute the confidence of each query from its top scores.
 
         Args:
-            ignored: What is taken out of them first, where it is there.
+            ignored: The scores of passages that are no candidates, -inf among the top scores. MTEB takes them out of
+                the best 1000 of all, so that fewer are left.
         """
         assert self.values is not None, "no block was added"
-        best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
-        margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
         values = self.values.cpu().double().numpy()
-        confidence = Confidence(best[:, 0], np.std(values, axis=1), margin)
-        queries, scores = ignored or (np.zeros(0, dtype=np.int64), np.zeros(0))
-        for query in np.unique(queries):
-            left = values[query]
-            for score in scores[queries == query]:
-                left = np.delete(left, np.flatnonzero(left == score)[:1])
-            highest = np.sort(left)[:-3:-1] if len(left) else np.zeros(1)
-            confidence.maximum[query] = highest[0]
+        best = torch.topk(self.values, min(2, self.values.shape[1]), dim=1).values.cpu().double().numpy()
+        best[best == -np.inf] = 0.0  # of a query without candidates there
+        margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
+        if ignored is None:
+            return Confidence(best[:, 0], np.std(values, axis=1), margin)
+        confidence = Confidence(best[:, 0], np.zeros(len(values)), margin)
+        queries, scores = ignored
+        for query, of_query in enumerate(values):
+            left = of_query[of_query > -np.inf]
+            among_best = sum((left > score).sum() < self.top_k for score in scores[queries == query])
+            if len(left) > self.top_k - among_best:
+                left = np.sort(left)[len(left) - (self.top_k - among_best) :]
             confidence.std[query] = np.std(left) if len(left) else 0.0
-            confidence.margin[query] = highest[0] - highest[-1]
+            if len(left) < 2:
+                confidence.margin[query] = 0.0
         return confidence
 
 

@@ -187,18 +187,19 @@ def own_language_scores(counted: CountedRanks, pool_sizes: Mapping[str, int]) ->
     }
 
 
-def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool) -> Columns:
+def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool, tops_once: bool = False) -> Columns:
     """Give the rows of the rank table of one query language.
 
     Args:
         counted: The counted ranks of that language.
         corpus: Where ids and articles come from.
         whole_pool: Whether the pool holds all languages of the data set; if not, ranks in the pool are unknown.
+        tops_once: Whether the top languages of a query stand in its first row only.
     """
     targets = counted.targets
     part = corpus.languages[targets.query_language]
     languages = targets.passage_languages
-    own = languages.index(targets.query_language) if targets.query_language in languages else None
+    rows_with_tops = pa.array(targets.queries, mask=(targets.slots > 0) & tops_once)
 
     def of_query(values: Sequence[str]) -> pa.Array:
         return pa.array(values, pa.string()).take(pa.array(targets.queries))
@@ -213,8 +214,8 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
         grade=targets.grades,
         rank_in_language=counted.rank_in_language,
         rank_in_pool=counted.rank_in_pool if whole_pool else None,
-        outranked_by_query_language=None if own is None else counted.outranked[:, own],
-        top_languages=of_query(top_language_texts(counted)) if whole_pool else None,
+        outranked_by_query_language=counted.outranked_by_query_language,
+        top_languages=pa.array(top_language_texts(counted), pa.string()).take(rows_with_tops) if whole_pool else None,
     )
 
 

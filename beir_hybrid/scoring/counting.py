@@ -78,30 +78,32 @@ class CountedRanks:
 
     Attributes:
         targets: The P pairs that were counted.
-        outranked: Passages of each language that outrank the relevant passage, shape (P, L).
+        rank_in_language: Rank of each relevant passage in the pool of its own language, from 1, shape (P,).
+        rank_in_pool: Its rank in the pool of all languages, from 1, shape (P,).
+        outranked_by_query_language: Passages in the language of the query that outrank it, shape (P,); None where that
+            language has no pool.
         confidence: Language of a single-language pool, or ``"multi"`` -> confidence of each query's top scores.
         top_languages: Numbers of the languages of each query's best passages in the pool of all languages, best
             first, shape (Q, min(100, pool size)); -1 behind the last one, where passages are no candidates.
     """
 
     targets: Targets
-    outranked: NDArray[np.int64]
+    rank_in_language: NDArray[np.int64]
+    rank_in_pool: NDArray[np.int64]
+    outranked_by_query_language: NDArray[np.int64] | None
     confidence: Mapping[str, Confidence]
     top_languages: NDArray[np.int16]
 
-    @property
-    def rank_in_language(self) -> NDArray[np.int64]:
-        """Rank of each relevant passage in the pool of its own language, from 1, shape (P,)."""
-        return self.outranked[np.arange(len(self.outranked)), self.targets.languages] + 1
-
-    @property
-    def rank_in_pool(self) -> NDArray[np.int64]:
-        """Rank of each relevant passage in the pool of all languages, from 1, shape (P,)."""
-        return self.outranked.sum(axis=1) + 1
-
     def only(self, chosen: NDArray[np.bool_]) -> CountedRanks:
         """Return the same counts for some of the pairs, given as a mask of shape (P,)."""
-        return replace(self, targets=self.targets.only(chosen), outranked=self.outranked[chosen])
+        by_own = self.outranked_by_query_language
+        return replace(
+            self,
+            targets=self.targets.only(chosen),
+            rank_in_language=self.rank_in_language[chosen],
+            rank_in_pool=self.rank_in_pool[chosen],
+            outranked_by_query_language=None if by_own is None else by_own[chosen],
+        )
 
 
 class RankCounter:
@@ -134,33 +136,29 @@ class RankCounter:
         """Count a block by its scores, shape (Q, n), which are written to."""
         pairs, columns = block.find(self.targets.languages, self.targets.passages)
         _put_own_scores(scores, self.targets, pairs, columns, self.own)
-        unmasked = self._mask_ignored(block, scores)
+        self._mask_ignored(block, scores)
         thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
         self._is_empty = False
         if self._confidence:
-            # MTEB looks at the best 1000 with those that are ignored, and takes them out afterwards.
-            tops = unmasked if unmasked is not None else scores if highest is None else highest
-            self._tops.get(block.language, self._other_tops).add(tops)
+            self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
         self._top_languages.add(scores, block.language, block.ids, rows, highest)
         above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
         outranking = _outranking(scores, self.targets, block, pairs, self.own, above, not_below)
         self._outranked[:, block.language] += outranking
 
-    def _mask_ignored(self, block: PassageBlock, scores: torch.Tensor) -> torch.Tensor | None:
-        """Put the passages that are no candidates for a query behind all others; returns the scores as they were."""
+    def _mask_ignored(self, block: PassageBlock, scores: torch.Tensor) -> None:
+        """Put the passages that are no candidates for a query behind all others, and keep their scores."""
         queries, languages, passages = self.targets.ignored
         found, columns = block.find(languages, passages)
         if not len(found):
-            return None
-        unmasked = scores.clone()
+            return
         rows, places = torch.from_numpy(queries[found]).to(scores.device), torch.from_numpy(columns).to(scores.device)
         self._ignored[found] = scores[rows, places].cpu().numpy()
         scores[rows, places] = -torch.inf
-        return unmasked
 
     def _ignored_in(self, language: int | None = None) -> Ignored | None:
         """Return the rows of the queries and the scores of what is ignored in one language, or in all."""
@@ -185,7 +183,17 @@ class RankCounter:
         if self._confidence:
             all_tops = TopScores.of_all([*self._tops.values(), self._other_tops])
             confidence[MULTI] = all_tops.confidence(self._ignored_in())
-        return CountedRanks(self.targets, self._outranked, confidence, self._top_languages.languages())
+        # Counts of each language are not kept: of 122 languages they would take many times as much as all else.
+        counts, targets = self._outranked, self.targets
+        own = names.index(targets.query_language) if targets.query_language in names else None
+        return CountedRanks(
+            targets,
+            rank_in_language=counts[np.arange(len(counts)), targets.languages] + 1,
+            rank_in_pool=counts.sum(axis=1) + 1,
+            outranked_by_query_language=None if own is None else counts[:, own].copy(),
+            confidence=confidence,
+            top_languages=self._top_languages.languages(),
+        )
 
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""

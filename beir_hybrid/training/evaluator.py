@@ -16,7 +16,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from torch import Tensor
 
-from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, choose_languages, load
+from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, Source, load, spec_of_source
+from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.errors import DataError
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES
 from beir_hybrid.ranks.rows import build
@@ -58,8 +59,8 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
     ``monolingual_map`` alone.
 
     Args:
-        corpus: A parallel corpus, or the name of one (``xquad-r``, ``mlqa-r``, ``atlas-r``), which is read at the first
-            call.
+        corpus: A parallel corpus, or what names one: ``xquad-r``, ``mlqa-r``, ``atlas-r``, the folder of a corpus, or
+            any other that `beir_hybrid.corpora.load` takes. It is read at the first call.
         name: Prefix of the metrics; the name of the corpus by default, "" for none.
         languages: ISO 639-1 codes of the languages to evaluate on; all by default.
         max_questions: Evaluate on this many questions, drawn at random; the same ones in every language. The pool is
@@ -100,7 +101,7 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
 
     def __init__(
         self,
-        corpus: ParallelCorpus | str,
+        corpus: ParallelCorpus | Source,
         name: str | None = None,
         languages: Iterable[str] | None = None,
         max_questions: int | None = None,
@@ -112,15 +113,15 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
         primary_metric: str | None = None,
     ) -> None:
         super().__init__()
-        self.name = (corpus if isinstance(corpus, str) else corpus.name) if name is None else name
-        self.languages = _chosen(corpus, languages)
+        self._source = corpus if isinstance(corpus, ParallelCorpus) else spec_of_source(corpus)
+        self.name = self._source.name if name is None else name
+        self.languages = choose(self._source.name, tuple(self._source.languages), languages)
         self.max_questions = max_questions
         self.seed = seed
         self.batch_size = batch_size
         self.show_progress_bar = show_progress_bar
         self.write_csv = write_csv
         self.truncate_dim = truncate_dim
-        self._source = corpus
         self._corpus: ParallelCorpus | None = None
         self.metrics = _METRICS if len(self.languages) > 1 else (_MAP["monolingual"],)
         metric = primary_metric or (_MAP["multilingual"] if len(self.languages) > 1 else self.metrics[0])
@@ -146,8 +147,12 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
             DataError: The data cannot be had or is malformed.
         """
         if self._corpus is None:
-            whole = load(self._source, self.languages) if isinstance(self._source, str) else self._source
-            part = whole.restricted(self.languages)
+            source = self._source
+            part = (
+                source.restricted(self.languages)
+                if isinstance(source, ParallelCorpus)
+                else load(source, self.languages)
+            )
             self._corpus = part if self.max_questions is None else _sample(part, self.max_questions, self.seed)
         return self._corpus
 
@@ -266,18 +271,6 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
             if new:
                 writer.writerow(["epoch", "steps", *self.metrics])
             writer.writerow(row)
-
-
-def _chosen(corpus: ParallelCorpus | str, languages: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the languages asked for, in the order of the data set."""
-    if isinstance(corpus, str):
-        return choose_languages(corpus, languages)
-    wanted = {languages} if isinstance(languages, str) else set(corpus.languages if languages is None else languages)
-    unknown = wanted - set(corpus.languages)
-    if unknown or not wanted:
-        what = f"unknown language {min(unknown)!r}" if unknown else "no language was asked for"
-        raise DataError(f"{corpus.name}: {what}; it has {', '.join(corpus.languages)}")
-    return tuple(language for language in corpus.languages if language in wanted)
 
 
 def _sample(corpus: ParallelCorpus, size: int, seed: int) -> ParallelCorpus:

@@ -282,7 +282,10 @@ def few_facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[ParallelCorpus]:
     monkeypatch.setattr(atlas, "all_facts", lambda: some)
     atlas.content_hash.cache_clear()
     monkeypatch.setattr(atlas, "REVISION", atlas.content_hash())
-    monkeypatch.setitem(corpora.registry._SPECS, "atlas-r", replace(atlas.SPEC, revision=atlas.content_hash()))
+    spec = replace(atlas.SPEC, revision=atlas.content_hash())
+    monkeypatch.setitem(corpora.registry._SPECS, "atlas-r", spec)
+    for task in (AtlasR, AtlasRLanguageBias):
+        monkeypatch.setattr(task, "spec", spec)
     yield atlas.read()
     atlas.content_hash.cache_clear()
 

@@ -27,7 +27,7 @@ from beir_hybrid.corpora.formats.corpus_folder import export_corpus
 from beir_hybrid.corpora.formats.export import documents_of, export_trec, judgments_of
 from beir_hybrid.corpora.formats.export_folder import MARKER
 from beir_hybrid.corpora.formats.trec import read_predictions, write_trec_qrels, write_trec_run
-from beir_hybrid.corpora.own.description import DESCRIPTION
+from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import as_folder
 from beir_hybrid.mteb.passes import SHARED_RUNS
@@ -75,7 +75,7 @@ def subsets_in(folder: Path) -> set[str]:
 def test_the_layout_is_beirs(small: ParallelCorpus, tmp_path: Path) -> None:
     folder = export_corpus(small, tmp_path / "datasets")
     assert folder == tmp_path / "datasets" / "xquad-r"
-    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, DESCRIPTION, "multi", *LANGUAGES])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, CORPUS_FILE, "multi", *LANGUAGES])
     assert len(subsets_in(folder)) == 132
     assert (folder / "de/en-qrels/test.tsv").read_text().splitlines()[:2] == [
         "query-id\tcorpus-id\tscore",
@@ -275,7 +275,7 @@ def test_a_full_disk_is_one_line(small: ParallelCorpus, tmp_path: Path, monkeypa
 def test_some_languages_are_a_corpus_of_these(tmp_path: Path) -> None:
     part = corpora.load("atlas-r", ["en", "de"])
     folder = export_corpus(part, tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, DESCRIPTION, "en", "de", "multi"])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, CORPUS_FILE, "en", "de", "multi"])
     assert json.loads((folder / MARKER).read_text())["licence"] == "unicode-3.0"
     read = corpora.load(folder)
     assert read.languages == part.languages

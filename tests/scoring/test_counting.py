@@ -187,7 +187,9 @@ def test_sorting_blocks_and_comparing_them_is_the_same(table: ScoreTable) -> Non
             patch.setattr(counting, "SORT_FROM", limit)
             found.append(list(count_corpus(table.corpus, table.embeddings, table.similarity)))
     for by_sorting, by_comparing in zip(*found, strict=True):
-        assert np.array_equal(by_sorting.outranked, by_comparing.outranked)
+        assert np.array_equal(by_sorting.rank_in_language, by_comparing.rank_in_language)
+        assert np.array_equal(by_sorting.rank_in_pool, by_comparing.rank_in_pool)
+        assert np.array_equal(by_sorting.outranked_by_query_language, by_comparing.outranked_by_query_language)
         assert np.array_equal(by_sorting.top_languages, by_comparing.top_languages)
         for pool, confidence in by_comparing.confidence.items():
             for kind, values in confidence.by_name().items():
@@ -320,7 +322,6 @@ def test_queries_without_judgments(pieces: bool, request: pytest.FixtureRequest)
         request.getfixturevalue("in_pieces")
     corpus = corpus_of({"en": ["1", "2"], "de": ["1"]}, {"en": ["q", "r"], "de": []}, {})
     for counted in count_corpus(corpus, random_embeddings(corpus), dot):
-        assert counted.outranked.shape == (0, 2)
         assert counted.rank_in_language.tolist() == counted.rank_in_pool.tolist() == []
         assert scores_by_subset(counted, ["en", "de", MULTI]) == {}
         assert all(len(values) == 0 for values in rank_rows(counted, corpus, whole_pool=True).values())
@@ -334,7 +335,7 @@ def test_a_language_without_passages(pieces: bool, request: pytest.FixtureReques
     embeddings = random_embeddings(corpus)
     for counted in count_corpus(corpus, embeddings, dot):
         alone = count_corpus(corpus.restricted(["en"]), Embeddings(embeddings.questions, embeddings.passages), dot)
-        assert counted.outranked[:, 1].tolist() == [0]
+        assert counted.rank_in_pool.tolist() == counted.rank_in_language.tolist()
         assert set(scores_by_subset(counted, ["en", "de", MULTI])) == {
             f"{counted.targets.query_language}-en",
             f"{counted.targets.query_language}-{MULTI}",

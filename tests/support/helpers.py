@@ -66,6 +66,7 @@ def corpus_of(
     passage_names: Mapping[str, Sequence[str]],
     questions: Mapping[str, Sequence[str]],
     relevance: Mapping[str, Mapping[str, Mapping[int, int]]],
+    ignored: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
 ) -> ParallelCorpus:
     """Make a parallel corpus.
 
@@ -73,6 +74,7 @@ def corpus_of(
         passage_names: Language -> ends of its passage ids.
         questions: Language -> ids of its questions.
         relevance: Language of the passages -> question id -> {row: grade}.
+        ignored: Language of the passages -> question id -> rows that are no candidates.
     """
     parts = {
         language: LanguageCorpus(
@@ -83,6 +85,7 @@ def corpus_of(
             passage_ids=tuple(f"{language}:{name}" for name in names),
             passages=tuple(f"{language} passage {name}" for name in names),
             relevance=relevance.get(language, {}),
+            ignored=(ignored or {}).get(language, {}),
         )
         for language, names in passage_names.items()
     }
@@ -93,7 +96,8 @@ def corpus_of(
 def corpora(draw: st.DrawFn, graded: bool | None = None, max_passages: int = 6) -> ParallelCorpus:
     """Draw a parallel corpus of 2 to 4 languages.
 
-    Questions lack in some languages; a question has any number of relevant passages in a language, none included.
+    Questions lack in some languages; a question has any number of relevant passages in a language, none included, and
+    passages that are no candidates for it.
 
     Args:
         draw: Hypothesis'.
@@ -103,14 +107,23 @@ def corpora(draw: st.DrawFn, graded: bool | None = None, max_passages: int = 6) 
     languages = draw(st.lists(st.sampled_from(LANGUAGES), min_size=2, max_size=4, unique=True))
     question_ids = [f"q{n}" for n in range(draw(st.integers(1, 4)))]
     grades = st.integers(1, 4) if (draw(st.booleans()) if graded is None else graded) else st.just(1)
-    passages, questions, relevance = {}, {}, {}
+    passages, questions, relevance, ignored = {}, {}, {}, {}
+    ignores = draw(st.booleans())
     for language in languages:
         names = draw(st.lists(st.sampled_from(ODD_NAMES), min_size=1, max_size=max_passages, unique=True))
         rows = st.dictionaries(st.integers(0, len(names) - 1), grades, max_size=3)
         passages[language] = names
         questions[language] = draw(st.lists(st.sampled_from(question_ids), unique=True))
         relevance[language] = {question_id: draw(rows) for question_id in question_ids}
-    return corpus_of(passages, questions, relevance)
+        left = {
+            question_id: sorted({*range(len(names))} - {*rows}) for question_id, rows in relevance[language].items()
+        }
+        ignored[language] = {
+            question_id: draw(st.lists(st.sampled_from(others), unique=True, max_size=2))
+            for question_id, others in left.items()
+            if ignores and others
+        }
+    return corpus_of(passages, questions, relevance, ignored)
 
 
 @dataclass(frozen=True)
@@ -150,13 +163,18 @@ class ScoreTable:
         return torch.from_numpy(self.scores)[rows][:, columns]
 
     def run(self, query_language: str, pool: Sequence[str]) -> Run:
-        """Give the uncut results of the queries in one language on a pool of some languages."""
+        """Give the uncut results of the queries in one language on a pool, without what is no candidate for them."""
         column = {passage_id: number for number, passage_id in enumerate(self.passage_ids)}
         row = {query_id: number for number, query_id in enumerate(self.query_ids)}
-        ids = [passage_id for language in pool for passage_id in self.corpus.languages[language].passage_ids]
+        part, parts = self.corpus.languages[query_language], [self.corpus.languages[language] for language in pool]
         return {
-            query_id: {passage_id: float(self.scores[row[query_id], column[passage_id]]) for passage_id in ids}
-            for query_id in self.corpus.languages[query_language].query_ids
+            query_id: {
+                passage_id: float(self.scores[row[query_id], column[passage_id]])
+                for passages in parts
+                for place, passage_id in enumerate(passages.passage_ids)
+                if place not in passages.ignored.get(question_id, ())
+            }
+            for query_id, question_id in zip(part.query_ids, part.question_ids, strict=True)
         }
 
     def _places(self, ids: Mapping[str, Sequence[str]]) -> dict[str, torch.Tensor]:

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beir_hybrid.corpora.mteb_pools.layouts import layout_of
+
 Rows = list[dict[str, Any]]
 
 
@@ -52,7 +54,12 @@ def subset_rows(
 
 
 def write_monolingual(
-    root: Path, task: str, n_questions: int = 6, n_passages: int = 20, seed: int = 0, **others: Any
+    root: Path,
+    task: str,
+    n_questions: int = 6,
+    n_passages: int = 20,
+    seed: int = 0,
+    languages: Iterable[str] | None = None,
 ) -> Path:
     """Write the data of a task with one subset a language: random judgments, the same in every language.
 
@@ -66,7 +73,8 @@ def write_monolingual(
         for place, passage in enumerate(rng.choice(np.delete(np.arange(n_passages), query), 3, replace=False))
     ]
     configs: dict[str, Rows] = {}
-    for subset in metadata.hf_subsets:
+    layout = layout_of(task, metadata.hf_subsets_to_langscripts)
+    for subset in [layout.subsets[language] for language in languages or layout.languages]:
         queries = {f"{number}": f"{subset} question {number}" for number in range(n_questions)}
         corpus = {
             f"{number}": (f"{subset} title {number % 3}", f"{subset} text {number}") for number in range(n_passages)
@@ -85,12 +93,12 @@ def belebele_rows(
         n_passages: Passages, each of a link of its own.
         n_questions: Questions, from ``n_passages`` to twice as many.
         rng: Orders the rows.
-        doubled: Questions whose text stands once more, on another passage or on the same.
+        doubled: Questions whose text stands once more, on another passage.
         vocabulary: Words of the language; passages that are translations have the same numbers of words.
     """
     keys = [(number % n_passages, 1 + number // n_passages) for number in range(n_questions)]
     questions = {key: f"{subset} {key[0] % vocabulary} {key[1]} {key[0]} ?" for key in keys}
-    for place in rng.choice(n_questions - 1, doubled, replace=False):
+    for place in 2 * rng.choice(n_questions // 2, doubled, replace=False):
         questions[keys[place + 1]] = questions[keys[place]]
     rows = [
         {
@@ -116,3 +124,36 @@ def write_belebele(root: Path, subsets: Iterable[str], n_passages: int, n_questi
         for place, subset in enumerate(subsets)
     }
     return write_copy(root, "mteb/belebele", configs, "test")
+
+
+def write_pairs(root: Path, task: str, languages: Iterable[str], n_articles: int = 8, seed: int = 0) -> Path:
+    """Write what some languages need of a task with one subset a pair of languages, that of the passages first.
+
+    There are two questions on each article. Every language lacks one of them, and ids are numbered anew in each subset.
+    """
+    metadata = mteb.get_task(task).metadata
+    rng = np.random.default_rng(seed)
+    questions = [(article, number) for article in range(n_articles) for number in range(2)]
+    codes = sorted({code for pair in metadata.hf_subsets_to_langscripts.values() for code in pair})
+    lacking = {code: questions[place] for place, code in enumerate(codes)}
+    configs: dict[str, Rows] = {}
+    layout = layout_of(task, metadata.hf_subsets_to_langscripts)
+    for pair, subset in layout.pairs.items():
+        if pair.passages not in languages or (pair.questions not in languages and pair.passages in layout.subsets):
+            continue
+        passages, asked = metadata.hf_subsets_to_langscripts[subset]
+        kept = [question for question in questions if question not in (lacking[passages], lacking[asked])]
+        query_ids = dict(zip(kept, rng.permutation(len(kept)).tolist(), strict=True))
+        articles = [article for article in range(n_articles) if any(article == of for of, _ in kept)]
+        passage_ids = dict(zip(articles, rng.permutation(len(articles)).tolist(), strict=True))
+        configs |= subset_rows(
+            subset,
+            {
+                f"{query_ids[q]}": f"{asked} question {q[0]} {q[1]}"
+                for q in rng.permutation(kept).tolist()
+                for q in [(*q,)]
+            },
+            {f"{passage_ids[a]}": f"{passages} article {a}" for a in rng.permutation(articles).tolist()},
+            [(f"{query_ids[q]}", f"{passage_ids[q[0]]}", 1) for q in kept],
+        )
+    return write_copy(root, metadata.dataset["path"], configs, metadata.eval_splits[0])

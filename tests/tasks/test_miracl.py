@@ -309,7 +309,8 @@ def test_counts_by_chunks_equal_counts_by_languages(table: ScoreTable, chunk_siz
         found = run.count()
     for expected in count_corpus(table.corpus, table.embeddings, table.similarity, asked):
         counted = found[expected.targets.query_language]
-        assert counted.outranked.tolist() == expected.outranked.tolist()
+        assert counted.rank_in_language.tolist() == expected.rank_in_language.tolist()
+        assert counted.rank_in_pool.tolist() == expected.rank_in_pool.tolist()
         assert counted.top_languages.tolist() == expected.top_languages.tolist()
         assert set(counted.confidence) == set(expected.confidence)
         for pool, confidence in expected.confidence.items():

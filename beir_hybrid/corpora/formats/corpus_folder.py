@@ -14,7 +14,7 @@ from typing import Any
 
 from beir_hybrid.corpora.formats.export import SPLIT, documents_of, judgments_of
 from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
-from beir_hybrid.corpora.own.description import DESCRIPTION, Description, written
+from beir_hybrid.corpora.own.description import Description, written
 from beir_hybrid.corpora.own.entries import SCORE
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, locate
@@ -22,7 +22,7 @@ from beir_hybrid.corpora.own.parts import PASSAGE, QUERY, is_id
 from beir_hybrid.corpora.own.specs import content_of
 from beir_hybrid.corpora.parallel import ParallelCorpus
 from beir_hybrid.corpora.registry import find
-from beir_hybrid.corpora.spec import CorpusSpec
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, shown
 from beir_hybrid.subsets import MOST_PAIRED, MULTI, Subset
@@ -82,7 +82,7 @@ def export_corpus(corpus: ParallelCorpus, out: Path, force: bool = False, form: 
         for pair, qrels in pairs.items():
             _write_pair(folder, corpus, pair, qrels)
         description = _description(corpus, spec, folder)
-        (folder / DESCRIPTION).write_text(written(description), encoding="utf-8", newline="\n")
+        (folder / CORPUS_FILE).write_text(written(description), encoding="utf-8", newline="\n")
     return target
 
 
@@ -98,10 +98,11 @@ def _description(corpus: ParallelCorpus, spec: CorpusSpec | None, folder: Path) 
     name, languages = as_folder(corpus.name), list(corpus.languages)
     if spec is None:
         return Description(name=name, licence="not specified", languages=languages)
-    known: dict[str, Any] = {}
-    if spec.origin is None:  # else models are asked as that task of MTEB asks them, and from the folder they are not
-        known = {"revision": spec.revision, "content": content_of(folder, locate(folder, languages, Faults()))}
-        known["task"] = "" if spec.task is None else spec.task.name
+    known: dict[str, Any] = {"task": "" if spec.task is None else spec.task.name}
+    if spec.origin is None:
+        known |= {"revision": spec.revision, "content": content_of(folder, locate(folder, languages, Faults()))}
+    elif known["task"]:  # models are asked as a task of MTEB's own asks them; of the folder's texts they are not
+        known["task"] += "Folder"
     return Description(
         name=name,
         licence=spec.licence,

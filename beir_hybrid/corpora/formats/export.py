@@ -85,7 +85,8 @@ def export_trec(
 def _all_languages(corpus: ParallelCorpus) -> tuple[str, ...]:
     """The languages of the corpus that this is, or is a part of."""
     spec = find(corpus.name)
-    return spec.languages if spec else tuple(corpus.languages)
+    is_whole = corpus.spec is not None and corpus.spec.revision == corpus.revision
+    return tuple(corpus.languages) if is_whole or spec is None else spec.languages
 
 
 def _pools(corpus: ParallelCorpus) -> list[str]:

@@ -16,10 +16,10 @@ from beir_hybrid.corpora.hub.repository import CONNECT_TIMEOUT, Repository
 from beir_hybrid.corpora.hub.retrieval_layout import KINDS, read_language, root_of
 from beir_hybrid.corpora.hub.row_columns import Columns, find_columns
 from beir_hybrid.corpora.hub.row_tables import languages_in, read_rows
-from beir_hybrid.corpora.own.description import DESCRIPTION, Description, read_description
+from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError, one_line
 from beir_hybrid.files import as_folder, shown
 from beir_hybrid.languages import is_tag, tag_of_mteb
@@ -52,7 +52,7 @@ def spec_of_hub(name: str, description: Description | None = None) -> CorpusSpec
         raise DataError(f"hub:{shown(name)}: a data set of the hub is named OWNER/NAME or OWNER/NAME@REVISION")
     repository = _resolved(Repository(match["path"], match["revision"] or ""))
     folder = repository.folder
-    if description is None and folder is not None and (folder / DESCRIPTION).exists():
+    if description is None and folder is not None and (folder / CORPUS_FILE).exists():
         description = read_description(folder, Faults())
     described = description.model_dump_json(exclude_defaults=True) if description else ""
     return _spec(repository, repository.exact_revision, described)

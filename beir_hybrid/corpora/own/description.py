@@ -12,13 +12,12 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from beir_hybrid.corpora.hub.row_columns import Columns
 from beir_hybrid.corpora.own.faults import Faults
+from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, read_text, read_toml, shown
 from beir_hybrid.languages import is_tag, parse
 from beir_hybrid.metrics import CUT_OFFS, find_metric
-from beir_hybrid.schemas import Known, Label, Name, TaskName, problems
-
-DESCRIPTION = "corpus.toml"
+from beir_hybrid.schemas import Known, Name, TaskName, problems
 
 
 def _corpus_name(name: str) -> str:
@@ -31,7 +30,7 @@ def _tag(language: str) -> str:
     try:
         parse(language)
     except DataError as error:
-        raise ValueError(f"is no language: {error}") from error
+        raise ValueError(str(error).removeprefix(f"{language!r} ")) from error
     return language
 
 
@@ -79,7 +78,7 @@ class Description(Known):
     name: Annotated[str, AfterValidator(_corpus_name)]
     licence: Name
     languages: Tags
-    title: Label = ""
+    title: Name = ""
     citation: str = ""
     task: TaskName = ""
     metrics: Metrics = Field(default_factory=lambda: ["map"])
@@ -99,10 +98,14 @@ class Description(Known):
 
 def read_description(folder: Path, faults: Faults) -> Description | None:
     """Read the corpus.toml of a folder; None if nothing of the folder can be read by it."""
-    path = folder / DESCRIPTION
+    path = folder / CORPUS_FILE
+    if not path.exists():
+        what = "the file is missing; it says name, licence and languages (a folder of BEIR's is named beir:FOLDER)"
+        faults.add(shown(path), what)
+        return None
     with faults.caught():
         content = read_toml(path, DataError)
-        wrong = [(key, what.removeprefix(": ")) for key, what in problems(Description, content)]
+        wrong = _problems(content)
         for key, what in wrong:
             faults.add(_place(path, key), what)
         description = _without({key for key, _ in wrong}, content) if wrong else Description.model_validate(content)
@@ -111,6 +114,13 @@ def read_description(folder: Path, faults: Faults) -> Description | None:
             faults.add(_place(path, "name"), what)
         return description
     return None
+
+
+def _problems(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the keys with a fault and what it is; a key that is only misspelt is not missing, too."""
+    found = [(key, what.removeprefix(": ")) for key, what in problems(Description, content)]
+    meant = " ".join(what for key, what in found if key in content)
+    return [(key, what) for key, what in found if key in content or f"did you mean {key}?" not in meant]
 
 
 def _without(wrong: set[str], content: Mapping[str, Any]) -> Description | None:

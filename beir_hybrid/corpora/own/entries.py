@@ -66,25 +66,23 @@ def _json_lines(path: Path, needed: Sequence[str], optional: Sequence[str], faul
     for number, line in _lines(path, faults):
         if line is not None and not line.strip():
             continue
-        entry = Entry(path, number, ())
-        content = None if line is None else _object(line, needed, entry, faults)
-        yield entry if content is None else entry._replace(values=[content.get(column) for column in columns])
+        try:
+            content = {} if line is None else _DECODE(line)
+        except RecursionError:
+            what = "is nested too deeply to be read"
+        except ValueError as error:
+            what = f"is not JSON: {first_line(error)}"
+        else:
+            if isinstance(content, dict):
+                yield Entry(path, number, () if line is None else [content.get(column) for column in columns])
+                continue
+            what = "is not a JSON object {" + ", ".join(f'"{column}": ...' for column in needed) + "}"
+        lost = Entry(path, number, ())
+        faults.add(lost.where, what)
+        yield lost
 
 
-def _object(line: str, needed: Sequence[str], entry: Entry, faults: Faults) -> dict[str, Any] | None:
-    """Return the object of a line; None for a fault."""
-    try:
-        content = json.loads(line, object_pairs_hook=object_of)
-    except RecursionError:
-        faults.add(entry.where, "is nested too deeply to be read")
-    except ValueError as error:
-        faults.add(entry.where, f"is not JSON: {first_line(error)}")
-    else:
-        if isinstance(content, dict):
-            return content
-        fields = ", ".join(f'"{column}": ...' for column in needed)
-        faults.add(entry.where, f"is not a JSON object {{{fields}}}")
-    return None
+_DECODE = json.JSONDecoder(object_pairs_hook=object_of).decode
 
 
 def _tab_separated(path: Path, needed: Sequence[str], _: Sequence[str], faults: Faults) -> Iterator[Entry]:

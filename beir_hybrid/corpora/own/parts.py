@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.corpora.own.entries import SCORE, Entry, entries
 from beir_hybrid.corpora.own.faults import Faults
@@ -130,7 +129,7 @@ class _Reader:
             language=language,
             question_ids=ids,
             questions=tuple(questions.texts.values()),
-            articles=tuple(questions.articles[question] for question in ids),
+            articles=tuple(questions.articles.get(question, question) for question in ids),
             passage_ids=tuple(passages.rows),
             passages=tuple(passages.texts),
             relevance={question: judged for question, grades in said.grades.items() if (judged := _relevant(grades))},
@@ -161,6 +160,7 @@ class _Reader:
             passages.whole = False
         elif passages.whole and not passages.rows:
             self._faults.add(shown(path), "there is no passage")
+            passages.whole = False
         return passages
 
     def _questions_of(self, language: str) -> _Questions:
@@ -185,10 +185,12 @@ class _Reader:
                 self._faults.add(entry.where, f"the question {_quoted(question)} stands twice; ids must be unique")
             else:
                 questions.texts[question] = text or ""
-                questions.articles[question] = article or question
+                if article is not None:
+                    questions.articles[question] = article
                 questions.places[question] = entry._replace(values=())
         if path is not None and questions.whole and not questions.texts:
             self._faults.add(shown(path), "there is no question")
+            questions.whole = False
         return questions
 
     def _check_ids(self, language: str, questions: _Questions, passages: _Passages) -> None:
@@ -218,12 +220,12 @@ class _Reader:
             row = passages.rows.get(passage)
             if row is None:
                 if passages.whole:
-                    self._faults.add(entry.where, f"there is no passage {_quoted(entry.values[1])} in {language}")
+                    self._faults.add(entry.where, f"there is no passage {_quoted(entry.values[1])} in {language}", True)
             elif ignored:
                 if said.grades.get(question, {}).get(row, 0) > 0:
                     self._faults.add(entry.where, "the passage is relevant to the question, and so a candidate")
-                else:
-                    said.ignored.setdefault(question, []).append(row)
+                elif row not in (rows := said.ignored.setdefault(question, [])):
+                    rows.append(row)
             elif grade is not None:
                 known = said.grades.setdefault(question, {}).setdefault(row, grade)
                 if known != grade:
@@ -238,7 +240,7 @@ class _Reader:
         if any(question in questions.texts for questions in asked):
             return True
         if all(questions.whole for questions in asked):
-            self._faults.add(entry.where, f"there is no question {_quoted(entry.values[0])}")
+            self._faults.add(entry.where, f"there is no question {_quoted(entry.values[0])}", True)
         return False
 
     def _grade(self, entry: Entry) -> int | None:
@@ -269,15 +271,15 @@ class _Reader:
     def _entries(self, path: Path | None, needed: Sequence[str], optional: Sequence[str]) -> Iterator[Entry]:
         return iter(()) if path is None else entries(path, needed, optional, self._faults)
 
-    def _id(self, entry: Entry, place: int, name: str, namespaced: Any) -> str | None:
+    def _id(self, entry: Entry, place: int, name: str, namespaced: Callable[[str], str]) -> str | None:
         """Return an id as it is here, None for a fault."""
         text = self._text(entry, place, name)
         if text is None:
             return None
-        if text.strip() and namespaced(text) and is_id(text):
-            return str(namespaced(text))
-        empty = not text.strip() or not namespaced(text)
-        what = "empty" if empty else f"{_quoted(text)}; an id holds no tab or line break"
+        here = namespaced(text)
+        if here and is_id(text):
+            return here
+        what = f"{_quoted(text)}; an id holds no tab or line break" if here and text.strip() else "empty"
         self._faults.add(entry.where, f"the field {name!r} is {what}")
         return None
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from beir_hybrid.corpora.own.description import DESCRIPTION, Description, read_description
+from beir_hybrid.corpora.hub.repository import content_hash
+from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
 from beir_hybrid.corpora.own.parts import Folder, read_parts
-from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import as_folder, check_regular, reading, shown
+from beir_hybrid.files import as_folder, check_regular, shown
 from beir_hybrid.languages import is_tag
 
 _BEIR_LANGUAGE = "en"
@@ -84,14 +83,13 @@ def spec_of_folder(path: Path) -> CorpusSpec:
     Raises:
         DataError: The folder's corpus.toml is missing or malformed, or a file is missing.
     """
-    description = read_description(path, Faults()) if path.is_dir() else None
-    if description is not None and description.source:
+    description = read_description(path, Faults())
+    assert description is not None, "the first fault is raised"
+    if description.source:
         from beir_hybrid.corpora.hub.hub_corpora import spec_of_hub
 
         return spec_of_hub(description.source.partition(":")[2], description)
-    corpus = open_folder(path, Faults())
-    assert corpus is not None, "the first fault is raised"
-    return corpus.spec()
+    return open_folder(path, description, Faults()).spec()
 
 
 def spec_of_beir(path: Path) -> CorpusSpec:
@@ -109,22 +107,22 @@ def spec_of_beir(path: Path) -> CorpusSpec:
     return corpus.spec()
 
 
-def open_folder(path: Path, faults: Faults) -> OwnCorpus | None:
-    """Find the files of a corpus in a folder; None if its corpus.toml names no language."""
-    if not path.is_dir():
-        faults.add(shown(path), "there is no such folder")
-        return None
-    description = read_description(path, faults)
-    if description is None:
-        return None
+def folder_of(spec: CorpusSpec) -> Path | None:
+    """Return the folder of a corpus; None if it is in none."""
+    corpus = getattr(spec.read, "__self__", None)
+    return corpus.folder.path if isinstance(corpus, OwnCorpus) else None
+
+
+def open_folder(path: Path, description: Description, faults: Faults) -> OwnCorpus:
+    """Find the files of a corpus in a folder."""
     files = locate(path, description.languages, faults)
     return OwnCorpus(description, Folder(path, files, description.judged_in_own_language))
 
 
 def open_beir(path: Path, faults: Faults) -> OwnCorpus | None:
     """Find the files of a data set of BEIR; None if there is none."""
-    if (path / DESCRIPTION).exists():
-        faults.add(shown(path), f"has a {DESCRIPTION}: it is a corpus of its own; name it without beir:")
+    if (path / CORPUS_FILE).exists():
+        faults.add(shown(path), f"has a {CORPUS_FILE}: it is a corpus of its own; name it without beir:")
         return None
     single = (path / IN_FOLDER["corpus"]).exists()
     folders = {_BEIR_LANGUAGE: path} if single else _language_folders(path)
@@ -156,23 +154,7 @@ def content_of(folder: Path, files: Mapping[str, LanguageFiles]) -> str:
     Raises:
         DataError: A file is missing or cannot be read.
     """
-    total = hashlib.sha256()
-    for path in sorted(path for of_language in files.values() for path in of_language.values()):
+    paths = sorted(path for of_language in files.values() for path in of_language.values())
+    for path in paths:
         check_regular(path, DataError, largest=None)
-        with reading(path, DataError):
-            facts = path.stat()
-            digest = _digest(path, facts.st_size, facts.st_mtime_ns)
-        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
-    return total.hexdigest()[:16]
-
-
-@lru_cache(maxsize=10_000)
-def _digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file; computed again when its size or date has changed."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_parts(corpus: OwnCorpus, faults: Faults) -> dict[str, LanguageCorpus]:
-    """Read all languages of a corpus, and collect what is wrong with them."""
-    return read_parts(corpus.folder, corpus.description.languages, faults)
+    return content_hash(folder, paths)

@@ -1,0 +1,114 @@
+"""The command ``beir-hybrid evaluate``: any model on any corpus."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.files import check_writable, home, shown, user_path
+from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, ONE_TARGET, metric_of
+from beir_hybrid.text_tables import text_table
+
+if TYPE_CHECKING:
+    from beir_hybrid.interface import Result
+
+_WORST = 5
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="What `mteb run -m` takes: a name, or the folder of a model.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            help="A data set of `beir-hybrid data list`, the folder of a corpus, mteb:TASK, hub:OWNER/NAME or "
+            "beir:FOLDER.",
+        ),
+    ],
+    languages: Annotated[
+        str | None,
+        typer.Option("--languages", help="Languages such as en,de, whose pool is theirs; all by default."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder that gets the rank table, the heat map and MTEB's result.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Texts that the model is given at a time.")] = 32,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
+) -> None:
+    """Evaluate a model on a corpus: monolingual, cross-lingual, and in the pool of all languages.
+
+    The rank table and the scores are those of `mteb run`. Without --out the rank table alone is kept, where `mteb run`
+    keeps it.
+    """
+    from beir_hybrid.interface.any_model import mteb_model
+    from beir_hybrid.interface.evaluate_model import check_batch_size, evaluate_on, read_corpus
+    from beir_hybrid.quiet import silenced
+
+    if out is None:
+        check_writable(home() / "ranks")
+    else:
+        out = user_path(out, "--out ")
+        check_writable(out, hint="name another folder with --out")
+    check_batch_size(batch_size)
+    asked = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
+    corpus = read_corpus(data, asked, progress=not quiet)  # before a model is loaded
+    with silenced(notes=quiet):
+        progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        result = evaluate_on(mteb_model(model), corpus, batch_size, progress)
+    files = [result.stored(home()).path] if out is None else result.save(out)
+    if not quiet:
+        print("\n\n".join(_summary(result)))
+        print("\n" + "\n".join(f"{_WHAT.get(path.suffix, 'File')}: {path}" for path in files if path is not None))
+
+
+_WHAT = {".parquet": "Rank table", ".png": "Heat map", ".svg": "Heat map", ".json": "Result"}
+
+
+def _summary(result: Result) -> Iterator[str]:
+    """Yield what is printed: the settings, the figures of languages, the worst pairs."""
+    from beir_hybrid.errors import RankTableError
+    from beir_hybrid.subsets import setting_of
+
+    info, metric = result.info, metric_of(result.metric)
+    counts = [setting_of(str(subset)) for subset in result.scores.index]
+    rows = [(setting, _number(value, 4), counts.count(str(setting))) for setting, value in result.settings.items()]
+    yield f"{shown(info.model)} ({shown(info.model_revision)}) on {shown(info.task)}"
+    yield text_table(rows, ("setting", metric.label, "subsets"), left=1)
+    try:
+        languages = result.languages
+    except RankTableError:
+        languages = None
+    if languages is None or languages[BOARD_LANGUAGE_FIGURES[0].name].isna().all():
+        yield "No figures of languages: too few questions have answers in several languages that were all returned."
+    else:
+        figures = BOARD_LANGUAGE_FIGURES
+        table = [
+            (language, *(_number(row[figure.name], figure.decimals) for figure in figures))
+            for language, row in languages.iterrows()
+        ]
+        heads = [figure.label + (" ↓" if figure.higher_is_better is False else "") for figure in figures]
+        yield text_table(table, ("questions in", *heads), left=1)
+    worst = result.worst_pairs(_WORST)
+    if len(worst):
+        pairs = [
+            (*names, *(_number(row[figure.name], MAP.decimals) for figure in (ONE_TARGET, MAP)))
+            for names, row in worst.iterrows()
+        ]
+        heads = ["questions in", "answers in", "in the pool of all languages", "in the pool of the answers' language"]
+        by = ONE_TARGET if worst[ONE_TARGET.name].notna().any() else MAP
+        what = {
+            ONE_TARGET: "mAP in the pool of all languages, the answers in that language being the only ones there",
+            MAP: "mAP in the pool of the answers' language",
+        }[by]
+        yield f"Worst pairs of languages, by {what}:\n\n{text_table(pairs, heads, left=2)}"
+
+
+def _number(value: float, decimals: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{decimals}f}"

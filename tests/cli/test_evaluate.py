@@ -1,0 +1,123 @@
+"""`beir-hybrid evaluate`: what it prints and writes, that other commands read it, and faults in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mteb
+import pandas as pd
+import pytest
+
+from beir_hybrid import cli
+from beir_hybrid.corpora import spec_of_source
+from beir_hybrid.mteb.passes import SHARED_RUNS
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.tasks import tasks_of
+from tests.support import small_xquad
+from tests.support.tiny_model import tiny_model
+
+ASKED = "zh,en,de"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a model as a folder."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model().save(str(folder), create_model_card=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the small data set the one that is read."""
+    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
+    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    SHARED_RUNS.clear()
+    return tmp_path / "home"
+
+
+def run(*arguments: object) -> int:
+    """Run the command line; return its exit code."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([*map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+def test_it_prints_and_writes_what_mteb_gives(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", ASKED, "--out", out) == 0
+    printed = capsys.readouterr().out
+
+    task = tasks_of(spec_of_source("xquad-r").restricted(ASKED.split(",")))[0]()
+    task.ranks_folder = tmp_path / "mteb"
+    meta = mteb.get_model_meta(str(model))
+    expected = mteb.evaluate(meta, task, cache=None, co2_tracker=False, show_progress_bar=False).task_results[0]
+    [ranks] = (tmp_path / "mteb").rglob("*.parquet")
+    [written] = out.rglob("*.parquet")
+    assert written.relative_to(out) == ranks.relative_to(tmp_path / "mteb")
+    pd.testing.assert_frame_equal(rank_table.read(written)[0].to_pandas(), rank_table.read(ranks)[0].to_pandas())
+    assert not (home / "ranks").exists()
+
+    [result] = out.glob(f"results/*/{meta.revision}/{task.metadata.name}.json")
+    scores = {entry["hf_subset"]: entry["map"] for entry in json.loads(result.read_text())["scores"]["test"]}
+    assert scores == {entry["hf_subset"]: round(entry["map"], 6) for entry in expected.scores["test"]}
+    assert (result.parent / "model_meta.json").is_file()
+    plots = {path.suffix for path in out.glob(f"heat_maps/*/{meta.revision}/{task.metadata.name}.*")}
+    assert plots == {".png", ".svg"}
+
+    means = [
+        sum(values) / len(values)
+        for names in (["de-de", "en-en", "zh-zh"], [s for s in scores if "multi" in s])
+        for values in [[scores[name] for name in names]]
+    ]
+    assert all(f"{mean:.4f}" in printed for mean in means)
+    assert "Worst pairs of languages, by mAP in the pool of all languages" in printed
+    for what, path in (("Rank table", written), ("Result", result)):
+        assert f"{what}: {path}" in printed
+
+    # What it wrote is what the other commands read.
+    assert run("scores", out) == 0
+    assert all(f"{mean:.4f}" in capsys.readouterr().out for mean in means[:1])
+    assert run("bias", out) == 0
+    assert task.metadata.name in capsys.readouterr().out
+    assert run("leaderboard", "--ranks", out, "--results", out, "--out", tmp_path / "board") == 0
+
+
+def test_without_a_folder_only_the_rank_table_is_kept_where_mteb_keeps_it(
+    model: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en,de") == 0
+    [path] = (path for path in home.rglob("*") if path.suffix not in ("", ".lock") and path.is_file())
+    assert capsys.readouterr().out.splitlines()[-1] == f"Rank table: {path}"
+    assert path.is_relative_to(home / "ranks")
+    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en", "--quiet") == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "nothing"], "unknown data set 'nothing'"),
+        (["--data", "xquad-r", "--languages", "en,xx"], "unknown language 'xx'"),
+        (["--data", "xquad-r", "--languages", ","], "no language was asked for"),
+        (["--data", "xquad-r", "--batch-size", "0"], "batch size 0: write a whole number above 0"),
+        (["--data", "ntrex"], "no retrieval corpus"),
+        (["--data", "xquad-r", "--out", "/dev/null/out"], "--out /dev/null/out: Not a directory"),
+        (["--data", "xquad-r", "--out", "/dev/null"], "cannot write to /dev/null"),
+        (["--data", "xquad-r", "-m", "no/folder/here"], "cannot load the model no/folder/here"),
+    ],
+)
+def test_faults_are_one_line_and_nothing_is_written(
+    options: list[str], said: str, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The model is no folder either: what is wrong with the data is said before it is looked for.
+    assert run("evaluate", "-m", tmp_path / "no-model", *options) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    assert said in line
+    assert not home.exists()
