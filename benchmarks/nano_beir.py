@@ -155,7 +155,7 @@ def run_own_tasks(specs: Sequence[CorpusSpec], model: Path, hub: Path) -> dict[s
     from mteb.cache import ResultCache
 
     encoder = mteb.get_model(str(model))
-    found = {}
+    found: dict[str, Scores] = {}
     for spec in specs:
         assert spec.origin is not None and spec.task is not None
         task = mteb.get_task(spec.origin.task)
