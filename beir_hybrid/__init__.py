@@ -36,12 +36,14 @@ if not any(getattr(finder, "__qualname__", "") == _OldNames.__qualname__ for fin
     sys.meta_path.append(_OldNames)
 
 
-def __getattr__(name):
-    if name not in _INTERFACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from beir_hybrid import interface
+if not TYPE_CHECKING:  # which would take every name for one of these
 
-    return getattr(interface, name)
+    def __getattr__(name):
+        if name not in _INTERFACE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from beir_hybrid import interface
+
+        return getattr(interface, name)
 
 
 def __dir__():

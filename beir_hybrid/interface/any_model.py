@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from beir_hybrid.errors import BeirHybridError, ModelError, one_line
-from beir_hybrid.files import as_folder, shown
+from beir_hybrid.files import as_folder, shown, user_path
+from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def mteb_model(
     meta = _empty_meta(name, revision)
     of_beir = beir_model(model, meta, similarity)
     if of_beir is not None:
-        return of_beir
+        return _named(of_beir, name, revision)
     if callable(model):
         return callable_encoder(model, meta, similarity)
     raise ModelError(f"{_kind(model)} is no model; give {_KINDS}")
@@ -65,11 +66,13 @@ def _load(name: str, revision: str | None) -> MTEBModels:
     import mteb
 
     try:
-        return mteb.get_model(name, revision)
+        with silenced(notes=True):  # mteb says of a misspelt name what it tried, in several lines
+            return mteb.get_model(name, revision)
     except BeirHybridError:
         raise
     except Exception as error:  # mteb's, the hub's, torch's
-        raise ModelError(f"cannot load the model {shown(name)}: {one_line(error)}") from error
+        known = "" if user_path(name).is_dir() else "there is no such folder, and as a name: "
+        raise ModelError(f"cannot load the model {shown(name)!r}: {known}{one_line(error)}") from error
 
 
 def _of_mteb(model: Any) -> MTEBModels | None:

@@ -59,7 +59,7 @@ def evaluate(
             in memory that says nothing, has no name.
         revision: Its revision there; of a name or a folder, the one to load.
         similarity: How the vectors of a callable or a BEIR model are compared, ``cosine`` (the default) or ``dot``.
-        progress: Show progress bars, if standard error is a terminal.
+        progress: Show progress bars.
 
     Returns:
         Scores, figures and ranks.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from beir_hybrid.debias.aware import AwareRetriever, TextIn
+from beir_hybrid.debias.aware import AwareRetriever
 from beir_hybrid.errors import BeirHybridError, ModelError, one_line
+from beir_hybrid.mteb.aware_encoder import AwareEncoder
 from beir_hybrid.ranks.schema import NO_NAME
-from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
-    from mteb.models import ModelMeta, MTEBModels
+    from mteb.models import EncoderProtocol, ModelMeta, MTEBModels
 
     from beir_hybrid.interface.any_model import Similarity
 
@@ -34,13 +34,13 @@ class TextEncoder:
     """An encoder of MTEB's around a function from texts to vectors.
 
     Args:
-        embed: Batches of MTEB, whether they are of questions, and their language -> vectors, shape (n, D).
+        embed: Batches of MTEB, whether they are of questions, and the batch size -> vectors, shape (n, D).
         meta: What MTEB knows of the model.
         similarity: How vectors are compared.
     """
 
     def __init__(
-        self, embed: Callable[[Iterator[Mapping[str, Any]], bool, str, int], Any], meta: ModelMeta, similarity: str
+        self, embed: Callable[[Iterator[Mapping[str, Any]], bool, int], Any], meta: ModelMeta, similarity: str
     ) -> None:
         from mteb.models.model_meta import ScoringFunction
         from sentence_transformers import util
@@ -51,16 +51,14 @@ class TextEncoder:
         self._compare = getattr(util, _SIMILARITIES[similarity])
         self.mteb_model_meta = meta.model_copy(update={"similarity_fn_name": ScoringFunction(similarity)})
 
-    def encode(
-        self, inputs: Any, *, hf_subset: str, prompt_type: Any = None, batch_size: int = 32, **options: Any
-    ) -> Any:
+    def encode(self, inputs: Any, *, prompt_type: Any = None, batch_size: int = 32, **options: Any) -> Any:
         """Embed the n texts of a data loader, shape (n, D)."""
         from tqdm.auto import tqdm
 
         shown = None if options.get("show_progress_bar", True) else True
         batches = iter(tqdm(inputs, desc="Encoding", disable=shown))
         is_query = getattr(prompt_type, "value", prompt_type) == "query"
-        return self._embed(batches, is_query, Subset.parse(hf_subset).questions, batch_size)
+        return self._embed(batches, is_query, batch_size)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Compare all of (n, D) with all of (m, D), shape (n, m)."""
@@ -81,7 +79,7 @@ def callable_encoder(
     if meta.name == NO_NAME and called.isidentifier() and hasattr(function, "__name__"):
         meta = meta.model_copy(update={"name": f"callable/{called}"})
 
-    def embed(batches: Iterator[Mapping[str, Any]], is_query: bool, language: str, batch_size: int) -> Any:
+    def embed(batches: Iterator[Mapping[str, Any]], is_query: bool, batch_size: int) -> Any:
         return _joined([_call(called, function, list(batch["text"])) for batch in batches], called)
 
     return cast("MTEBModels", TextEncoder(embed, meta, similarity or "cosine"))
@@ -160,12 +158,13 @@ def _is_exact(search: Any) -> bool:
 
 
 def _encoder(model: Any, meta: ModelMeta, similarity: str) -> MTEBModels:
-    called, aware = type(model).__name__, isinstance(model, AwareRetriever)
+    if isinstance(model, AwareRetriever):
+        inner = cast("EncoderProtocol", _encoder(model.model, meta, similarity))
+        return cast("MTEBModels", AwareEncoder(inner, model.fitted, model.language))
+    called = type(model).__name__
 
-    def embed(batches: Iterator[Mapping[str, Any]], is_query: bool, language: str, batch_size: int) -> Any:
+    def embed(batches: Iterator[Mapping[str, Any]], is_query: bool, batch_size: int) -> Any:
         texts: list[Any] = [text for batch in batches for text in (batch["text"] if is_query else _documents(batch))]
-        if aware:
-            texts = [TextIn(text, language) if is_query else {**text, "language": language} for text in texts]
         encode = model.encode_queries if is_query else model.encode_corpus
         options = {"batch_size": batch_size, "show_progress_bar": False, "convert_to_tensor": True}
         return _matrix(encode(texts, **options), len(texts), called)

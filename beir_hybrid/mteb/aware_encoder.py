@@ -120,7 +120,7 @@ def language_of_subset(
         DebiasError: Nothing says it, or it is none of those known.
     """
     language = _of_our_subset(task_metadata.name, hf_subset, prompt_type)
-    if language in known:
+    if language is not None and language in known:
         return language
     codes = {*task_metadata.hf_subsets_to_langscripts.get(hf_subset, ())}
     for code in codes if len(codes) == 1 else ():

@@ -98,8 +98,9 @@ class Evaluation:
 
     @cached_property
     def languages(self) -> tuple[list[str], list[str]]:
-        """The languages of the questions, and of the passages."""
-        return languages_of(self.subsets, self.all_languages)
+        """The languages of the questions, as far as there are any, and of the passages."""
+        questions, passages = languages_of(self.subsets, self.all_languages)
+        return [language for language in questions if self.corpus.languages[language].questions], passages
 
     @property
     def pool_sizes(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import mteb
@@ -14,9 +15,11 @@ from beir_hybrid.corpora import spec_of_source
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import tasks_of
+from tests.models.test_model_folders import cross
 from tests.support import small_xquad
 from tests.support.tiny_model import tiny_model
 
+ROOT = Path(__file__).parents[2]
 ASKED = "zh,en,de"
 
 
@@ -98,6 +101,33 @@ def test_without_a_folder_only_the_rank_table_is_kept_where_mteb_keeps_it(
     assert capsys.readouterr().out == ""
 
 
+def test_a_corpus_of_ones_own(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = shutil.copytree(ROOT / "examples" / "help-centre", tmp_path / "my-corpus")
+    arguments = ["evaluate", "-m", model, "--data", corpus, "--languages", "fr,en", "--out", tmp_path / "out"]
+    assert run(*arguments) == 0
+    assert "on HelpCentre-en-fr" in capsys.readouterr().out
+    [result] = (tmp_path / "out").rglob("HelpCentre-en-fr.json")
+    scores = json.loads(result.read_text())["scores"]["test"]
+    assert {entry["hf_subset"] for entry in scores} == {"en-en", "fr-fr", "en-fr", "fr-en", "en-multi", "fr-multi"}
+
+    with (corpus / "fr" / "qrels" / "test.tsv").open("a", encoding="utf-8") as file:
+        file.write("q1\ta99\t1\n")
+    before = sorted((tmp_path / "out").rglob("*"))
+    assert run(*arguments) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "test.tsv" in line
+    assert "a99" in line
+    assert sorted((tmp_path / "out").rglob("*")) == before
+
+
+def test_a_cross_encoder_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    folder = cross(tmp_path / "cross")
+    capsys.readouterr()
+    assert run("evaluate", "-m", folder, "--data", "xquad-r", "--languages", "en", "--quiet") == 2
+    assert "is a cross-encoder, which ranks anew" in capsys.readouterr().err.splitlines()[-1]
+    assert not list(home.rglob("*.parquet"))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -105,10 +135,15 @@ def test_without_a_folder_only_the_rank_table_is_kept_where_mteb_keeps_it(
         (["--data", "xquad-r", "--languages", "en,xx"], "unknown language 'xx'"),
         (["--data", "xquad-r", "--languages", ","], "no language was asked for"),
         (["--data", "xquad-r", "--batch-size", "0"], "batch size 0: write a whole number above 0"),
+        (["--data", "mteb:NoSuchTask"], "NoSuchTask"),
+        (["--data", "beir:/no/such/folder"], "/no/such/folder"),
         (["--data", "ntrex"], "no retrieval corpus"),
         (["--data", "xquad-r", "--out", "/dev/null/out"], "--out /dev/null/out: Not a directory"),
         (["--data", "xquad-r", "--out", "/dev/null"], "cannot write to /dev/null"),
-        (["--data", "xquad-r", "-m", "no/folder/here"], "cannot load the model no/folder/here"),
+        (
+            ["--data", "xquad-r", "-m", "no/folder/here"],
+            "cannot load the model 'no/folder/here': there is no such folder",
+        ),
     ],
 )
 def test_faults_are_one_line_and_nothing_is_written(

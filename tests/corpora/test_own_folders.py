@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
 
+import beir_hybrid as bh
 from beir_hybrid import beir, corpora
 from beir_hybrid.corpora import ParallelCorpus, miracl, nano_beir
 from beir_hybrid.corpora.formats.corpus_folder import FORMS, export_corpus
 from beir_hybrid.errors import DataError
-from beir_hybrid.subsets import MULTI
+from beir_hybrid.subsets import MULTI, Subset
 from beir_hybrid.tasks import MIRACLCL
 from tests.cli.test_cli import Cli, cli
 from tests.support import small_folder, small_miracl, small_nano, small_ntrex
@@ -286,6 +287,43 @@ def test_passages_that_are_no_candidates_are_left_out(tmp_path: Path) -> None:
     }
     assert after.cut is None and after.recall["Recall@3"] == 1.0
     assert after.map > before.map
+
+
+def without_questions(folder: Path) -> None:
+    (folder / "de/queries.jsonl").unlink()
+    (folder / "de/qrels/test.tsv").unlink()
+
+
+def without_questions_but_judged(folder: Path) -> None:
+    (folder / "de/queries.jsonl").unlink()
+    (folder / "de/qrels/test.tsv").rename(folder / "de/qrels/others.tsv")
+
+
+def with_passages_left_out(folder: Path) -> None:
+    small_folder.write_lines(folder / "de/qrels/ignored.tsv", ["query-id\tcorpus-id", "1\t3", "1\t4", "2\t4"])
+
+
+@pytest.mark.parametrize(
+    ("change", "subsets"),
+    [
+        (lambda folder: None, {"en-en", "de-de", "en-de", "de-en", "en-multi", "de-multi"}),
+        (without_questions, {"en-en", "en-multi"}),
+        (without_questions_but_judged, {"en-en", "en-de", "en-multi"}),
+        (with_passages_left_out, {"en-en", "de-de", "en-de", "de-en", "en-multi", "de-multi"}),
+    ],
+)
+def test_a_folder_of_any_shape_is_evaluated_as_beir_does(tmp_path: Path, change: Any, subsets: set[str]) -> None:
+    folder = small_folder.write(tmp_path / "mine")
+    change(folder)
+
+    def overlap(texts: list[str]) -> Any:
+        return Overlap().encode_queries(texts)
+
+    found = bh.evaluate(overlap, folder, out=tmp_path / "out", similarity="dot", progress=False).scores["map"].dropna()
+    assert set(map(str, found.index)) == subsets
+    for subset in found.index:
+        expected = beir.evaluate(Overlap(), folder, *Subset.parse(str(subset)), score_function="dot").map
+        assert found[subset] == pytest.approx(expected, abs=1e-5), subset
 
 
 # --- The example that makes a corpus of translations ---

@@ -20,6 +20,8 @@ from sentence_transformers import MultiVectorEncoder, SparseEncoder
 
 import beir_hybrid as bh
 from beir_hybrid.corpora import spec_of_source
+from beir_hybrid.debias.aware import AwareRetriever, AwareTransformer
+from beir_hybrid.debias.maps import Centring
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
@@ -27,7 +29,8 @@ from beir_hybrid.tasks import tasks_of
 from tests.models.test_model_folders import multi_vector, sparse
 from tests.support import small_xquad
 from tests.support.beir_models import WordsForBeir, WordsForMteb, words_vector
-from tests.support.mteb_models import CountingEncoder, WordSearch
+from tests.support.mteb_models import CountingEncoder, WordSearch, vector_of
+from tests.support.small_origins import write_monolingual
 from tests.support.tiny_model import tiny_model
 
 MODEL = tiny_model()
@@ -245,6 +248,33 @@ def test_nothing_is_kept_of_a_corpus_in_memory() -> None:
     assert text() is None
 
 
+@pytest.mark.parametrize("model", [CountingEncoder, lambda: lambda texts: np.stack([*map(vector_of, texts)])])
+def test_a_pool_of_mtebs_task(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_HUB", str(tmp_path / "hub"))
+    write_monolingual(tmp_path / "hub", "MMarcoRetrievalMultilingual", languages=["de", "ru", "zh"])
+    source, languages = "mteb:MMarcoRetrievalMultilingual", ["de", "zh"]
+    task = tasks_of(spec_of_source(source).restricted(languages))[0]()
+    task.ranks_folder = tmp_path / "mteb"
+    scores = mteb.evaluate(CountingEncoder(), task, cache=None, co2_tracker=False, show_progress_bar=False)
+    [path] = (tmp_path / "mteb").rglob("*.parquet")
+    SHARED_RUNS.clear()
+    result = bh.evaluate(model(), source, languages=languages, progress=False)
+    pd.testing.assert_frame_equal(result.ranks, rank_table.read(path)[0].to_pandas())
+    [entries] = scores.task_results[0].scores.values()
+    assert result.scores["main_score"].to_dict() == {entry["hf_subset"]: entry["main_score"] for entry in entries}
+    assert result.metric == task.metadata.main_score
+
+
+def test_retrievers_with_a_map_that_must_know_the_language(tmp_path: Path) -> None:
+    corpus = bh.load("xquad-r", languages=SOME)
+    fitted = Centring.fit({tag: MODEL.encode(list(part.passages)) for tag, part in corpus.languages.items()})
+    expected = bh.evaluate(AwareTransformer(MODEL, fitted), corpus, progress=False).ranks
+    for model in (AwareRetriever(ForBeir(), fitted), DenseRetrievalExactSearch(AwareRetriever(ForBeir(), fitted))):
+        pd.testing.assert_frame_equal(bh.evaluate(model, corpus, progress=False).ranks, expected)
+    plain = bh.evaluate(MODEL, corpus, progress=False).ranks
+    assert not plain["rank_in_pool"].equals(expected["rank_in_pool"])
+
+
 # What is no model, and what cannot be ranked by
 
 
@@ -266,7 +296,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no dimensions": (lambda texts: np.ones((len(texts), 0)), "have no dimensions"),
     "a class": (WordsForBeir, "WordsForBeir is a class"),
     "a number": (7, "a int is no model; give a SentenceTransformer"),
-    "no such folder": ("no/such/folder", "cannot load the model no/such/folder"),
+    "no such folder": ("no/such/folder", "cannot load the model 'no/such/folder': there is no such folder"),
     "no metadata": (type("Encoder", (), {"mteb_model_meta": 1})(), "is a int, not a ModelMeta"),
 }
 

@@ -14,8 +14,10 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.corpora import spec_of
 from beir_hybrid.errors import BeirHybridError, RankTableError
+from beir_hybrid.languages import is_tag
 from beir_hybrid.metrics import LANGUAGE_FIGURES
 from beir_hybrid.mteb.passes import SHARED_RUNS
+from beir_hybrid.plotting.heat_maps import draw_one_target_maps
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.scoring.bias import one_target_map
 from beir_hybrid.subsets import SETTINGS
@@ -119,6 +121,19 @@ def test_plots_are_figures_of_matplotlib_without_pyplot(result: bh.interface.Res
     bars = result.language_plot()
     assert {label.get_text() for label in bars.axes[0].get_yticklabels()} == set(LANGUAGES)
     bars.savefig(tmp_path / "bars.png")
+
+
+def test_a_heat_map_of_many_languages_has_no_numbers_in_it() -> None:
+    tags = [*iso_639_1_tags()][:45]
+    for n_languages, numbers in ((40, 40 * 40), (45, 0)):
+        matrix = pd.DataFrame(0.5, index=tags[:n_languages], columns=tags[:n_languages])
+        assert len(draw_one_target_maps([("many", matrix)]).axes[0].texts) == numbers
+
+
+def iso_639_1_tags() -> list[str]:
+    """Return tags of two letters."""
+    letters_of_tags = "abcdefghijklmnopqrstuvwxyz"
+    return [tag for x in letters_of_tags for y in letters_of_tags if is_tag(tag := x + y)]
 
 
 def test_it_is_saved_as_mteb_lays_it_out_and_beside_what_is_there(result: bh.interface.Result, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.families import WITHIN_FAMILY, groups_of
 from beir_hybrid.leaderboard.board.family_scores import group_means
 from beir_hybrid.mteb.passes import SHARED_RUNS
+from beir_hybrid.study.definition import read_study
 from beir_hybrid.subsets import Subset, setting_of
 from beir_hybrid.tasks import BENCHMARKS, tasks_of
 from tests.support import small_nano
@@ -230,6 +231,11 @@ def test_another_copy_is_another_revision(hub: Path, tmp_path: Path, monkeypatch
     monkeypatch.delenv("BEIR_HYBRID_HUB")
     assert ARGUANA.origin is not None
     assert revision_of(ARGUANA.name) == mteb.get_task(ARGUANA.origin.task).metadata.revision
+
+
+def test_the_study_for_who_has_a_network_can_be_read() -> None:
+    study = read_study(Path(__file__).parents[2] / "examples" / "nanobeir.toml")
+    assert list(study.tasks) == [spec.task.name for spec in nano_beir.SPECS if spec.task]
 
 
 def test_registering_them_loads_no_data_set() -> None:

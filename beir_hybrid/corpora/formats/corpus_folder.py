@@ -25,6 +25,7 @@ from beir_hybrid.corpora.registry import find
 from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, shown
+from beir_hybrid.schemas import checked
 from beir_hybrid.subsets import MOST_PAIRED, MULTI, Subset
 
 FORMS = ("jsonl", "parquet")
@@ -95,25 +96,24 @@ def _spec_of(corpus: ParallelCorpus) -> CorpusSpec | None:
 
 def _description(corpus: ParallelCorpus, spec: CorpusSpec | None, folder: Path) -> Description:
     """Return what the corpus.toml of an exported folder says."""
-    name, languages = as_folder(corpus.name), list(corpus.languages)
+    content: dict[str, Any] = {"name": as_folder(corpus.name), "languages": list(corpus.languages)}
     if spec is None:
-        return Description(name=name, licence="not specified", languages=languages)
-    known: dict[str, Any] = {"task": "" if spec.task is None else spec.task.name}
-    if spec.origin is None:
-        known |= {"revision": spec.revision, "content": content_of(folder, locate(folder, languages, Faults()))}
-    elif known["task"]:  # models are asked as a task of MTEB's own asks them; of the folder's texts they are not
-        known["task"] += "Folder"
-    return Description(
-        name=name,
-        licence=spec.licence,
-        languages=languages,
-        title=spec.title,
-        citation=spec.citation,
-        metrics=list(spec.metrics) or ["map"],
-        judged_in_own_language=spec.judged_in_own_language,
-        adapted_from=list(spec.adapted_from),
-        **known,
-    )
+        return checked(Description, {**content, "licence": "not specified"}, corpus.name)
+    if spec.task is not None:
+        # Where a task of MTEB's own decides how models are asked, of the folder's texts it does not: ranks are others.
+        content["task"] = spec.task.name if spec.origin is None else f"{spec.task.name}Folder"
+    if spec.origin is None and spec.revision:
+        files = locate(folder, content["languages"], Faults())
+        content |= {"revision": spec.revision, "content": content_of(folder, files)}
+    content |= {
+        "licence": spec.licence or "not specified",
+        "title": spec.title or content["name"],
+        "citation": spec.citation,
+        "metrics": list(spec.metrics) or ["map"],
+        "judged_in_own_language": spec.judged_in_own_language,
+        "adapted_from": list(spec.adapted_from),
+    }
+    return checked(Description, content, corpus.name)
 
 
 def _write_language(folder: Path, corpus: ParallelCorpus, language: str, form: str) -> None:

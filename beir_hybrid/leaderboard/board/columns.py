@@ -71,12 +71,18 @@ def board_columns() -> tuple[Column, ...]:
         for setting in SETTINGS
     ]
     bias = [
-        (spec, Column.of(task, "multilingual", metric.name, metric.label, f"{spec.title} language bias"))
+        (spec, column)
         for spec, task in shown
         if not spec.judged_in_own_language
-        for metric in BOARD_LANGUAGE_FIGURES
+        for column in language_columns(task, spec.title)
     ]
     return (*_with_means(retrieval), *_with_means(bias))
+
+
+def language_columns(task: str, title: str) -> list[Column]:
+    """Return the columns that say how languages are treated in the pool of all languages of a task."""
+    heading = f"{title} language bias"
+    return [Column.of(task, SETTINGS[-1], figure.name, figure.label, heading) for figure in BOARD_LANGUAGE_FIGURES]
 
 
 def overview(columns: Sequence[Column]) -> list[Column]:

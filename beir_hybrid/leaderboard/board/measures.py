@@ -15,7 +15,7 @@ import pandas as pd
 from beir_hybrid.corpora.spec import BIAS_SUFFIX
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.families import in_family_order
-from beir_hybrid.leaderboard.board.columns import Column, board_columns
+from beir_hybrid.leaderboard.board.columns import Column, board_columns, language_columns
 from beir_hybrid.leaderboard.board.data_set_means import in_set, joined, mean_languages, mean_matrices, with_means
 from beir_hybrid.leaderboard.board.family_scores import PairFigures, one_target_of_pairs, pair_scores, stored_pairs
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
@@ -109,7 +109,7 @@ def _is_bias_of(task: str, tasks: Iterable[str]) -> bool:
 
 
 def _further_columns(task: str, runs: Sequence[Run]) -> Iterator[Column]:
-    """Yield the columns of a task that the leaderboard does not know: one a setting if it has settings, else one."""
+    """Yield the columns of a task that the leaderboard does not know: like those of others, or one without settings."""
     tables = [run.ranks[task] for run in runs if task in run.ranks]
     results = [run.results[task] for run in runs if task in run.results]
     metrics = {table.metric for table in tables if table.metric is not None}
@@ -122,6 +122,8 @@ def _further_columns(task: str, runs: Sequence[Run]) -> Iterator[Column]:
     metric = DEFAULT_METRIC if tables else MAIN_SCORE
     for setting in SETTINGS:
         yield Column.of(task, setting, metric, setting, task)
+    if tables:
+        yield from language_columns(task, task)
 
 
 def measure(row: Row, columns: Sequence[Column], settings: Settings) -> Measures:
