@@ -33,14 +33,14 @@ from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset
 from beir_hybrid.scoring.progress import Checkpoint
-from beir_hybrid.subsets import MULTI, SETTINGS, Subset, pairs_of, setting_of
+from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
     from mteb.models import MTEBModels
 
     from beir_hybrid.corpora import ParallelCorpus
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.counting import CountedRanks
+    from beir_hybrid.scoring.counting import CountedRanks, Wanted
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -209,13 +209,18 @@ class Evaluation:
             checkpoint.release()
 
     def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
-        key = (self.call.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs))
+        # A mean over pools has no abstention metrics, so that of many languages few confidences are needed.
+        in_pairs = any(
+            subset.pool not in (subset.questions, MULTI, CROSS) for subset in map(Subset.parse, self.subsets)
+        )
+        wanted: Wanted = True if in_pairs or len(self.all_languages) <= MOST_PAIRED else "own"
+        key = (self.call.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs), wanted)
         if not alone:
             shared = SHARED_RUNS.take(self.call.model, self.corpus.name, key, used_by, self._is_current)
             if shared is not None:
                 logger.info(f"{used_by} uses the ranks that were counted before; the corpus is not encoded again.")
                 return shared
-        run = run_encoder(self.call, self.corpus, *self.languages)
+        run = run_encoder(self.call, self.corpus, *self.languages, wanted)
         SHARED_RUNS.put(self.call.model, self.corpus.name, key, run, used_by)
         return run
 

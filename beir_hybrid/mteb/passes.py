@@ -17,7 +17,7 @@ from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 if TYPE_CHECKING:
     from beir_hybrid.corpora.parallel import ParallelCorpus
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.counting import CountedRanks
+    from beir_hybrid.scoring.counting import CountedRanks, Wanted
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -38,7 +38,11 @@ class CountedRun:
 
 
 def run_encoder(
-    call: Call, corpus: ParallelCorpus, query_languages: Sequence[str], passage_languages: Sequence[str]
+    call: Call,
+    corpus: ParallelCorpus,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    confidence: Wanted = True,
 ) -> CountedRun:
     """Encode the questions and passages of some languages, each text once, and count all ranks.
 
@@ -59,7 +63,9 @@ def run_encoder(
     embeddings = Embeddings(questions, passages)
     with call.timer("Counting ranks", split=call.split, log_message="Counting ranks..."):
         similarity = call.encoder.similarity
-        ranks = count_corpus(corpus, embeddings, similarity, query_languages, passage_languages, call.progress)
+        ranks = count_corpus(
+            corpus, embeddings, similarity, query_languages, passage_languages, call.progress, confidence
+        )
         counted = {of_language.targets.query_language: of_language for of_language in ranks}
     state = call.state()
     if state.fingerprint is None:

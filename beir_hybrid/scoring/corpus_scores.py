@@ -23,6 +23,7 @@ from beir_hybrid.scoring.counting import (
     CountedRanks,
     PassageBlock,
     Similarity,
+    Wanted,
     count_ranks,
     split_blocks,
 )
@@ -62,7 +63,7 @@ def count_corpus(
     query_languages: Sequence[str] | None = None,
     passage_languages: Sequence[str] | None = None,
     progress: bool = False,
-    confidence: bool = True,
+    confidence: Wanted = True,
 ) -> Iterator[CountedRanks]:
     """Count the ranks of all relevant passages, query language after query language.
 
@@ -73,7 +74,7 @@ def count_corpus(
         query_languages: Languages of the questions; all by default.
         passage_languages: Languages of the pool; all by default.
         progress: Show a progress bar on a terminal.
-        confidence: Whether to find out how sure the model is, which scores of subsets need and ranks do not.
+        confidence: In which pools to find out how sure the model is, which scores of subsets need and ranks do not.
 
     Yields:
         The counted ranks of one query language at a time.

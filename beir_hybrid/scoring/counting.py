@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Similarity = Callable[[Any, Any], Any]
+
+Wanted = bool | Literal["own"]
+"""In which pools confidence is wanted: in all, in none, or in that of the queries' own language and that of all."""
 
 BLOCK_ELEMENTS = 16_000_000
 """Scores of one block, 64 MB in float32."""
@@ -112,22 +115,26 @@ class RankCounter:
     A counter that was saved as ``state`` and restored by ``from_state`` goes on to exactly the same result.
     """
 
-    def __init__(self, targets: Targets, own: torch.Tensor, confidence: bool = True) -> None:
+    def __init__(self, targets: Targets, own: torch.Tensor, confidence: Wanted = True) -> None:
         """Start at zero.
 
         Args:
             targets: The P pairs of one query language.
             own: Score of the relevant passage of each pair, shape (P,).
-            confidence: Whether to keep the top scores, from which confidence follows.
+            confidence: Of which pools to keep the top scores, from which confidence follows.
         """
         self.targets = targets
         self.own = own
-        self._confidence = confidence
+        self._confidence = bool(confidence)
         self._is_empty = True
         self._outranked = np.zeros((len(targets.queries), len(targets.passage_languages)), dtype=np.int64)
         self._thresholds = torch.from_numpy(targets.padded(own.numpy(), np.inf))
         # Nobody asks how sure the model is in a pool without relevant passages: such languages share one list.
-        self._tops = {int(language): TopScores() for language in np.unique(targets.languages)}
+        self._tops = {
+            int(language): TopScores()
+            for language in np.unique(targets.languages)
+            if confidence is True or targets.passage_languages[language] == targets.query_language
+        }
         self._other_tops = TopScores()
         self._top_languages = TopLanguages()
         self._ignored = np.full(targets.ignored.shape[1], np.nan, dtype=np.float32)
@@ -229,7 +236,7 @@ def count_ranks(
     blocks: Iterable[PassageBlock],
     similarity: Similarity,
     relevant_embeddings: Callable[[NDArray[np.int64]], Any] | None = None,
-    confidence: bool = True,
+    confidence: Wanted = True,
 ) -> CountedRanks:
     """Count, for every relevant pair, the passages of each language that outrank it.
 
@@ -242,7 +249,7 @@ def count_ranks(
         similarity: The model's own similarity of (Q, D) and (n, D), shape (Q, n). What it returns is written to.
         relevant_embeddings: Gives the embeddings of the relevant passages of the pairs with the given numbers,
             shape (len(numbers), D). Needed where not all scores can be held; without it they are.
-        confidence: Whether to find out how sure the model is; a fifth of the time, for the abstention metrics alone.
+        confidence: In which pools to find out how sure the model is; a fifth of the time, for the abstention metrics.
 
     Returns:
         Counts, from which all ranks follow, and the confidence of each query in each pool if that was asked for.
