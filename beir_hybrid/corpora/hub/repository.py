@@ -14,6 +14,7 @@ from typing import ClassVar
 from beir_hybrid.corpora.hub.copies import COPIES, copy_of, folder_named_by
 from beir_hybrid.errors import DataError, one_line
 from beir_hybrid.files import reading, shown
+from beir_hybrid.quiet import silenced
 
 # Seconds until the hub must answer: without a network the answer is an error, and an error must come at once. The
 # hub's own client tries for half a minute.
@@ -98,7 +99,7 @@ class Repository:
 
         The client keeps what it has prepared of a copy under the name of its folder and the patterns of its files,
         whatever is in them: another copy of that name, or the same one when it has changed, would be taken for it.
-        Here the content decides.
+        Here the content decides. A copy is read without progress bars.
 
         Raises:
             DataError: The copy cannot be read.
@@ -111,7 +112,8 @@ class Repository:
         usual = config.HF_DATASETS_CACHE
         config.HF_DATASETS_CACHE = Path(usual) / "beir-hybrid-copies" / self.exact_revision
         try:
-            yield
+            with silenced("datasets"):
+                yield
         finally:
             config.HF_DATASETS_CACHE = usual
 
