@@ -58,7 +58,8 @@ def read_source(source: Source, languages: Iterable[str] | None = None, progress
     source = _name_of(source)
     if source in registry.pair_sources():
         return pair_sources.read_named(source, languages, progress)
-    if registry.find(source) is None and is_corpus(source):
+    spec = registry.find(source)
+    if (spec is None or not spec.pairs) and is_corpus(source):  # the test split of one with pairs is not for training
         return pair_sources.read_corpus(source, languages, progress)
     if pair_files.is_own(source):
         return pair_files.read_own(source, languages)

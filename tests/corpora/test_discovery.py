@@ -14,6 +14,7 @@ import pytest
 from beir_hybrid import corpora
 from beir_hybrid.cli import main
 from beir_hybrid.corpora import discovery, registry
+from beir_hybrid.training.pairs import read_source
 from tests.support.tiny_package import tiny_faq
 
 TOML = 'name = "{name}"\nlicence = "cc0-1.0"\nlanguages = ["en"]\n'
@@ -122,6 +123,7 @@ def test_what_is_found_is_listed_behind_ours(tmp_path: Path, monkeypatch: pytest
         warnings.simplefilter("error")
         assert corpora.specs()[-1].name == "mine"
     assert corpora.load("mine").languages["en"].passage_ids == ("en:p:1",)
+    assert read_source("mine").answers["en"].to_pylist() == ["At nine."]
 
 
 @pytest.mark.usefixtures("looked_anew")
