@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.get_tasks import get_task
 from mteb.types import Licenses, StrURL
@@ -9,8 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from beir_hybrid.corpora import CorpusSpec
 from beir_hybrid.corpora.spec import Origin, TaskFacts
-from beir_hybrid.mteb.encode import AskedAs
 from beir_hybrid.mteb.subset_data import subset_languages
+
+if TYPE_CHECKING:
+    from beir_hybrid.mteb.encode import AskedAs
 
 QUESTION_PROMPT = {"query": "Given a question, retrieve the sentences that answer it, in whatever language they are"}
 """What models that follow instructions are told."""
@@ -85,4 +89,6 @@ def _metadata_of_pool(spec: CorpusSpec, facts: TaskFacts, origin: Origin) -> Tas
 
 def asked_as(origin: Origin | None) -> AskedAs | None:
     """Return as which task of MTEB's own a model is asked for the embeddings of a pool; None where it has no origin."""
+    from beir_hybrid.mteb.encode import AskedAs
+
     return None if origin is None else AskedAs(get_task(origin.task).metadata, origin.split, origin.subsets)
