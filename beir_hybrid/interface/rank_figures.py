@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from beir_hybrid.corpora import registry
 from beir_hybrid.errors import RankTableError
@@ -24,6 +25,8 @@ from beir_hybrid.scoring.retrieval_scores import K_VALUES
 from beir_hybrid.subsets import SETTINGS, Subset, setting_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
     from matplotlib.figure import Figure
 
@@ -139,10 +142,9 @@ class RankTable:
         Raises:
             RankTableError: The pool of all languages was not evaluated.
         """
-        ranks = self._ranks_in_pool()
-        figures = query_bias(ranks, self.info.pool_sizes)
-        questions = set(ranks["query_language"])
-        ordered = [language for language in self.info.pool_sizes if language in questions]
+        parts = {language: query_bias(ranks, self.info.pool_sizes) for language, ranks in self._in_pool()}
+        figures = pd.concat(list(parts.values()))
+        ordered = [language for language in self.info.pool_sizes if language in parts]
         means = pd.DataFrame(mean_bias_by_language(figures, ordered)).T.rename_axis("questions in")
         coverage = [f"{name}_coverage" for name in LANGUAGE_FIGURES]
         return means[[*(name for name in means.columns if name not in coverage), *coverage]]
@@ -154,13 +156,10 @@ class RankTable:
         ``map``: mean average precision in the pool of the answers' language; ``one_target_map``: in the pool of all
         languages, where the answers in this language are the only ones; NaN where it does not follow from the ranks.
         """
-        found = pair_scores(self.table, self.info)
-        of_figure = {
-            figure: {tuple(Subset.parse(subset)): mean for subset, mean in found[figure].by_subset.items()}
-            if figure in found
-            else {}
-            for figure in (MAP.name, ONE_TARGET.name)
-        }
+        of_figure: dict[str, dict[tuple[str, ...], float]] = {MAP.name: {}, ONE_TARGET.name: {}}
+        for _, table in self._by_question_language():
+            for figure, scores in pair_scores(table, self.info).items():
+                of_figure[figure] |= {tuple(Subset.parse(subset)): mean for subset, mean in scores.by_subset.items()}
         keys = list(dict.fromkeys(pair for means in of_figure.values() for pair in means))
         order = {language: place for place, language in enumerate(self.info.pool_sizes)}
         keys.sort(key=lambda pair: tuple(order.get(language, len(order)) for language in pair))
@@ -236,17 +235,34 @@ class RankTable:
         Raises:
             RankTableError: The pool of all languages was not evaluated.
         """
-        return one_target_map(self._ranks_in_pool(), self.info.pool_sizes)
+        sizes = self.info.pool_sizes
+        rows = pd.concat([one_target_map(ranks, sizes) for _, ranks in self._in_pool()])
+        return rows[[language for language in sizes if language in rows.columns]]
 
-    def _ranks_in_pool(self) -> pd.DataFrame:
-        """Return the rows of questions that were asked in the pool of all languages."""
-        ranks = self.ranks[rank_table.ranked_in_pool(self.ranks, self.info)]
-        if ranks.empty:
+    def _by_question_language(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the rows of each question language, in the order of the corpus.
+
+        A figure follows from the rows of its question: those of millions of rows are computed a language at a time.
+        """
+        asked = self.table["query_language"]
+        for language in self.info.pool_sizes:
+            table = self.table.filter(pc.equal(asked, language))
+            if len(table):
+                yield language, table
+
+    def _in_pool(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield the rows of each language whose questions were asked in the pool of all languages."""
+        nothing = True
+        for language, table in self._by_question_language():
+            ranks = table.to_pandas()
+            if rank_table.ranked_in_pool(ranks, self.info).all():
+                nothing = False
+                yield language, ranks
+        if nothing:
             raise RankTableError(
                 f"{shown(self.info.model)} on {shown(self.info.task)}: the pool of all languages was not evaluated, "
                 "which figures of languages are about"
             )
-        return ranks
 
     # Shown
 

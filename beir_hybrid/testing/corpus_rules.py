@@ -61,7 +61,7 @@ def _what_the_spec_says(spec: CorpusSpec) -> Faults:
         yield "the spec has no `read`, so that nothing can be evaluated"
     if spec.task is None:
         yield "the spec has no `task`, so that MTEB has no name for it"
-    if not spec.revision and spec.files is None:
+    if not spec.revision and spec.origin is None:
         yield "the spec has no revision: nothing tells its texts from those of another version"
     if not spec.licence:
         yield "the spec names no licence"
