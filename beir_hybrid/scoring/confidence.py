@@ -106,7 +106,7 @@ class TopScores:
 def highest(scores: torch.Tensor, k: int) -> torch.Tensor:
     """Return the k highest scores of each row, lowest first."""
     if scores.device.type == "cpu":
-        return torch.from_numpy(np.sort(scores.numpy(), axis=1)[:, -k:])  # several times as fast as torch's topk
+        return torch.from_numpy(np.sort(scores.cpu().numpy(), axis=1)[:, -k:])  # several times as fast as torch's topk
     return torch.topk(scores, k, dim=1).values.flip(1)
 
 

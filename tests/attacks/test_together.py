@@ -111,29 +111,28 @@ def test_of_two_leaderboards_one_is_there_whole(attack: Callable[..., Any]) -> N
 _EXPORT = "export xquad-r --out datasets --force --quiet --languages"
 
 
-def _exports(folder: Path) -> dict[str, bytes]:
+def _exports(folder: Path) -> list[dict[str, bytes]]:
     alone(SCENARIOS["export"].prepare, folder)
     acts = [partial(beir_hybrid, f"{_EXPORT} {languages}") for languages in ("de,en", "ar,en", "th", "zh")]
+    wholes = []
     for act in acts:
         alone(act, folder)
-    whole = bytes_below(folder / "datasets" / "xquad-r")
+        wholes.append(bytes_below(folder / "datasets" / "xquad-r"))
     for _ in range(3):
         shutil.rmtree(folder / "datasets")
         together(acts, folder)
-        made = bytes_below(folder / "datasets" / "xquad-r")
-        assert _subsets(made) == _subsets(whole)
-        assert {name for name in made if name.endswith(".tsv")} == {name for name in whole if name.endswith(".tsv")}
-        assert all(content == whole[name] for name, content in made.items() if name != ".beir-hybrid.json")
+        assert bytes_below(folder / "datasets" / "xquad-r") in wholes
         _check_clean(folder)
-    return whole
+    return wholes
 
 
 def _subsets(export: dict[str, bytes]) -> list[str]:
     return sorted(json.loads(export[".beir-hybrid.json"])["subsets"])
 
 
-def test_exports_of_different_languages_complete_one_folder(attack: Callable[..., Any]) -> None:
-    assert {"de-en", "ar-en", "th-th", "zh-zh"} <= set(_subsets(attack(_exports)))
+def test_of_exports_of_different_languages_one_is_there_whole(attack: Callable[..., Any]) -> None:
+    german, _, thai, _ = map(_subsets, attack(_exports))
+    assert {"de-en", "de-multi"} <= set(german) and {"th-th"} <= set(thai) and not set(german) & set(thai)
 
 
 # MIRACL
