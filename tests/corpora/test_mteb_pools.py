@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_equal_ids_are_translations_where_the_judgments_agree(hub: Path, caplog:
     assert (
         "1 of 3 questions have the same id and the same judgments in all 3 languages, 2 in some; 2 times" in caplog.text
     )
+
+
+def test_what_is_left_out_is_said(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
+    queries, qrels = {"1": "first?", "2": "second?", "3": "third?"}, [("1", "1", 1), ("2", "1", 0), ("3", "nowhere", 1)]
+    rows: dict[str, Any] = {}
+    for language in ("en", "fi", "pt"):
+        rows |= subset_rows(language, queries, {"1": "one"}, qrels)
+    write_copy(hub, "eherra/EuroPIRQ-retrieval", rows, "test")
+    assert load(f"mteb:{EURO}").languages["en"].question_ids == ("q-1",)
+    assert f"mteb:{EURO} fi: 1 judgments name passages that are not in the corpus" in caplog.text
+    assert f"mteb:{EURO} fi: 2 questions have no right answer; they are left out here" in caplog.text
 
 
 def test_without_the_data_there_is_one_line_with_ways_out(hub: Path) -> None:

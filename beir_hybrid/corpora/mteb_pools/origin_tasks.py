@@ -145,6 +145,11 @@ def _texts(where: str, data: Mapping[str, Any]) -> SubsetTexts:
     n_nowhere = sum(len(graded[query]) - len(found) for query, found in judgments.items())
     if n_nowhere:
         logger.warning(f"{where}: {n_nowhere} judgments name passages that are not in the corpus, and are left out.")
+    n_unanswered = sum(not found for found in judgments.values())
+    if n_unanswered:
+        logger.warning(
+            f"{where}: {n_unanswered} questions have no right answer; they are left out, and MTEB scores them 0."
+        )
     judgments = {query: found for query, found in judgments.items() if found}
     return SubsetTexts(
         query_ids=tuple(judgments),
