@@ -148,7 +148,7 @@ def _texts(where: str, data: Mapping[str, Any]) -> SubsetTexts:
     n_unanswered = sum(not found for found in judgments.values())
     if n_unanswered:
         logger.warning(
-            f"{where}: {n_unanswered} questions have no right answer; they are left out, and MTEB scores them 0."
+            f"{where}: {n_unanswered} questions have no right answer; they are left out here, and MTEB scores them 0."
         )
     judgments = {query: found for query, found in judgments.items() if found}
     return SubsetTexts(
