@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -203,6 +204,11 @@ class CorpusSpec:
         """Return what reads languages of this corpus, whichever spec asks."""
         read = self.read
         return None if read is None else lambda _, languages, progress: read(self, languages, progress)
+
+
+def task_name_of(name: str) -> str:
+    """Return the name of the task of a corpus that says none: ``HelpCentre`` of ``help-centre``."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name))
 
 
 def _joined(languages: Sequence[str]) -> str:

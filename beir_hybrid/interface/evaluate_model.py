@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, Source, load
 from beir_hybrid.corpora.parallel import choose
-from beir_hybrid.corpora.spec import TaskFacts
+from beir_hybrid.corpora.spec import TaskFacts, task_name_of
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import HOME_HINT, check_writable, home, shown, user_path
 from beir_hybrid.interface.any_model import Similarity, mteb_model
@@ -165,7 +164,7 @@ def _task_name(corpus: str) -> str:
     Raises:
         DataError: No task can be named after it.
     """
-    name = "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", corpus))
+    name = task_name_of(corpus)
     if not name[:1].isalpha():
         raise DataError(f"the corpus is called {shown(corpus)!r}; give it a name such as help-centre")
     return name

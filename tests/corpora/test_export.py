@@ -95,7 +95,7 @@ def test_questions_are_written_once_where_there_are_hard_links(
 ) -> None:
     if not links:
 
-        def no_links(*_: Any) -> None:
+        def no_links(*_: Any, **__: Any) -> None:
             raise PermissionError
 
         monkeypatch.setattr(os, "link", no_links)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.corpora.formats.export import SPLIT, documents_of, judgments_of
-from beir_hybrid.corpora.formats.export_folder import Contents, export_folder
+from beir_hybrid.corpora.formats.export_folder import Contents, export_folder, give_name
 from beir_hybrid.corpora.own.description import Description, written
 from beir_hybrid.corpora.own.entries import SCORE
 from beir_hybrid.corpora.own.faults import Faults
@@ -189,22 +187,14 @@ def _write_pair(folder: Path, corpus: ParallelCorpus, pair: Subset, qrels: Mappi
     if pool == MULTI and not (folder / pool / IN_FOLDER["corpus"]).exists():
         documents = ({"_id": name, **document} for name, document in documents_of(corpus, pool))
         _write_text(folder / pool / IN_FOLDER["corpus"], {}, documents)
-    _give_name(folder / language / IN_FOLDER["queries"], folder / pool / f"{language}-{IN_FOLDER['queries']}")
+    give_name(folder / language / IN_FOLDER["queries"], folder / pool / f"{language}-{IN_FOLDER['queries']}")
     path = folder / pool / f"{language}-qrels" / f"{SPLIT}.tsv"
     path.parent.mkdir()
     if language == pool:
-        _give_name(folder / language / IN_FOLDER["qrels"], path)
+        give_name(folder / language / IN_FOLDER["qrels"], path)
     else:
         judged = ((query, name, grade) for query, grades in qrels.items() for name, grade in grades.items())
         _write_text(path, _GRADES, (dict(zip(_GRADES, row, strict=True)) for row in judged))
-
-
-def _give_name(file: Path, name: Path) -> None:
-    """Give a file another name."""
-    try:
-        os.link(file, name)
-    except OSError:  # no hard links here, or no more of them
-        shutil.copyfile(file, name)
 
 
 def _write_text(path: Path, columns: Mapping[str, type], rows: Iterable[Row]) -> None:

@@ -133,10 +133,11 @@ def _keep(old: Path, new: Path) -> None:
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in [*files, *links]:
             if not os.path.lexists(place / name):
-                _give_name(Path(folder, name), place / name)
+                give_name(Path(folder, name), place / name)
 
 
-def _give_name(file: Path, name: Path) -> None:
+def give_name(file: Path, name: Path) -> None:
+    """Give a file another name, by a copy where there are no hard links."""
     try:
         os.link(file, name, follow_symlinks=False)
     except (OSError, NotImplementedError):  # no hard links here, or not of symbolic ones

@@ -19,7 +19,7 @@ from beir_hybrid.corpora.hub.row_tables import languages_in, read_rows
 from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
-from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts
+from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts, task_name_of
 from beir_hybrid.errors import DataError, one_line
 from beir_hybrid.files import as_folder, shown
 from beir_hybrid.languages import is_tag, tag_of_mteb
@@ -153,9 +153,9 @@ def _spec(repository: Repository, revision: str, described: str) -> CorpusSpec:
         revision: Names its content.
         described: A description as JSON; "" for none.
     """
-    description = Description.model_validate_json(described) if described else None
     where = f"hub:{repository.path}"
-    columns = description.columns if description and description.columns else Columns()
+    said = Description.model_validate_json(described) if described else None
+    columns = said.columns if said and said.columns else Columns()
     configs = sorted(repository.configs())
     parts = [config.rpartition("-") for config in configs]
     kinds = Counter(prefix for prefix, _, kind in parts if kind in KINDS)
@@ -163,24 +163,28 @@ def _spec(repository: Repository, revision: str, described: str) -> CorpusSpec:
     by_language = prefixes or ([] if len(configs) == 1 else configs)
     corpus = _HubCorpus(repository, columns, _tags(where, by_language), not prefixes, False)
     found = corpus.languages()
-    languages = tuple(description.languages) if description else found
-    unknown = [language for language in languages if language not in found]
+    description = said or Description.model_construct(
+        name=as_folder(repository.path),
+        licence="not specified",
+        languages=[*found],
+        title=repository.path,
+        task=task_name_of(repository.path)[:80],
+    )
+    unknown = [language for language in description.languages if language not in found]
     if unknown:
         raise DataError(f"{where}: has no language {unknown[0]!r}; there are {', '.join(found)}")
-    own = description.judged_in_own_language if description else False
-    corpus = replace(corpus, judged_in_own_language=own or not corpus.has_ids())
-    title = description.title or description.name if description else repository.path
-    words = re.split(r"[^A-Za-z0-9]+", repository.path)
+    corpus = replace(corpus, judged_in_own_language=description.judged_in_own_language or not corpus.has_ids())
+    title = description.title or description.name
     return CorpusSpec(
-        name=description.name if description else as_folder(repository.path),
+        name=description.name,
         title=title,
-        licence=description.licence if description else "not specified",
-        languages=languages,
+        licence=description.licence,
+        languages=tuple(description.languages),
         revision=revision,
-        citation=description.citation if description else "",
+        citation=description.citation,
         read=corpus.read,
         task=TaskFacts(
-            name=description.task_name if description else "".join(word[:1].upper() + word[1:] for word in words)[:80],
+            name=description.task_name,
             path=repository.path,
             description=f"Find the passages that answer a question, in {title}.",
             reference=f"https://huggingface.co/datasets/{repository.path}",
@@ -188,8 +192,8 @@ def _spec(repository: Repository, revision: str, described: str) -> CorpusSpec:
             annotations_creators="",
             sample_creation="",
         ),
-        adapted_from=tuple(description.adapted_from) if description else (),
-        metrics=tuple(description.metrics) if description else ("map",),
+        adapted_from=tuple(description.adapted_from),
+        metrics=tuple(description.metrics),
         judged_in_own_language=corpus.judged_in_own_language,
     )
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from beir_hybrid.corpora.hub.row_columns import Columns
 from beir_hybrid.corpora.own.faults import Faults
-from beir_hybrid.corpora.spec import CORPUS_FILE
+from beir_hybrid.corpora.spec import CORPUS_FILE, task_name_of
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import as_folder, read_text, read_toml, shown
 from beir_hybrid.languages import is_tag, parse
@@ -92,8 +92,7 @@ class Description(Known):
     @property
     def task_name(self) -> str:
         """Name of the retrieval task; it may be none that a task can have where ``task`` is not given."""
-        words = re.split(r"[^A-Za-z0-9]+", self.name)
-        return self.task or "".join(word[:1].upper() + word[1:] for word in words)
+        return self.task or task_name_of(self.name)
 
 
 def read_description(folder: Path, faults: Faults) -> Description | None:
