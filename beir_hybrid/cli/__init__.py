@@ -32,6 +32,9 @@ from beir_hybrid.cli.study import study
 from beir_hybrid.cli.train import train
 from beir_hybrid.errors import BeirHybridError, one_line
 
+PROGRAM_ERROR = 70
+"""Exit code of an error of the program, whatever the command."""
+
 
 def _needs_mteb(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command say in one line that the mteb installed here is not supported."""
@@ -70,7 +73,8 @@ app.command()(_needs_mteb(quickstart))
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what the user can mend becomes one line and exit code 2.
 
-    Whatever ends a command early ends it with 2 (or 130 for Ctrl-C), so that 1 is never anything but a verdict.
+    An error of the program ends it with 70 (EX_SOFTWARE of sysexits.h) and Ctrl-C with 130: 1 is never anything but a
+    verdict, and a crash is no bad input.
 
     Args:
         arguments: Command and options; None for those of the process.
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(one_line(error))
     except Exception:
         traceback.print_exc()
-        sys.exit(2)
+        sys.exit(PROGRAM_ERROR)
 
 
 def _fail(reason: str) -> NoReturn:
