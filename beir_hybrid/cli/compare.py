@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,6 +18,7 @@ from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.interface.model_comparison import Gate, ModelComparison
+    from beir_hybrid.leaderboard.inputs.settings import Unit
 
 
 def compare(
@@ -71,26 +72,24 @@ def compare(
             raise BeirHybridError(f"--setting {shown(name)}: write {', '.join(SETTINGS[:-1])} or {SETTINGS[-1]}")
     if markdown and str(report) == "-":
         raise BeirHybridError("--json - and --markdown would both be printed; name a file with --json")
-    to_file = report is not None and str(report) != "-"
-    if to_file:
-        report = user_path(report, "--json ")
-        check_writable(report.parent, hint="name another file with --json")
+    file = None if report is None or str(report) == "-" else user_path(report, "--json ")
+    if file is not None:
+        check_writable(file.parent, hint="name another file with --json")
     from beir_hybrid.interface.model_comparison import MARGINS
     from beir_hybrid.interface.model_comparison import compare as compared
     from beir_hybrid.interface.runs import load_run
 
     model, other = (load_run(path, metric) for path in (run, baseline))
     margins = MARGINS if no_worse_than is None else {model.metric: no_worse_than}
-    comparison = compared(model, other, unit=unit, margins=margins, common_questions=common_questions)
+    comparison = compared(model, other, unit=cast("Unit", unit), margins=margins, common_questions=common_questions)
     gate = None if no_worse_than is None else comparison.gate(no_worse_than, setting)
-    if report is not None:
-        content = _content(comparison, gate)
-        if to_file:
-            write_json(report, content, ensure_ascii=False)
-        elif not quiet:
-            print(json.dumps(content, indent=1, ensure_ascii=False))
-    if not quiet and (report is None or to_file):
-        print("\n\n".join(_markdown(comparison, gate) if markdown else _text(comparison, gate)))
+    if file is not None:
+        write_json(file, _content(comparison, gate), ensure_ascii=False)
+    if not quiet:
+        if report is not None and file is None:
+            print(json.dumps(_content(comparison, gate), indent=2, ensure_ascii=False))
+        else:
+            print("\n\n".join(_markdown(comparison, gate) if markdown else _text(comparison, gate)))
     if gate is not None and not gate.passed:
         raise typer.Exit(1)
 
