@@ -60,9 +60,7 @@ def compare(rounds: int) -> list[dict[str, Any]]:
         for way, keep_top in WAYS.items():
             runs[way].append(in_a_process(keep_top))
             print(way, {name: round(value, 2) for name, value in runs[way][-1].items()}, flush=True)
-    medians = {
-        way: {name: median(cost[name] for cost in costs) for name in costs[0]} for way, costs in runs.items()
-    }
+    medians = {way: {name: median(cost[name] for cost in costs) for name in costs[0]} for way, costs in runs.items()}
     base = medians["without"]
     return [
         {
