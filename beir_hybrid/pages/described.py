@@ -46,7 +46,9 @@ def read_description(path: Path) -> Described | None:
         with path.open("rb") as file:
             beginning = file.read(_ENOUGH).decode("utf-8", errors="replace")
         found = _TAG.search(beginning)
-        said = json.loads(html.unescape(found[1])) if found else None
+        if found is None:
+            return None
+        said = json.loads(html.unescape(found[1]))
         task, models = said["task"], tuple((model, revision) for model, revision in said["models"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
