@@ -1,0 +1,219 @@
+"""A report from one run or two and their corpus, and what is checked before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from beir_hybrid.corpora import registry
+from beir_hybrid.errors import DataError, RankTableError
+from beir_hybrid.files import shown
+from beir_hybrid.interface.evaluate_model import read_corpus
+from beir_hybrid.interface.rank_figures import RankTable
+from beir_hybrid.metrics import metric_of
+from beir_hybrid.ranks import rank_table
+from beir_hybrid.report.content import Report, RunFacts
+from beir_hybrid.report.figures import first_screen
+from beir_hybrid.report.matter import compared, matter_of, sentences
+from beir_hybrid.report.pair_maps import heat_maps
+from beir_hybrid.scoring.bias import coverage_text
+from beir_hybrid.subsets import MOST_PAIRED, MULTI
+
+if TYPE_CHECKING:
+    from beir_hybrid.corpora import ParallelCorpus, Source
+
+KEEP_TOP = 10
+"""Top passages of each query that a report is made from."""
+
+
+def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: int = 50) -> Report:
+    """Make the report of one run, or of two side by side.
+
+    Args:
+        runs: One or two, of the same data and with their top passages; the second is what the first is compared with.
+        corpus: The corpus that they are of.
+        examples: Examples to read.
+
+    Raises:
+        RankTableError: The runs lack their top passages or ranks in the pool of all languages, or are not of the same
+            data.
+        DataError: The corpus is not the one that they are of.
+    """
+    check_runs(runs)
+    corpus = read_corpus(corpus)
+    check_corpus(runs[0], corpus)
+    spec, info = corpus.spec, runs[0].info
+    assert spec is not None
+    labels = labels_of(runs)
+    screen, matters = first_screen(runs), [matter_of(run) for run in runs]
+    said = [sentences(matter, run.info.cut) for matter, run in zip(matters, runs, strict=True)]
+    if len(runs) > 1:
+        said = [f"{shown(label)}: {sentence}" for label, sentence in zip(labels, said, strict=True)]
+        said = [*said, compared(labels, matters, [run.info.cut for run in runs])]
+    return Report(
+        task=info.task,
+        corpus=spec.title,
+        licence=spec.licence,
+        citation=spec.citation,
+        dataset_revision=info.dataset_revision,
+        runs=[_facts(label, run) for label, run in zip(labels, runs, strict=True)],
+        matter=[sentence for sentence in said if sentence],
+        figures=screen.rows,
+        unit=screen.unit,
+        units=screen.units,
+        heat_maps=heat_maps(runs),
+        examples=_examples(runs, corpus, examples),
+        tables=[],
+        notes=[note for label, run, known in zip(labels, runs, screen.coverage, strict=True) for note in _notes(label, run, known)],
+        versions=_versions(runs),
+    )
+
+
+def _examples(runs: Sequence[RankTable], corpus: ParallelCorpus, n: int) -> list[Any]:
+    return []
+
+
+# Checks
+
+
+def check_runs(runs: Sequence[RankTable]) -> None:
+    """Refuse runs that no report can be made of.
+
+    Raises:
+        RankTableError: They are none or more than two, lack their top passages or ranks in the pool of all languages,
+            or are not of the same data and subsets.
+    """
+    if not 1 <= len(runs) <= 2:
+        raise RankTableError(f"a report is of one run or of two, not of {len(runs)}")
+    for run in runs:
+        called = shown(run.path or f"{run.info.model} on {run.info.task}")
+        if not any(pool == MULTI for _, pool in _evaluated(run)):
+            raise RankTableError(
+                f"{called}: the pool of all languages was not evaluated, which a report is about; evaluate all subsets"
+            )
+        if run.tops is None:
+            raise RankTableError(
+                f"{called}: the top passages were not kept, which a report shows; evaluate the model again with "
+                f"--keep-top {KEEP_TOP}"
+            )
+    if len(runs) == 1:
+        return
+    for what, hint, values in (
+        ("task", "evaluate both on the same corpus", [run.info.task for run in runs]),
+        ("data revision", "evaluate both on the same data", [run.info.dataset_revision for run in runs]),
+        ("languages", "evaluate both on the same corpus", [", ".join(run.info.pool_sizes) for run in runs]),
+    ):
+        if values[0] != values[1]:
+            raise RankTableError(
+                f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: the {what} of one is "
+                f"{shown(values[0])}, of the other {shown(values[1])}; {hint}"
+            )
+    pairs = [_evaluated(run) for run in runs]
+    if pairs[0] != pairs[1]:
+        questions, pool = min(pairs[0] ^ pairs[1])
+        raise RankTableError(
+            f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: only one was evaluated on {questions} "
+            f"questions in the pool {pool}; evaluate both on the same subsets"
+        )
+
+
+def check_corpus(run: RankTable, corpus: ParallelCorpus) -> None:
+    """Refuse a corpus that a run is not of.
+
+    Args:
+        run: The run.
+        corpus: The corpus, as ``read_corpus`` gives it.
+
+    Raises:
+        DataError: Its task or its revision is another one.
+    """
+    spec = corpus.spec
+    assert spec is not None and spec.task is not None
+    for what, found, wanted in (
+        ("task", spec.task.name, run.info.task),
+        ("revision", spec.revision, run.info.dataset_revision),
+    ):
+        if found != wanted:
+            raise DataError(
+                f"{corpus.name} is not the corpus of the ranks of {shown(run.info.model)}: its {what} is {shown(found)}, "
+                f"theirs is {shown(wanted)}; name theirs with --data, or evaluate the model on this one"
+            )
+
+
+def corpus_of(run: RankTable, source: Source | None, progress: bool) -> ParallelCorpus:
+    """Read the corpus that a run is of.
+
+    Args:
+        run: The run.
+        source: What ``load`` takes; None for the registered corpus of its task.
+        progress: Show a progress bar for downloads.
+
+    Raises:
+        DataError: No registered corpus has this task, or the corpus named is another one.
+    """
+    languages = list(run.info.pool_sizes)
+    if source is None:
+        source = _registered(run.info.task, languages)
+    corpus = read_corpus(source, languages, progress)
+    check_corpus(run, corpus)
+    return corpus
+
+
+def _registered(task: str, languages: Sequence[str]) -> str:
+    """Return the name of the registered corpus of a task, which may be one of some of its languages."""
+    for spec in registry.retrieval_specs():
+        if spec.task is None or not {*languages} <= {*spec.languages}:
+            continue
+        restricted = spec.restricted(languages).task
+        if restricted is not None and restricted.name == task:
+            return spec.name
+    raise DataError(f"{shown(task)} is the task of no registered corpus; name the corpus with --data")
+
+
+# Facts
+
+
+def labels_of(runs: Sequence[RankTable]) -> list[str]:
+    """Return what the runs are called: their models, with revisions where these are the same."""
+    models = [run.info.model for run in runs]
+    if len({*models}) == len(models):
+        return models
+    return [f"{run.info.model} ({run.info.model_revision})" for run in runs]
+
+
+def _facts(label: str, run: RankTable) -> RunFacts:
+    return RunFacts(label, run.info.model, run.info.model_revision, run.info.cut)
+
+
+def _evaluated(run: RankTable) -> set[tuple[str, str]]:
+    return rank_table.evaluated_pairs(run.ranks, run.info)
+
+
+def _notes(label: str, run: RankTable, coverage: Mapping[str, float]) -> Iterator[str]:
+    """Yield what a reader must know of a run: ranks that are unknown, questions left out."""
+    called, info = shown(label), run.info
+    asked = {questions for questions, pool in _evaluated(run) if pool == MULTI}
+    missing = [language for language in info.pool_sizes if language not in asked]
+    if missing:
+        yield f"{called}: questions in {', '.join(missing)} were not asked in the pool of all languages."
+    in_pool = run.ranks["rank_in_pool"][rank_table.ranked_in_pool(run.ranks, info)]
+    if info.cut is not None and (unknown := int(in_pool.isna().sum())):
+        yield (
+            f"{called}: the search returned {info.cut:,} passages of each query. The ranks of {unknown:,} of "
+            f"{len(in_pool):,} right answers in the pool of all languages ({100 * unknown / len(in_pool):.1f} %) are "
+            "unknown: they count 0 in mAP, and no question of which one was not returned has figures of languages."
+        )
+    if coverage and (least := min(coverage.values())) < 1:
+        figure = metric_of(min(coverage, key=coverage.__getitem__))
+        yield (
+            f"{called}: figures of languages leave out questions that have answers in fewer than two languages, or of "
+            f"which an answer was not returned; {figure.label}: {coverage_text(least)}."
+        )
+    if len(info.pool_sizes) > MOST_PAIRED:
+        yield f"{called}: more than {MOST_PAIRED} languages are not evaluated pair by pair, nor are pairs tested."
+
+
+def _versions(runs: Sequence[RankTable]) -> str:
+    """Return the versions of the packages that made the ranks, once if they are the same."""
+    written = [", ".join(f"{name} {version}" for name, version in run.info.versions.items()) for run in runs]
+    return "; ".join(dict.fromkeys(text for text in written if text))
