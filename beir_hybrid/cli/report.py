@@ -23,8 +23,8 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="One run, or two to be shown side by side, the second as what the first is compared with: a rank table "
-            "(.parquet), or the folder of `evaluate --keep-top --out` that holds it.",
+            help="One run, or two to be shown side by side, the second as what the first is compared with: a rank "
+            "table (.parquet), or the folder of `evaluate --keep-top --out` that holds it.",
             show_default=False,
         ),
     ] = None,
@@ -99,5 +99,5 @@ def _evaluated(models: Sequence[str], data: str, quiet: bool) -> tuple[list[Rank
     progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
     with silenced(notes=quiet):
         loaded = [mteb_model(model) for model in models]
-        tables = [evaluate_on(model, corpus, 32, progress, keep_top=KEEP_TOP).stored(home()) for model in loaded]
-    return list(tables), corpus
+        results = [evaluate_on(model, corpus, 32, progress, keep_top=KEEP_TOP) for model in loaded]  # type: ignore[call-arg]
+    return [result.stored(home()) for result in results], corpus

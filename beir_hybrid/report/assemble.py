@@ -17,7 +17,7 @@ from beir_hybrid.report.figures import first_screen
 from beir_hybrid.report.matter import compared, matter_of, sentences
 from beir_hybrid.report.pair_maps import heat_maps
 from beir_hybrid.scoring.bias import coverage_text
-from beir_hybrid.subsets import MOST_PAIRED, MULTI
+from beir_hybrid.subsets import MOST_PAIRED, MULTI, Subset
 
 if TYPE_CHECKING:
     from beir_hybrid.corpora import ParallelCorpus, Source
@@ -62,15 +62,15 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
         unit=screen.unit,
         units=screen.units,
         heat_maps=heat_maps(runs),
-        examples=_examples(runs, corpus, examples),
+        examples=[],
         tables=[],
-        notes=[note for label, run, known in zip(labels, runs, screen.coverage, strict=True) for note in _notes(label, run, known)],
+        notes=[
+            note
+            for label, run, known in zip(labels, runs, screen.coverage, strict=True)
+            for note in _notes(label, run, known)
+        ],
         versions=_versions(runs),
     )
-
-
-def _examples(runs: Sequence[RankTable], corpus: ParallelCorpus, n: int) -> list[Any]:
-    return []
 
 
 # Checks
@@ -112,8 +112,8 @@ def check_runs(runs: Sequence[RankTable]) -> None:
     if pairs[0] != pairs[1]:
         questions, pool = min(pairs[0] ^ pairs[1])
         raise RankTableError(
-            f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: only one was evaluated on {questions} "
-            f"questions in the pool {pool}; evaluate both on the same subsets"
+            f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: only one was "
+            f"evaluated on {Subset(questions, pool)}; evaluate both on the same subsets"
         )
 
 
@@ -135,8 +135,8 @@ def check_corpus(run: RankTable, corpus: ParallelCorpus) -> None:
     ):
         if found != wanted:
             raise DataError(
-                f"{corpus.name} is not the corpus of the ranks of {shown(run.info.model)}: its {what} is {shown(found)}, "
-                f"theirs is {shown(wanted)}; name theirs with --data, or evaluate the model on this one"
+                f"{shown(corpus.name)} is not the corpus of the ranks of {shown(run.info.model)}: its {what} is "
+                f"{shown(found)}, theirs is {shown(wanted)}; name theirs with --data, or evaluate the model on this one"
             )
 
 

@@ -31,7 +31,7 @@ class FirstScreen(NamedTuple):
     rows: list[FigureRow]
     unit: str
     units: int
-    coverage: list[Mapping[str, float]]
+    coverage: Sequence[Mapping[str, float]]
 
 
 def first_screen(runs: Sequence[RankTable]) -> FirstScreen:
@@ -86,8 +86,8 @@ def _difference(comparison: ModelComparison, setting: str, metric: str) -> Diffe
     if (setting, metric) not in comparison.frame.index:
         return None
     row = comparison.frame.loc[(setting, metric)]
-    numbers = [known(row[name]) for name in ("difference", "low", "high", "p_corrected")]
-    return Difference(*numbers, verdict="" if numbers[-1] is None else str(row["verdict"]))
+    value, low, high, p = (known(row[name]) for name in ("difference", "low", "high", "p_corrected"))
+    return Difference(value, low, high, p, "" if p is None else str(row["verdict"]))
 
 
 def known(value: float) -> float | None:

@@ -121,7 +121,7 @@ def _answers_in(answers: pd.DataFrame, shares: pd.Series) -> AnswersIn | None:
         float(found_in_pool.mean()),
         float(lost.sum() / found.sum()) if found.any() else math.nan,
         float(of_question_language.mean()),
-        float(above["query_language"].map(shares).mean()),
+        float(above["query_language"].map(shares).astype(float).mean()),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
@@ -45,9 +47,13 @@ def corpus_of(
 def random_scores(seed: int, own: float = 0.0, right: float = 1.0) -> Score:
     """Make random scores: ``own`` is added to passages in the question's language, ``right`` to right answers."""
 
+    @cache
+    def noise(questions: str, number: int, language: str) -> NDArray[np.float64]:
+        return np.random.default_rng([seed, *f"{questions}{number}{language}".encode()]).random(100)
+
     def score(questions: str, number: int, language: str, row: int) -> float:
-        noise = np.random.default_rng([seed, *f"{questions}{number}{language}{row}".encode()]).random()
-        return float(np.round(noise + own * (questions == language) + right * (number == row), 2))  # with ties
+        bias = own * (questions == language) + right * (number == row)
+        return round(float(noise(questions, number, language)[row]) + bias, 2)  # with ties
 
     return score
 
