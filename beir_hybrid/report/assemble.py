@@ -64,11 +64,7 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
         heat_maps=heat_maps(runs),
         examples=[],
         tables=[],
-        notes=[
-            note
-            for label, run, known in zip(labels, runs, screen.coverage, strict=True)
-            for note in _notes(label, run, known)
-        ],
+        notes=list(_notes(labels, runs, screen.coverage)),
         versions=_versions(runs),
     )
 
@@ -189,28 +185,33 @@ def _evaluated(run: RankTable) -> set[tuple[str, str]]:
     return rank_table.evaluated_pairs(run.ranks, run.info)
 
 
-def _notes(label: str, run: RankTable, coverage: Mapping[str, float]) -> Iterator[str]:
-    """Yield what a reader must know of a run: ranks that are unknown, questions left out."""
-    called, info = shown(label), run.info
+def _notes(labels: Sequence[str], runs: Sequence[RankTable], coverage: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    """Yield what a reader must know: ranks that are unknown, questions that are left out, what is not tested."""
+    for label, run, covered in zip(labels, runs, coverage, strict=True):
+        yield from (f"{shown(label)}: {note}" for note in _notes_on(run, covered))
+    if len(runs) > 1 and len(runs[0].info.pool_sizes) > MOST_PAIRED:
+        yield f"The differences of heat maps are not tested where there are more than {MOST_PAIRED} languages."
+
+
+def _notes_on(run: RankTable, coverage: Mapping[str, float]) -> Iterator[str]:
     asked = {questions for questions, pool in _evaluated(run) if pool == MULTI}
-    missing = [language for language in info.pool_sizes if language not in asked]
+    missing = [language for language in run.info.pool_sizes if language not in asked]
     if missing:
-        yield f"{called}: questions in {', '.join(missing)} were not asked in the pool of all languages."
-    in_pool = run.ranks["rank_in_pool"][rank_table.ranked_in_pool(run.ranks, info)]
-    if info.cut is not None and (unknown := int(in_pool.isna().sum())):
+        yield f"questions in {', '.join(missing)} were not asked in the pool of all languages."
+    in_pool = run.ranks["rank_in_pool"][rank_table.ranked_in_pool(run.ranks, run.info)]
+    unknown = int(in_pool.isna().sum())
+    if run.info.cut is not None and unknown:
         yield (
-            f"{called}: the search returned {info.cut:,} passages of each query. The ranks of {unknown:,} of "
-            f"{len(in_pool):,} right answers in the pool of all languages ({100 * unknown / len(in_pool):.1f} %) are "
-            "unknown: they count 0 in mAP, and no question of which one was not returned has figures of languages."
+            f"the search returned {run.info.cut:,} passages of each query, and {unknown:,} of {len(in_pool):,} right "
+            f"answers ({100 * unknown / len(in_pool):.1f} %) were not among those of the pool of all languages. Their "
+            "ranks are unknown: they count 0 in retrieval metrics, and figures that need them leave the query out."
         )
-    if coverage and (least := min(coverage.values())) < 1:
-        figure = metric_of(min(coverage, key=coverage.__getitem__))
+    least = min(coverage, key=coverage.__getitem__, default=None)
+    if least is not None and coverage[least] < 1:
         yield (
-            f"{called}: figures of languages leave out questions that have answers in fewer than two languages, or of "
-            f"which an answer was not returned; {figure.label}: {coverage_text(least)}."
+            "figures of languages leave out queries that have answers in fewer than two languages, or of which an "
+            f"answer was not returned; {metric_of(least).label}: {coverage_text(coverage[least])}."
         )
-    if len(info.pool_sizes) > MOST_PAIRED:
-        yield f"{called}: more than {MOST_PAIRED} languages are not evaluated pair by pair, nor are pairs tested."
 
 
 def _versions(runs: Sequence[RankTable]) -> str:

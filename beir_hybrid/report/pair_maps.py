@@ -31,8 +31,8 @@ def heat_maps(runs: Sequence[RankTable]) -> list[HeatMap]:
     """Compute the heat maps of one run, or of two and their difference.
 
     Maps of answers that have no cell off their diagonal are left out: of questions that have answers in their own
-    language only, or pools of more than MOST_PAIRED languages, which are not evaluated one by one. The differences of
-    maps of so many languages are not tested either: hundreds of thousands of sign flips would be needed.
+    language only. The differences of maps of more than MOST_PAIRED languages are not tested: what Holm's correction
+    asks of thousands of tests takes more sign flips than anybody waits for.
 
     Args:
         runs: One or two, of the same data and with their top passages.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beir_hybrid.corpora.parallel import LanguageCorpus, ParallelCorpus
 from beir_hybrid.corpora.spec import CorpusSpec, TaskFacts
+from beir_hybrid.interface.evaluate_model import read_corpus
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.ranks.rows import build
 from beir_hybrid.ranks.schema import SCHEMA, TableInfo
 from beir_hybrid.subsets import MULTI
+from tests.support.small_folder import HEADING, write_lines
 from tests.support.sorted_tops import tops_of
 
 LANGUAGES = ("de", "en", "th")
@@ -42,6 +46,27 @@ def corpus_of(
         for language in languages
     }
     return ParallelCorpus(spec.name, REVISION, parts, spec)
+
+
+def write_corpus(folder: Path, questions: int = 8) -> ParallelCorpus:
+    """Write such a corpus as a folder of the user's own, and return it as it is read."""
+    made = corpus_of(questions=questions)
+    folder.mkdir(parents=True)
+    toml = f'name = "made-up"\nlicence = "cc0-1.0"\nlanguages = {list(LANGUAGES)}\n'
+    (folder / "corpus.toml").write_text(toml.replace("'", '"'), encoding="utf-8")
+    for language, part in made.languages.items():
+        texts = {
+            "corpus": [{"_id": str(n), "text": text} for n, text in enumerate(part.passages)],
+            "queries": [
+                {"_id": name, "text": text, "article": article}
+                for name, text, article in zip(part.question_ids, part.questions, part.articles, strict=True)
+            ],
+        }
+        for kind, rows in texts.items():
+            write_lines(folder / language / f"{kind}.jsonl", map(json.dumps, rows))
+        judgments = [f"q{n}\t{n}\t1" for n in range(questions)]
+        write_lines(folder / language / "qrels" / "test.tsv", [HEADING, *judgments])
+    return read_corpus(folder)
 
 
 def random_scores(seed: int, own: float = 0.0, right: float = 1.0) -> Score:
@@ -83,7 +108,7 @@ def run_of(
     """Rank all pools of a corpus, and keep the ranks and the top passages.
 
     Args:
-        corpus: From ``corpus_of``.
+        corpus: From ``corpus_of`` or ``write_corpus``: passage i answers question i.
         score: The model.
         model: Its name.
         k: Top passages of each query.
@@ -98,7 +123,7 @@ def run_of(
             by_pool = {language: ranking(corpus, questions, number, [language], score) for language in languages}
             returned = in_pool.order[:cut]
             for language in languages:
-                answer = f"{language}:{number}"
+                answer = corpus.languages[language].passage_ids[number]
                 rank, in_language = in_pool.ranks[answer], by_pool[language].ranks[answer]
                 above = [passage_id.split(":")[0] for passage_id in in_pool.order[: rank - 1]]
                 is_known = answer in returned
@@ -107,7 +132,7 @@ def run_of(
                 rows.append(
                     {
                         "query_id": query_id,
-                        "question_id": f"q{number}",
+                        "question_id": part.question_ids[number],
                         "query_language": questions,
                         "passage_id": answer,
                         "passage_language": language,
@@ -121,15 +146,15 @@ def run_of(
                 )
             for pool, ranked in {**by_pool, MULTI: in_pool}.items():
                 for place, passage_id in enumerate(ranked.order[:cut][:k], start=1):
-                    language, row = passage_id.split(":")
-                    value = score(questions, number, language, int(row))
+                    language = passage_id.split(":")[0]
+                    value = score(questions, number, language, corpus.languages[language].passage_ids.index(passage_id))
                     tops.append((query_id, questions, pool, place, passage_id, language, value))
     table = build(
         corpus.spec.task.name, [{name: [row[name] for row in rows] for name in SCHEMA.names if name != "task"}]
     )
     info = TableInfo(
         task=corpus.spec.task.name,
-        dataset_revision=REVISION,
+        dataset_revision=corpus.spec.revision,
         model=model,
         model_revision="1",
         pool_sizes={language: len(part.passage_ids) for language, part in corpus.languages.items()},
