@@ -99,5 +99,5 @@ def _evaluated(models: Sequence[str], data: str, quiet: bool) -> tuple[list[Rank
     progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
     with silenced(notes=quiet):
         loaded = [mteb_model(model) for model in models]
-        results = [evaluate_on(model, corpus, 32, progress, keep_top=KEEP_TOP) for model in loaded]  # type: ignore[call-arg]
+        results = [evaluate_on(model, corpus, 32, progress, keep_top=KEEP_TOP) for model in loaded]
     return [result.stored(home()) for result in results], corpus
