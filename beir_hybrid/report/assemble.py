@@ -54,7 +54,7 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
         task=info.task,
         corpus=spec.title,
         licence=spec.licence,
-        citation=spec.citation,
+        citation=(spec.task.reference if spec.task is not None else "") or spec.citation,
         dataset_revision=info.dataset_revision,
         runs=[_facts(label, run) for label, run in zip(labels, runs, strict=True)],
         matter=[sentence for sentence in said if sentence],
