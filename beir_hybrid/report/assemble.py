@@ -12,6 +12,7 @@ from beir_hybrid.interface.evaluate_model import read_corpus
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.metrics import metric_of
 from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks.schema import NO_NAME
 from beir_hybrid.report.content import Report, RunFacts
 from beir_hybrid.report.figures import first_screen
 from beir_hybrid.report.matter import compared, matter_of, sentences
@@ -48,8 +49,8 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
     screen, matters = first_screen(runs), [matter_of(run) for run in runs]
     said = [sentences(matter, run.info.cut) for matter, run in zip(matters, runs, strict=True)]
     if len(runs) > 1:
-        said = [f"{shown(label)}: {sentence}" for label, sentence in zip(labels, said, strict=True)]
-        said = [*said, compared(labels, matters, [run.info.cut for run in runs])]
+        said = [f"{label}: {sentence}" for label, sentence in zip(labels, said, strict=True)]
+        said = [compared(labels, matters, [run.info.cut for run in runs]), *said]
     return Report(
         task=info.task,
         corpus=spec.title,
@@ -101,14 +102,14 @@ def check_runs(runs: Sequence[RankTable]) -> None:
     ):
         if values[0] != values[1]:
             raise RankTableError(
-                f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: the {what} of one is "
+                f"{' and '.join(labels_of(runs))} cannot stand side by side: the {what} of one is "
                 f"{shown(values[0])}, of the other {shown(values[1])}; {hint}"
             )
     pairs = [_evaluated(run) for run in runs]
     if pairs[0] != pairs[1]:
         questions, pool = min(pairs[0] ^ pairs[1])
         raise RankTableError(
-            f"{' and '.join(map(shown, labels_of(runs)))} cannot stand side by side: only one was "
+            f"{' and '.join(labels_of(runs))} cannot stand side by side: only one was "
             f"evaluated on {Subset(questions, pool)}; evaluate both on the same subsets"
         )
 
@@ -170,11 +171,12 @@ def _registered(task: str, languages: Sequence[str]) -> str:
 
 
 def labels_of(runs: Sequence[RankTable]) -> list[str]:
-    """Return what the runs are called: their models, with revisions where these are the same."""
-    models = [run.info.model for run in runs]
-    if len({*models}) == len(models):
-        return models
-    return [f"{run.info.model} ({run.info.model_revision})" for run in runs]
+    """Return what the runs are called: their models, by the last part of the name where that tells them apart."""
+    names = [shown(run.info.model) for run in runs]
+    short = [name if name == NO_NAME else name.rpartition("/")[2] or name for name in names]
+    revisions = [shown(run.info.model_revision) for run in runs]
+    full = [f"{name} ({revision})" for name, revision in zip(names, revisions, strict=True)]
+    return next((labels for labels in (short, names) if len({*labels}) == len(runs)), full)
 
 
 def _facts(label: str, run: RankTable) -> RunFacts:
@@ -188,7 +190,7 @@ def _evaluated(run: RankTable) -> set[tuple[str, str]]:
 def _notes(labels: Sequence[str], runs: Sequence[RankTable], coverage: Sequence[Mapping[str, float]]) -> Iterator[str]:
     """Yield what a reader must know: ranks that are unknown, questions that are left out, what is not tested."""
     for label, run, covered in zip(labels, runs, coverage, strict=True):
-        yield from (f"{shown(label)}: {note}" for note in _notes_on(run, covered))
+        yield from (f"{label}: {note}" for note in _notes_on(run, covered))
     if len(runs) > 1 and len(runs[0].info.pool_sizes) > MOST_PAIRED:
         yield f"The differences of heat maps are not tested where there are more than {MOST_PAIRED} languages."
 

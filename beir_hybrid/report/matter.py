@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from beir_hybrid.files import shown
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.ranks import rank_table
 
@@ -42,6 +41,8 @@ class AnswersIn:
         to_question_language: Of the wrong passages above a lost answer in the pool, the share in the question's
             language: the mean over the lost answers whose rank is known; NaN of none.
         question_language_in_pool: Share of the pool that is in the question's language, the mean over the same.
+        wins_in: Share of the question languages in which these are at least half of those wrong passages; NaN of none.
+            Where one language stands above all others, that is few.
     """
 
     answers: int
@@ -52,11 +53,17 @@ class AnswersIn:
     lost: float
     to_question_language: float
     question_language_in_pool: float
+    wins_in: float
 
     @property
     def is_found(self) -> bool:
         """Whether at least half of the answers are found in the pool of their own language."""
         return self.found_in_language >= 0.5
+
+    @property
+    def loses_to_question_language(self) -> bool:
+        """Whether lost answers are lost to passages in the question's language, in general and in most languages."""
+        return self.to_question_language >= 0.5 and self.wins_in > 0.5
 
     @property
     def loses(self) -> bool:
@@ -113,6 +120,7 @@ def _answers_in(answers: pd.DataFrame, shares: pd.Series) -> AnswersIn | None:
     lost = found & ~found_in_pool
     above = answers[lost & np.isfinite(in_pool)]
     of_question_language = above["own_language_above"] / (above["in_pool"] - 1)
+    by_language = of_question_language.groupby(above["query_language"]).mean()
     return AnswersIn(
         len(answers),
         float(np.median(in_language)),
@@ -122,6 +130,7 @@ def _answers_in(answers: pd.DataFrame, shares: pd.Series) -> AnswersIn | None:
         float(lost.sum() / found.sum()) if found.any() else math.nan,
         float(of_question_language.mean()),
         float(above["query_language"].map(shares).astype(float).mean()),
+        float((by_language >= 0.5).mean()),
     )
 
 
@@ -151,20 +160,22 @@ def sentences(matter: Matter, cut: int | None) -> str:
 
 def _other(answers: AnswersIn, cut: int | None) -> str:
     """Say what becomes of answers in other languages."""
-    own_pool = (
-        f"their own pool (median {_rank(answers.rank_in_language, cut)}, {_share(answers.found_in_language)} among the "
-        "first ten)"
-    )
-    pool = f"the pool of all languages (median {_rank(answers.rank_in_pool, cut)}, {_share(answers.found_in_pool)})"
+    in_language, in_pool = (_rank(rank, cut) for rank in (answers.rank_in_language, answers.rank_in_pool))
     if not answers.is_found:
-        return f"hardly found even in {own_pool}, nor in {pool}"
+        return (
+            f"hardly found even in their own pool: {_share(answers.found_in_language)} are among the first ten there "
+            f"(median {in_language}), and {_share(answers.found_in_pool)} in the pool of all languages"
+        )
+    found = f"found in their own pool (median {in_language})"
     if not answers.loses:
-        return f"found in {own_pool} and not lost in {pool}"
-    lost = f"found in {own_pool}, but {_share(answers.lost)} of those found are lost in {pool}"
+        return f"{found} and not lost in the pool of all languages (median {in_pool})"
+    lost = (
+        f"{found}, and {_share(answers.lost)} of those found are lost in the pool of all languages (median {in_pool})"
+    )
     if math.isnan(answers.to_question_language):
         return lost
     share, chance = _share(answers.to_question_language), _share(answers.question_language_in_pool)
-    if answers.to_question_language >= 0.5:
+    if answers.loses_to_question_language:
         return (
             f"{lost} to passages in the question's language: these are {share} of the wrong passages above them, and "
             f"{chance} of the pool"
@@ -174,15 +185,12 @@ def _other(answers: AnswersIn, cut: int | None) -> str:
 
 def _own(answers: AnswersIn) -> str:
     """Say what becomes of answers in the question's language."""
-    shares = (
-        f"({_share(answers.found_in_language)} among the first ten of their own pool, {_share(answers.found_in_pool)} "
-        "of that of all languages)"
-    )
     if not answers.is_found:
-        return f"Those in the question's language are hardly found {shares}"
+        shares = f"{_share(answers.found_in_language)} are among the first ten of their own pool"
+        return f"Those in the question's language are hardly found: {shares}"
     if answers.loses:
-        return f"Of those in the question's language, {_share(answers.lost)} of the found ones are lost, too {shares}"
-    return f"Those in the question's language are found and not lost {shares}"
+        return f"Of those in the question's language, {_share(answers.lost)} are lost"
+    return "Those in the question's language are found and not lost"
 
 
 def compared(labels: Sequence[str], matters: Sequence[Matter], cuts: Sequence[int | None]) -> str:
@@ -196,23 +204,22 @@ def compared(labels: Sequence[str], matters: Sequence[Matter], cuts: Sequence[in
     said = []
     after, before = (matter.other for matter in matters)
     if after is not None and before is not None:
-        in_pool = _instead(after.found_in_pool, before.found_in_pool)
         ranks = [_rank(answers.rank_in_pool, cut) for answers, cut in zip((after, before), cuts, strict=True)]
-        said.append(
-            f"{in_pool} of the answers in other languages are among the first ten of the pool of all languages (median "
-            f"{ranks[0]} instead of {ranks[1]})"
-        )
-        if not math.isnan(after.lost + before.lost):
-            said[-1] += f", and {_instead(after.lost, before.lost)} of those found in their own pool are lost there"
+        shares = [_share(answers.found_in_pool) for answers in (after, before)]
+        said.append(f"{_instead(shares)} of the answers in other languages (median {_instead(ranks)})")
     after, before = (matter.own for matter in matters)
     if after is not None and before is not None:
-        in_pool = _instead(after.found_in_pool, before.found_in_pool)
-        said.append(f"{in_pool} of the answers in the question's language are among the first ten of that pool")
-    return f"With {shown(labels[0])} instead of {shown(labels[1])}, {'; '.join(said)}." if said else ""
+        shares = [_share(answers.found_in_pool) for answers in (after, before)]
+        said.append(f"{_instead(shares)} of those in the question's language")
+    if not said:
+        return ""
+    both = " and ".join(said)
+    return f"With {labels[0]} instead of {labels[1]}, {both} are among the first ten of the pool of all languages."
 
 
-def _instead(after: float, before: float) -> str:
-    return f"{_share(after)} instead of {_share(before)}"
+def _instead(texts: Sequence[str]) -> str:
+    after, before = texts
+    return f"{after}, as before," if after == before else f"{after} instead of {before}"
 
 
 def _rank(rank: float, cut: int | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from beir_hybrid.errors import DataError, RankTableError
-from beir_hybrid.report.assemble import build_report, check_corpus, corpus_of
+from beir_hybrid.report.assemble import build_report, check_corpus, corpus_of, labels_of
 from tests.support.ranked_runs import LANGUAGES, random_scores, run_of
 from tests.support.ranked_runs import corpus_of as made_up
 
@@ -24,7 +24,7 @@ def test_a_report_says_whose_figures_they_are_and_of_which_texts() -> None:
         "data-1",
     )
     [run] = report.runs
-    assert (run.label, run.model, run.revision, run.cut) == ("me/model", "me/model", "1", None)
+    assert (run.label, run.model, run.revision, run.cut) == ("model", "me/model", "1", None)
     assert (report.unit, report.units, report.versions) == ("articles", 4, "mteb 2.26.5, torch 2")
     assert len(report.matter) == 1 and report.notes == []
 
@@ -33,8 +33,21 @@ def test_two_revisions_of_a_model_are_told_apart() -> None:
     other = replace(RUN, info=replace(RUN.info, model_revision="2"))
     report = build_report([RUN, other], CORPUS)
     assert [run.label for run in report.runs] == ["me/model (1)", "me/model (2)"]
-    assert [sentence.split(": ")[0] for sentence in report.matter[:2]] == ["me/model (1)", "me/model (2)"]
-    assert report.matter[2].startswith("With me/model (1) instead of me/model (2), ")
+    assert [sentence.split(": ")[0] for sentence in report.matter[1:]] == ["me/model (1)", "me/model (2)"]
+    assert report.matter[0].startswith("With me/model (1) instead of me/model (2), ")
+
+
+@pytest.mark.parametrize(
+    ("models", "labels"),
+    [
+        (["a/x", "b/y"], ["x", "y"]),
+        (["a/x", "b/x"], ["a/x", "b/x"]),
+        (["no_model_name/available"], ["no_model_name/available"]),
+        (["x", "a/"], ["x", "a/"]),
+    ],
+)
+def test_labels_are_as_short_as_tells_models_apart(models: list[str], labels: list[str]) -> None:
+    assert labels_of([replace(RUN, info=replace(RUN.info, model=model)) for model in models]) == labels
 
 
 def test_notes_say_how_many_ranks_are_unknown() -> None:
@@ -43,19 +56,17 @@ def test_notes_say_how_many_ranks_are_unknown() -> None:
     assert 0 < unknown < 72
     notes = build_report([search], CORPUS).notes
     assert notes[0] == (
-        f"me/search: the search returned 15 passages of each query, and {unknown} of 72 right answers "
+        f"search: the search returned 15 passages of each query, and {unknown} of 72 right answers "
         f"({100 * unknown / 72:.1f} %) were not among those of the pool of all languages. Their ranks are unknown: "
         "they count 0 in retrieval metrics, and figures that need them leave the query out."
     )
-    assert notes[1].startswith("me/search: figures of languages leave out queries") and "90 % are needed" in notes[1]
+    assert notes[1].startswith("search: figures of languages leave out queries") and "90 % are needed" in notes[1]
 
 
 def test_notes_say_which_questions_were_not_asked_in_the_pool() -> None:
     evaluated = {language: [*LANGUAGES] + ["multi"] * (language != "th") for language in LANGUAGES}
     partly = replace(RUN, info=replace(RUN.info, evaluated=evaluated))
-    assert (
-        "me/model: questions in th were not asked in the pool of all languages." in build_report([partly], CORPUS).notes
-    )
+    assert "model: questions in th were not asked in the pool of all languages." in build_report([partly], CORPUS).notes
 
 
 @pytest.mark.parametrize("runs", [[], [RUN] * 3])
