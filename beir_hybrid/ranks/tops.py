@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -217,24 +218,40 @@ def read(path: Path, info: TableInfo, same: SameState = same_state) -> Tops | No
     """
     if not path.exists():
         return None
+    described, kept = _facts(path)
+    if not _same_run(kept, info, same):
+        logger.warning(f"{shown(path)} is of another state of the model, or of other data; it is not read.")
+        return None
+    with _opened(path) as parquet:
+        table = parquet.read(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(None)
+        table.validate(full=True)
+    facts = checked(_Facts, described, f"{shown(path)}: what the top passages say of themselves", RankTableError)
+    _check(path, table, facts.k, info)
+    return Tops(table, facts.k, facts.outranking)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     check_regular(path, RankTableError, largest=None)
     try:
         with path.open("rb") as file:
-            parquet = pq.ParquetFile(file, read_dictionary=[field.name for field in SCHEMA if field.type == _TEXT])
-            described = json.loads((parquet.metadata.metadata or {})[_METADATA_KEY])
-            of_table = TableInfo.from_json(described["table"])
-            if not (of_table.same_run(info, same) or info.same_run(of_table, same)):
-                logger.warning(f"{shown(path)} is of another state of the model, or of other data; it is not read.")
-                return None
-            table = parquet.read(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(None)
-            table.validate(full=True)
+            yield pq.ParquetFile(file, read_dictionary=[field.name for field in SCHEMA if field.type == _TEXT])
     except (KeyError, TypeError, RecursionError) as error:
         raise RankTableError(f"{shown(path)} holds no top passages: what it says of itself is malformed") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RankTableError(f"{shown(path)} is damaged: {first_line(error)}; evaluate the model again") from error
-    facts = checked(_Facts, described, f"{shown(path)}: what the top passages say of themselves", RankTableError)
-    _check(path, table, facts.k, info)
-    return Tops(table, facts.k, facts.outranking)
+
+
+def _facts(path: Path) -> tuple[dict[str, Any], TableInfo]:
+    """Return what a file says of itself, and of its rank table."""
+    with _opened(path) as parquet:
+        described = json.loads((parquet.metadata.metadata or {})[_METADATA_KEY])
+        return described, TableInfo.from_json(described["table"])
+
+
+def _same_run(kept: TableInfo, info: TableInfo, same: SameState) -> bool:
+    # Of two samples of embeddings, either may be of more languages.
+    return kept.same_run(info, same) or info.same_run(kept)
 
 
 def _check(path: Path, table: pa.Table, k: int, info: TableInfo) -> None:
@@ -288,7 +305,7 @@ def store(
 
     Args:
         path: The file, as ``tops_path`` says.
-        parts: As for ``write``; without any, what is there stays.
+        parts: As for ``write``; without any, those of the same run that are there stay.
         info: What holds for the rank table.
         evaluated: The pairs of question language and pool that were evaluated.
         same: Compares the state of what is there with the state of the model now.
@@ -299,12 +316,24 @@ def store(
     parts = iter(parts)
     first = next(parts, None)
     if first is None:
+        if path.exists():
+            with locked(path), suppress(RankTableError):
+                _keep(path, info, same)
         return
-    parts = chain([first], parts)
     with locked(path):
         try:
             old = read(path, info, same)
         except RankTableError:
             old = None  # what cannot be read has nothing worth keeping
         left = _left(old, first.k, set(evaluated)) if old is not None else None
+        parts = chain([first], parts)
         write(path, parts if left is None else [merge([left, *parts])], info)
+
+
+def _keep(path: Path, info: TableInfo, same: SameState) -> None:
+    """Let top passages of the same run be known as that also where its state is now told by other texts."""
+    _, kept = _facts(path)
+    if not _same_run(kept, info, same_state) and _same_run(kept, info, same):
+        old = read(path, info, same)
+        if old is not None:
+            write(path, [old], info)
