@@ -83,6 +83,46 @@ def test_top_passages_equal_a_full_sort(
         assert top.in_pool().scores[query].tolist()[: len(kept)] == kept
 
 
+def test_2000_adversarial_rankings_equal_full_sorts() -> None:
+    """Few different scores, both zeros among them, identical passages, no candidates, and pools smaller than k."""
+    random = np.random.default_rng(0)
+    rankings = 0
+    while rankings < 2000:
+        sizes = random.integers(0, [3, 12, 40, 160]).tolist()
+        if not sum(sizes):
+            continue
+        names = [random.permutation(1000)[:size] for size in sizes]
+        ids = [[f"{language}:{n}" for n in of_language] for language, of_language in zip(LANGUAGES, names, strict=True)]
+        values = random.choice(np.array([-1, -0.0, 0.0, 0.5, np.inf], np.float32), random.integers(1, 5), replace=False)
+        values = np.where(np.isinf(values), np.float32(1 / 3), values)
+        scores = [random.choice(values, (20, size)).astype(np.float32) for size in sizes]
+        for of_language in scores:
+            of_language[random.random(of_language.shape) < random.choice([0, 0.1, 0.9])] = -np.inf
+            if of_language.shape[1] > 3:
+                of_language[:, 2] = of_language[:, 3]
+        in_pool, k = int(random.choice([1, 10, 100, 150])), int(random.choice([1, 3, 10, 50, 150]))
+        top = TopPassages(in_pool, k)
+        blocks = [
+            (number, start)
+            for number, size in enumerate(sizes)
+            for start in range(0, size, max(1, size // int(random.integers(1, 4))))
+        ]
+        for place in random.permutation(len(blocks)):
+            number, start = blocks[place]
+            end = min([first for n, first in blocks if n == number and first > start], default=sizes[number])
+            block = np.ascontiguousarray(scores[number][:, start:end])
+            ordered = torch.from_numpy(np.sort(block, axis=1)) if random.random() < 0.5 else None
+            top.add(torch.from_numpy(block), number, ids[number][start:end], start, ordered)
+        results: Results = [
+            {name: float(score) for number in range(4) for name, score in zip(ids[number], row[number], strict=True)}
+            for row in zip(*scores, strict=True)
+        ]
+        assert named(top.in_pool(), ids) == first(results, in_pool)
+        for number, best in top.in_language().items():
+            assert named(best, ids) == first(results, k, LANGUAGES[number])
+        rankings += len(results)
+
+
 def counted_in(table: ScoreTable, k: int | None) -> list[CountedRanks]:
     return list(count_corpus(table.corpus, table.embeddings, table.similarity, keep_top=k))
 
