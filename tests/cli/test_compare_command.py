@@ -166,11 +166,3 @@ def test_common_questions_are_compared_if_that_is_asked_for(
     options = ("--common-questions", "--no-worse-than", "0.2")
     assert ended(monkeypatch, runs["good"], runs["few"], *options) == 0
     assert "15 articles" in capsys.readouterr().out
-
-
-def test_an_error_of_the_program_is_no_verdict(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise EOFError("a mistake of ours")
-
-    monkeypatch.setattr("beir_hybrid.interface.model_comparison.compare", fail)
-    assert ended(monkeypatch, runs["good"], runs["bad"], "--no-worse-than", "0.01") == 70
