@@ -40,6 +40,15 @@ def evaluate(
         Path | None, typer.Option("--out", help="Folder that gets the rank table, the heat map and MTEB's result.")
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Texts that the model is given at a time.")] = 32,
+    keep_top: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-top",
+            metavar="K",
+            help="Keep the best K passages of each question in each pool, in a file beside the rank table. A report "
+            "needs 10.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Evaluate a model on a corpus: monolingual, cross-lingual, and in the pool of all languages.
@@ -50,7 +59,9 @@ def evaluate(
     from beir_hybrid.interface.any_model import mteb_model
     from beir_hybrid.interface.evaluate_model import check_batch_size, evaluate_on, read_corpus
     from beir_hybrid.quiet import silenced
+    from beir_hybrid.ranks.tops import check_k
 
+    check_k(keep_top)
     if out is None:
         check_writable(home() / "ranks")
     else:
@@ -61,14 +72,20 @@ def evaluate(
     corpus = read_corpus(data, asked, progress=not quiet)  # before a model is loaded
     with silenced(notes=quiet):
         progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
-        result = evaluate_on(mteb_model(model), corpus, batch_size, progress)
-    files = [result.stored(home()).path] if out is None else result.save(out)
+        result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top)
+    files = result.stored(home()).files if out is None else result.save(out)
     if not quiet:
         print("\n\n".join(_summary(result)))
-        print("\n" + "\n".join(f"{_WHAT.get(path.suffix, 'File')}: {path}" for path in files if path is not None))
+        print("\n" + "\n".join(f"{_what(path)}: {path}" for path in files))
 
 
 _WHAT = {".parquet": "Rank table", ".png": "Heat map", ".svg": "Heat map", ".json": "Result"}
+
+
+def _what(path: Path) -> str:
+    from beir_hybrid.ranks.tops import is_tops_name
+
+    return "Top passages" if is_tops_name(path) else _WHAT.get(path.suffix, "File")
 
 
 def _summary(result: Result) -> Iterator[str]:

@@ -18,7 +18,8 @@ from beir_hybrid.files import HOME_HINT, check_writable, home, shown, user_path
 from beir_hybrid.interface.any_model import Similarity, mteb_model
 from beir_hybrid.interface.result import Result
 from beir_hybrid.quiet import silenced
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks import rank_table, tops
+from beir_hybrid.ranks.tops import check_k
 
 if TYPE_CHECKING:
     from beir_hybrid.tasks import AbsTaskParallelRetrieval
@@ -36,6 +37,7 @@ def evaluate(
     name: str | None = None,
     revision: str | None = None,
     similarity: Similarity | None = None,
+    keep_top: int | None = None,
     progress: bool = True,
 ) -> Result:
     """Evaluate a model on a corpus: monolingual, cross-lingual and in the pool of all languages.
@@ -58,6 +60,8 @@ def evaluate(
             in memory that says nothing, has no name.
         revision: Its revision there; of a name or a folder, the one to load.
         similarity: How the vectors of a callable or a BEIR model are compared, ``cosine`` (the default) or ``dot``.
+        keep_top: Passages of each query to keep in the pool of all languages and in each, best first and with their
+            scores: ``Result.tops``, a file beside the rank table. A report needs 10; by default none is kept.
         progress: Show progress bars.
 
     Returns:
@@ -66,7 +70,7 @@ def evaluate(
     Raises:
         DataError: The corpus or a language is unknown, or its files are malformed.
         ModelError: It is no model, or its vectors cannot be ranked by: of another shape, not finite.
-        BeirHybridError: The folder cannot be written to.
+        BeirHybridError: The folder cannot be written to, or a number is not above 0.
 
     Example:
         >>> import beir_hybrid as bh
@@ -79,9 +83,10 @@ def evaluate(
     folder = home() if out is None else user_path(out)
     check_writable(folder / "ranks", HOME_HINT if out is None else "name another folder")
     check_batch_size(batch_size)
+    check_k(keep_top)
     read = read_corpus(corpus, languages, progress)
     runnable = mteb_model(model, name=name, revision=revision, similarity=similarity)
-    return evaluate_on(runnable, read, batch_size, progress).stored(folder)
+    return evaluate_on(runnable, read, batch_size, progress, keep_top).stored(folder)
 
 
 def check_batch_size(batch_size: object) -> None:
@@ -114,7 +119,9 @@ def read_corpus(
     return replace(corpus.restricted(chosen), spec=spec.restricted(chosen))
 
 
-def evaluate_on(model: Any, corpus: ParallelCorpus, batch_size: int, progress: bool) -> Result:
+def evaluate_on(
+    model: Any, corpus: ParallelCorpus, batch_size: int, progress: bool, keep_top: int | None = None
+) -> Result:
     """Evaluate a model of MTEB's on a corpus that ``read_corpus`` gave, and store nothing; see ``evaluate``.
 
     Args:
@@ -122,10 +129,12 @@ def evaluate_on(model: Any, corpus: ParallelCorpus, batch_size: int, progress: b
         corpus: The corpus, with its spec.
         batch_size: Texts that the model is given at a time.
         progress: Show progress bars.
+        keep_top: As for ``evaluate``.
     """
     import mteb
 
     task = _task_of(corpus)
+    task.keep_top = keep_top
     encode_kwargs: Any = {"batch_size": batch_size, "show_progress_bar": progress}
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name, _without_notes_of(name):
         task.ranks_folder = Path(name)
@@ -135,11 +144,13 @@ def evaluate_on(model: Any, corpus: ParallelCorpus, batch_size: int, progress: b
             )
         [made] = rank_table.rank_tables_below(Path(name))
         table, info = rank_table.read(made)
+        top_passages = tops.read(tops.tops_path(made), info)
     [task_result] = results.task_results
     return Result(
         table,
         info,
         task.metadata.main_score,
+        kept_tops=top_passages,
         task_result=task_result,
         meta=model.mteb_model_meta,
     )

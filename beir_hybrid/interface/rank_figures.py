@@ -105,6 +105,13 @@ class RankTable:
             return self.kept_tops
         return tops.read(tops.tops_path(self.path), self.info)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that it is kept in: that of the rank table, and that of the top passages where they were kept."""
+        if self.path is None:
+            return []
+        return [self.path, *([tops.tops_path(self.path)] if self.tops is not None else [])]
+
     # Figures
 
     @cached_property
