@@ -26,7 +26,7 @@ from beir_hybrid.leaderboard.board.unit_scores import unit_scores
 from beir_hybrid.leaderboard.inputs.settings import Unit
 from beir_hybrid.leaderboard.stats.cells import CellMatrix, design_effects, subsets_of, units_of
 from beir_hybrid.leaderboard.stats.query_scores import QueryScores
-from beir_hybrid.leaderboard.stats.resampling import Batch, Margin, bootstrap_intervals, flip_p_values
+from beir_hybrid.leaderboard.stats.resampling import Batch, Margin, drawn_figures, flip_p_values, interval
 from beir_hybrid.leaderboard.stats.significance import linear_differences, skewed_t_test
 from beir_hybrid.leaderboard.stats.verdicts import shows_noninferiority
 from beir_hybrid.ranks import rank_table
@@ -72,8 +72,10 @@ class Passed:
         """Ask the gate of each pair of a batch."""
         p = np.array([one.inferior for one in flip_p_values(batch, FLIPS, seed)])
         p_t = np.array([skewed_t_test(linear_differences(batch.cells, *pair) + MARGIN) for pair in batch.pairs])
+        figures = drawn_figures(batch.cells, RESAMPLES, seed)
+        drawn = [figures[model] - figures[baseline] for model, baseline in batch.pairs]
         narrow, wide = (
-            bootstrap_intervals(batch, RESAMPLES, confidence, seed)[:, 0]
+            np.array([interval(one, batch.n_units, confidence)[0] for one in drawn])
             for confidence in (2 * CONFIDENCE - 1, CONFIDENCE)
         )
         rule = np.vectorize(shows_noninferiority)
@@ -233,8 +235,8 @@ def mean_share(passed: NDArray[np.bool_]) -> dict[str, float]:
 def main() -> None:
     """Run the simulations and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=6_000, help="simulated pairs of models at the margin")
-    parser.add_argument("--draws", type=int, default=300, help="draws of units from published ranks")
+    parser.add_argument("--pairs", type=int, default=4_000, help="simulated pairs of models at the margin")
+    parser.add_argument("--draws", type=int, default=150, help="draws of units from published ranks")
     parser.add_argument("--ranks", type=Path, default=Path("leaderboard/published/ranks"), help="folder of rank tables")
     parser.add_argument("--out", type=Path, help="JSON file to write the record to")
     arguments = parser.parse_args()
