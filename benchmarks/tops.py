@@ -112,7 +112,7 @@ def main() -> None:
         {
             "what": "What keeping top passages costs beside encoding: 132 subsets of XQuAD-R, random embeddings.",
             "command": "python -m benchmarks.tops",
-            "machine": "2 cores (2 threads of one AMD EPYC core pair), no GPU; one thread, least processor time and median memory",
+            "machine": "2 cores (2 threads of one AMD EPYC core pair), no GPU; one thread, other programs beside it",
             "versions": {name: version(name) for name in ("mteb", "torch", "numpy", "pyarrow")},
             "rounds": arguments.rounds,
             "figures": {"ways": figures},
