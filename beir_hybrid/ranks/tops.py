@@ -139,7 +139,9 @@ def completed(old: Tops, new: Tops, evaluated: Iterable[tuple[str, str]]) -> Top
         evaluated: The pairs of question language and pool that it evaluated.
     """
     left = _left(old, new.k, set(evaluated))
-    return new if left is None else merge([left, new])
+    if left is None:
+        return new
+    return Tops(pa.concat_tables([left.table, new.table]), new.k, left.outranking | new.outranking)
 
 
 def _left(old: Tops, k: int, pairs: set[tuple[str, str]]) -> Tops | None:
@@ -326,8 +328,7 @@ def store(
         except RankTableError:
             old = None  # what cannot be read has nothing worth keeping
         left = _left(old, first.k, set(evaluated)) if old is not None else None
-        parts = chain([first], parts)
-        write(path, parts if left is None else [merge([left, *parts])], info)
+        write(path, chain([] if left is None else [left], [first], parts), info)
 
 
 def _keep(path: Path, info: TableInfo, same: SameState) -> None:
