@@ -51,6 +51,13 @@ candidates for a query are not there."""
 
 _METADATA_KEY = b"beir_hybrid_tops"
 
+# Hardly any score repeats; their bytes do.
+_ENCODING: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": [name for name in SCHEMA.names if name != "score"],
+    "column_encoding": {"score": "BYTE_STREAM_SPLIT"},
+}
+
 Outranking = dict[str, dict[str, int]]
 """Question language -> language -> passages of it that outrank a right answer, summed over all pairs."""
 
@@ -286,7 +293,7 @@ def write(path: Path, parts: Iterable[Tops], info: TableInfo) -> None:
         BeirHybridError: The file cannot be written.
     """
     k, outranking = 0, Outranking()
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, SCHEMA, **_ENCODING) as writer:
         for part in parts:
             assert k in (0, part.k), "parts of different k"
             k = part.k

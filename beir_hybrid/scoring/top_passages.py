@@ -111,14 +111,17 @@ class TopPassages:
 
     def in_pool(self) -> BestPassages:
         """Return the best passages in the pool of all languages."""
-        return self._best(self._in_pool, range(len(self._blocks)))
+        return self._best([self._in_pool], dict.fromkeys(range(len(self._blocks)), 0))[0]
 
     def in_language(self) -> dict[int, BestPassages]:
         """Return the best passages in the pool of each language that had a block, by the number of the language."""
-        return {
-            language: self._best(top, [n for n, block in enumerate(self._blocks) if block.language == language])
-            for language, top in self._in_language.items()
+        if not self._in_language:
+            return {}
+        places = {language: place for place, language in enumerate(self._in_language)}
+        pools = {
+            number: places[block.language] for number, block in enumerate(self._blocks) if block.language in places
         }
+        return dict(zip(places, self._best([*self._in_language.values()], pools), strict=True))
 
     def state(self) -> dict[str, NDArray]:
         """Return the best passages so far as arrays; ids are the corpus's own."""
@@ -154,25 +157,32 @@ class TopPassages:
             top._blocks.append(_Block(language, of_language, 0))
         return top
 
-    def _best(self, top: TopScores, numbers: Sequence[int]) -> BestPassages:
-        """Rank the candidates of the blocks of some numbers, and return the best of each query."""
-        assert top.values is not None, "no block was added"
-        found, blocks = self._still_good(top, numbers)
-        queries, scores = found.queries, found.scores
+    def _best(self, tops: Sequence[TopScores], pools: Mapping[int, int]) -> list[BestPassages]:
+        """Rank the candidates, and return the best of each query in some pools.
+
+        Args:
+            tops: The top scores of each pool.
+            pools: Number of a block -> the place of its pool among ``tops``.
+        """
+        found, blocks = self._still_good(tops, pools)
+        queries, scores = found.queries, found.scores  # a query is another one in each pool
         order = np.argsort(_sort_keys(queries, scores))
         tied = order[_tied(queries[order], scores[order])]
         if len(tied):
             ids = np.zeros(len(order), dtype=np.int64)
             ids[tied] = np.unique(self._names(blocks[tied], found.columns[tied]), return_inverse=True)[1]
             order = np.lexsort((-ids, -scores, queries))
-        first = np.searchsorted(queries[order], np.arange(len(top.values)))
-        best = order[first[:, None] + np.arange(top.values.shape[1])]
         languages, rows = np.zeros(len(blocks), dtype=np.int16), np.zeros(len(blocks), dtype=np.int32)
-        for number in numbers:
+        for number in pools:
             here = slice(*np.searchsorted(blocks, [number, number + 1]))
             languages[here] = self._blocks[number].language
             rows[here] = self._blocks[number].rows_of(found.columns[here])
-        return BestPassages(languages[best], rows[best], scores[best])
+        shapes = [top.values.shape for top in tops if top.values is not None]
+        assert len(shapes) == len(tops), "no block was added"
+        first = np.searchsorted(queries[order], np.arange(sum(n_queries for n_queries, _ in shapes)))
+        parts = np.split(first, np.cumsum([n_queries for n_queries, _ in shapes])[:-1])
+        best = [order[part[:, None] + np.arange(k)] for part, (_, k) in zip(parts, shapes, strict=True)]
+        return [BestPassages(languages[places], rows[places], scores[places]) for places in best]
 
     def _names(self, blocks: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.str_]:
         """Ids of some passages, given by the numbers of their blocks and their columns."""
@@ -182,16 +192,16 @@ class TopPassages:
             names[here] = take(self._blocks[number].ids, columns[here])
         return names.astype(np.str_)
 
-    def _still_good(self, top: TopScores, numbers: Sequence[int]) -> tuple[_Candidates, NDArray[np.int64]]:
-        """The candidates of some blocks that no later block has pushed out, and the number of the block of each."""
-        limits = _limits(top).cpu().numpy()
-        some = [self._candidates[number] for number in numbers]
-        kept = [np.flatnonzero(c.scores >= limits[c.queries]) for c in some]
-        queries, columns, scores = (
-            np.concatenate([getattr(candidates, name)[k] for candidates, k in zip(some, kept, strict=True)])
-            for name in ("queries", "columns", "scores")
-        )
-        return _Candidates(queries, columns, scores), np.repeat(numbers, [len(k) for k in kept])
+    def _still_good(self, tops: Sequence[TopScores], pools: Mapping[int, int]) -> tuple[_Candidates, NDArray[np.int64]]:
+        """The candidates that no later block has pushed out of their pool, and the number of the block of each."""
+        limits = [_limits(top).cpu().numpy() for top in tops]
+        some = [(self._candidates[number], pool) for number, pool in pools.items()]
+        kept = [np.flatnonzero(found.scores >= limits[pool][found.queries]) for found, pool in some]
+        parts = list(zip(some, kept, strict=True))
+        queries = np.concatenate([found.queries[k] + pool * len(limits[pool]) for (found, pool), k in parts])
+        columns = np.concatenate([found.columns[k] for (found, _), k in parts])
+        scores = np.concatenate([found.scores[k] for (found, _), k in parts])
+        return _Candidates(queries, columns, scores), np.repeat([*pools], [len(k) for k in kept])
 
 
 def _number_of(chosen: torch.Tensor) -> int:
