@@ -129,8 +129,8 @@ def _reasons(comparison: ModelComparison, gate: Gate) -> Iterator[str]:
             yield f"{setting}: it is worse, and by less than {gate.margin:g}"
     if comparison.units < FEW_UNITS:
         yield (
-            f"{comparison.units} {PLURALS[comparison.unit]} are few: what is lost on others is not seen, and only large "
-            "differences can be told from none"
+            f"{comparison.units} {PLURALS[comparison.unit]} are few: what is lost on others is not seen, and only "
+            "large differences can be told from none"
         )
 
 
