@@ -14,6 +14,7 @@ from beir_hybrid.metrics import metric_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.schema import NO_NAME
 from beir_hybrid.report.content import Report, RunFacts
+from beir_hybrid.report.examples import examples_of
 from beir_hybrid.report.figures import first_screen
 from beir_hybrid.report.matter import compared, matter_of, sentences
 from beir_hybrid.report.pair_maps import heat_maps
@@ -63,7 +64,7 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
         unit=screen.unit,
         units=screen.units,
         heat_maps=heat_maps(runs),
-        examples=[],
+        examples=examples_of(runs, corpus, examples),
         tables=[],
         notes=list(_notes(labels, runs, screen.coverage)),
         versions=_versions(runs),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.interface.model_comparison import ModelComparison, compare
@@ -46,6 +49,7 @@ def first_screen(runs: Sequence[RankTable]) -> FirstScreen:
     Raises:
         RankTableError: Two runs cannot be compared.
     """
+    runs = [_lean(run) for run in runs]
     first = runs[0]
     asked = [("", setting, first.metric) for setting in SETTINGS]
     asked += [(metric.name, SETTINGS[-1], metric.name) for metric in BOARD_LANGUAGE_FIGURES]
@@ -65,6 +69,13 @@ def first_screen(runs: Sequence[RankTable]) -> FirstScreen:
         for of_run in scores
     ]
     return FirstScreen(rows, PLURALS[unit], units, coverage)
+
+
+def _lean(run: RankTable) -> RankTable:
+    """Leave out the languages of the top passages: what needs them is not shown, and takes half of the time."""
+    place = run.table.column_names.index("top_languages")
+    nothing = pa.nulls(len(run.table), run.table.schema.field(place).type)
+    return replace(run, table=run.table.set_column(place, run.table.schema.field(place), nothing))
 
 
 def _interval(scores: ColumnScores | None) -> FigureInterval | None:

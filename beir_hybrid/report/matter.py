@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.ranks import rank_table
+from beir_hybrid.report.examples import FOUND
 
-FOUND = 10
-"""An answer is found if it is among the first ten."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+"""Keeps a number and what belongs to it on one line."""
 
 FEW_LOST = 0.05
 """Share of the answers found in their own pool below which nothing is said of those lost in the pool of all."""
@@ -224,13 +225,13 @@ def _instead(texts: Sequence[str]) -> str:
 
 def _rank(rank: float, cut: int | None) -> str:
     if math.isinf(rank):
-        return f"rank beyond {cut:,}" if cut is not None else "rank unknown"
-    return f"rank {rank:,.1f}".removesuffix(".0")
+        return f"rank beyond{NO_BREAK}{cut:,}" if cut is not None else "rank unknown"
+    return f"rank{NO_BREAK}{rank:,.1f}".removesuffix(".0")
 
 
 def _share(share: float) -> str:
     if 0 < share < 0.005:
-        return "less than 1 %"
+        return f"less than 1{NO_BREAK}%"
     if 0.995 <= share < 1:
-        return "more than 99 %"
-    return f"{100 * share:.0f} %"
+        return f"more than 99{NO_BREAK}%"
+    return f"{100 * share:.0f}{NO_BREAK}%"

@@ -11,6 +11,7 @@ from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.ranks import rank_table, tops
 from tests.cli.test_cli import Cli, cli  # noqa: F401 (a fixture)
 from tests.support.ranked_runs import LANGUAGES, random_scores, run_of, write_corpus
+from tests.support.tiny_model import tiny_model
 
 
 @pytest.fixture
@@ -127,3 +128,21 @@ def test_damaged_top_passages(cli: Cli, place: Path) -> None:  # noqa: F811
     file = tops.tops_path(path)
     file.write_bytes(file.read_bytes()[:100])
     assert "MadeUp.tops.parquet is damaged" in refused(cli, "fair", "--data", "corpus")
+
+
+def test_models_are_evaluated_and_their_runs_kept(cli: Cli, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(place / "home"))
+    for name, seed in (("one", 1), ("two", 2)):
+        tiny_model(seed).save(str(place / name), create_model_card=False)
+    assert cli("report", "-m", "one", "-m", "two", "--data", "corpus", "-q") == (0, "", "")
+    page = (place / "report.html").read_text(encoding="utf-8")
+    runs = [RankTable.load(path) for path in rank_table.rank_tables_below(place / "home" / "ranks")]
+    assert len(runs) == 2 and all(run.tops.k == 10 for run in runs)
+    runs.sort(key=lambda run: page.index(run.info.model_revision))
+    assert cli("report", *(run.path for run in runs), "--data", "corpus", "-q")[0] == 0
+    assert (place / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_a_model_or_a_corpus_that_is_not_there(cli: Cli, place: Path) -> None:  # noqa: F811
+    assert "nowhere" in refused(cli, "-m", "nowhere/model", "--data", "corpus")
+    assert "nowhere" in refused(cli, "-m", "nowhere/model", "--data", "nowhere/")

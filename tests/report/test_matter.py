@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beir_hybrid.report.matter import FOUND, AnswersIn, Matter, compared, matter_of, sentences
+from beir_hybrid.report.examples import FOUND
+from beir_hybrid.report.matter import NO_BREAK, AnswersIn, Matter, compared, matter_of, sentences
 from tests.support.ranked_runs import LANGUAGES, corpus_of, random_scores, ranking, run_of
 
 QUESTIONS = 5
@@ -18,7 +19,7 @@ CORPUS = corpus_of(questions=QUESTIONS, passages=25)
 
 
 def said_of(score, cut=None) -> str:
-    return sentences(matter_of(run_of(CORPUS, score, cut=cut)), cut)
+    return sentences(matter_of(run_of(CORPUS, score, cut=cut)), cut).replace(NO_BREAK, " ")
 
 
 @settings(max_examples=10, deadline=None)
@@ -116,7 +117,8 @@ def test_nothing_is_said_of_pools_that_were_not_evaluated() -> None:
 
 def test_two_runs_are_told_before_and_after() -> None:
     runs = [run_of(CORPUS, random_scores(1, own=own, right=2.0)) for own in (0.0, 3.0)]
-    assert compared(["new", "old"], [matter_of(run) for run in runs], [None, None]) == (
+    said = compared(["new", "old"], [matter_of(run) for run in runs], [None, None])
+    assert said.replace(NO_BREAK, " ") == (
         "With new instead of old, 100 % instead of 0 % of the answers in other languages (median rank 1 instead of "
         "rank 25) and 100 %, as before, of those in the question's language are among the first ten of the pool of all "
         "languages."
@@ -131,4 +133,5 @@ def test_two_runs_are_told_before_and_after() -> None:
 )
 def test_a_share_is_not_rounded_to_none_or_all(share: float, shown: str) -> None:
     answers = AnswersIn(10, 1.0, 1.0, 0.0, share, 0.0, math.nan, math.nan, math.nan)
-    assert sentences(Matter(None, answers), None).endswith(f" and {shown} in the pool of all languages.")
+    said = sentences(Matter(None, answers), None).replace(NO_BREAK, " ")
+    assert said.endswith(f" and {shown} in the pool of all languages.")
