@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow.compute as pc
 import pytest
 
 from beir_hybrid.errors import DataError, RankTableError
@@ -67,6 +68,24 @@ def test_notes_say_which_questions_were_not_asked_in_the_pool() -> None:
     evaluated = {language: [*LANGUAGES] + ["multi"] * (language != "th") for language in LANGUAGES}
     partly = replace(RUN, info=replace(RUN.info, evaluated=evaluated))
     assert "model: questions in th were not asked in the pool of all languages." in build_report([partly], CORPUS).notes
+
+
+def test_notes_say_of_which_questions_the_top_passages_were_not_kept() -> None:
+    kept = {language: counts for language, counts in RUN.tops.outranking.items() if language != "en"}
+    report = build_report([replace(RUN, kept_tops=replace(RUN.tops, outranking=kept))], CORPUS)
+    assert report.notes == [
+        "model: top passages of questions in en were not kept; what outranks answers is unknown there."
+    ]
+    assert report.heat_maps[-1].grids[0][1] == [None] * 3
+
+
+def test_answers_in_the_language_of_the_question_only() -> None:
+    own = pc.equal(RUN.table["query_language"], RUN.table["passage_language"])
+    report = build_report([replace(RUN, table=RUN.table.filter(own))], CORPUS)
+    assert [one.key for one in report.heat_maps] == ["outranking"]
+    assert report.matter[0].startswith("Nothing is known of answers in other languages: there are none")
+    assert [row.figures[0].value is None for row in report.figures[:3]] == [False, True, False]
+    assert "0.0 % of the queries have one, 90 % are needed" in report.notes[0]
 
 
 @pytest.mark.parametrize("runs", [[], [RUN] * 3])
