@@ -203,7 +203,7 @@ def _notes_on(run: RankTable, coverage: Mapping[str, float]) -> Iterator[str]:
         yield f"questions in {', '.join(missing)} were not asked in the pool of all languages."
     kept = run.tops.outranking if run.tops is not None else {}
     if without := [language for language in run.info.pool_sizes if language in asked - kept.keys()]:
-        yield f"top passages of questions in {', '.join(without)} were not kept; what outranks answers is unknown there."
+        yield f"top passages of questions in {', '.join(without)} were not kept; what outranks answers is unknown."
     in_pool = run.ranks["rank_in_pool"][rank_table.ranked_in_pool(run.ranks, run.info)]
     unknown = int(in_pool.isna().sum())
     if run.info.cut is not None and unknown:

@@ -73,9 +73,7 @@ def test_notes_say_which_questions_were_not_asked_in_the_pool() -> None:
 def test_notes_say_of_which_questions_the_top_passages_were_not_kept() -> None:
     kept = {language: counts for language, counts in RUN.tops.outranking.items() if language != "en"}
     report = build_report([replace(RUN, kept_tops=replace(RUN.tops, outranking=kept))], CORPUS)
-    assert report.notes == [
-        "model: top passages of questions in en were not kept; what outranks answers is unknown there."
-    ]
+    assert report.notes == ["model: top passages of questions in en were not kept; what outranks answers is unknown."]
     assert report.heat_maps[-1].grids[0][1] == [None] * 3
 
 
