@@ -19,7 +19,7 @@ from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.family_scores import pair_scores
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, LANGUAGE_FIGURES, MAP, ONE_TARGET, RANK_DISTANCE, metric_of
-from beir_hybrid.ranks import rank_table
+from beir_hybrid.ranks import rank_table, tops
 from beir_hybrid.scoring.bias import ALL_QUESTIONS, mean_bias_by_language, one_target_map, query_bias
 from beir_hybrid.scoring.retrieval_scores import K_VALUES
 from beir_hybrid.subsets import SETTINGS, Subset, setting_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from beir_hybrid.ranks.schema import TableInfo
+    from beir_hybrid.ranks.tops import Tops
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -47,6 +48,7 @@ class RankTable:
         info: What holds for all of it: task, model, revisions, passages by language.
         metric: Name of the main score, such as ``map`` or ``ndcg_at_10``.
         path: Where it is kept; None where it was never written.
+        kept_tops: The top passages, where they are in memory; ``tops`` reads them otherwise.
 
     Example:
         >>> import beir_hybrid as bh
@@ -58,6 +60,7 @@ class RankTable:
     info: TableInfo
     metric: str = MAP.name
     path: Path | None = field(default=None)
+    kept_tops: Tops | None = field(default=None)
 
     @classmethod
     def load(cls, path: str | Path, metric: str | None = None) -> RankTable:
@@ -86,9 +89,21 @@ class RankTable:
             BeirHybridError: It cannot be written.
         """
         path = rank_table.default_path(self.info.task, *self.info.label, folder)
-        path = rank_table.store(path, self.table, self.info, self.info.pairs)
+        top_passages = [self.tops] if self.tops is not None else []
+        path = rank_table.store(path, self.table, self.info, self.info.pairs, top_passages=top_passages)
         logger.info(f"Rank table: {path}")
-        return replace(self, info=rank_table.read_info(path), path=path)
+        return replace(self, info=rank_table.read_info(path), path=path, kept_tops=self.tops)
+
+    @cached_property
+    def tops(self) -> Tops | None:
+        """The best passages of each query in each pool, with their scores; None where they were not kept.
+
+        Raises:
+            RankTableError: Their file is damaged.
+        """
+        if self.kept_tops is not None or self.path is None:
+            return self.kept_tops
+        return tops.read(tops.tops_path(self.path), self.info)
 
     # Figures
 

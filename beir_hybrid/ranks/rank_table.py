@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.files import as_folder, atomic_path, check_regular, home
 from beir_hybrid.folders import locked
-from beir_hybrid.ranks import validation
+from beir_hybrid.ranks import tops, validation
 from beir_hybrid.ranks.model_state import SameState, same_state
 from beir_hybrid.ranks.schema import FORMAT_VERSION, KEY, RANKS, SCHEMA, STATE, TableInfo, in_schema
 from beir_hybrid.subsets import MULTI
@@ -60,7 +60,8 @@ def default_path(task: str, model: str, revision: str, folder: Path | None = Non
 def rank_tables_below(folder: Path) -> list[Path]:
     """Find the rank tables below a folder, in the order of their names; a file is taken for itself.
 
-    Other Parquet files, such as the fingerprints of training texts, are left out; what cannot be read is not.
+    Other Parquet files, such as top passages and the fingerprints of training texts, are left out; what cannot be read
+    is not.
 
     Raises:
         RankTableError: There is no such file or folder.
@@ -77,7 +78,9 @@ def _may_be_rank_table(path: Path) -> bool:
         with path.open("rb") as file:
             schema = pq.read_schema(file)
     except (OSError, ValueError, pa.ArrowException):
-        return True  # reading it says what is wrong
+        return not tops.is_tops_name(path)  # reading it says what is wrong
+    if set(tops.SCHEMA.names) <= set(schema.names):
+        return False
     if {"query_id", "passage_id", "rank_in_language", "rank_in_pool"} & set(schema.names):
         return True
     try:
@@ -241,6 +244,7 @@ def store(
     info: TableInfo,
     evaluated: Pairs | None = None,
     same: SameState = same_state,
+    top_passages: Iterable[tops.Tops] = (),
 ) -> Path:
     """Write a table, after merging it with the one of the same run that may be there.
 
@@ -254,6 +258,8 @@ def store(
         info: What holds for all of it.
         evaluated: The pairs of question language and pool that were evaluated, as for ``merge``.
         same: Compares the state of a table that is there with the state of the model now.
+        top_passages: The top passages that the run has kept, in parts as ``tops.write`` takes them, which go beside
+            the table; those of the same run that are there are completed likewise.
 
     Returns:
         Where the table is.
@@ -277,8 +283,10 @@ def store(
         pools: dict[str, list[str]] = {}
         for language, pool in sorted(known):
             pools.setdefault(language, []).append(pool)
+        info = replace(info, evaluated=pools)
+        tops.store(tops.tops_path(path), top_passages, info, pairs, same)
         with locked(path):  # which clears away what a killed process left of it
-            write(path, table, replace(info, evaluated=pools))
+            write(path, table, info)
     return path
 
 
