@@ -64,7 +64,7 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         self.data_loaded = False
 
     def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
-        self._retrieval.ranks_folder = self.ranks_folder
+        self._retrieval.ranks_folder, self._retrieval.keep_top = self.ranks_folder, self.keep_top
         call = replace(call, metadata=self._retrieval.metadata)
         return self._claim(
             call, subsets, lambda: self._score_table(self._retrieval.ranks_in_pool(call, self.metadata.name))

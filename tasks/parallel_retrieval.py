@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
+    from beir_hybrid.mteb.passes import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -57,10 +58,14 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         spec: What is known of the data set before it is read.
         ranks_folder: The folder above ``ranks`` that rank tables go to, where no prediction folder is given;
             BEIR_HYBRID_HOME by default.
+        keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
+        observe: Is given the pass of an encoder, as ``Evaluation.observe`` is.
     """
 
     spec: ClassVar[CorpusSpec]
     ranks_folder: Path | None = None
+    keep_top: int | None = None
+    observe: Callable[[CountedRun], None] | None = None
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -182,9 +187,12 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         Raises:
             DataError: The data cannot be had or is malformed.
             ModelError: The model's embeddings cannot be ranked by.
+            BeirHybridError: ``keep_top`` is not a whole number above 0.
         """
         from beir_hybrid.mteb.encode import Call
+        from beir_hybrid.ranks.tops import check_k
 
+        check_k(self.keep_top)
         timer = timer if timer is not None else TimingStack()
         call = Call(
             model, self.metadata, split, encode_kwargs, num_proc, timer, prediction_folder, asked_as(self.spec.origin)
@@ -248,6 +256,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             "folder": call.prediction_folder or self.ranks_folder,
             "read": lambda language: self._read_corpus([language], None),
             "judged_in_own_language": self.spec.judged_in_own_language,
+            "keep_top": self.keep_top,
+            "observe": self.observe,
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)

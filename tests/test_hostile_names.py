@@ -19,7 +19,8 @@ from beir_hybrid.cli import app
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.publish import Inputs, make_board, write_files
 from beir_hybrid.leaderboard.render import plots, tables_csv, tables_latex, tables_markdown
-from beir_hybrid.leaderboard.render.page import render_page, web_address
+from beir_hybrid.leaderboard.render.leaderboard_page import render_page
+from beir_hybrid.pages.wording import web_address
 from beir_hybrid.text_tables import text_table
 from tests.support.helpers import property_test
 from tests.support.small_board import small_board

@@ -69,7 +69,7 @@ def check_overlap(sources: Sequence[str], report: Path, quiet: bool) -> None:
     Raises:
         BeirHybridError: More than the default share of a language's texts overlaps.
     """
-    from beir_hybrid.overlap.report import compare
+    from beir_hybrid.overlap.outcome import compare
 
     outcome = compare(sources, EVALUATIONS, examples=0, progress=not quiet)
     outcome.write(report)

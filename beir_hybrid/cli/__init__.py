@@ -19,6 +19,7 @@ import typer
 from beir_hybrid import __version__
 from beir_hybrid.cli import data
 from beir_hybrid.cli.bias import bias
+from beir_hybrid.cli.compare import compare
 from beir_hybrid.cli.debias import debias
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.export import export
@@ -58,6 +59,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(_needs_mteb(evaluate))
 app.command()(bias)
+app.command()(compare)
 app.command()(export)
 app.command()(interleave)
 app.command()(scores)
@@ -91,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finally:
             _flush()
     except SystemExit as end:
+        if isinstance(end.__context__, typer.Abort):  # typer's end of an EOFError, with 1
+            traceback.print_exception(end.__context__)
+            sys.exit(PROGRAM_ERROR)
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         _fail("nobody reads the output any more")  # typer ends with 1 for it

@@ -39,7 +39,7 @@ def overlap(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code is the answer.")] = False,
 ) -> None:
     """Compare training data with evaluations; exit code 1 if more than --max-share of any language overlaps."""
-    from beir_hybrid.overlap.report import compare
+    from beir_hybrid.overlap.outcome import compare
 
     if report is not None:
         report = user_path(report, "--json ")

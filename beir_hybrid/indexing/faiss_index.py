@@ -21,16 +21,28 @@ Metric = Literal["cosine", "dot", "euclidean"]
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "euclidean")
 
+INDEX_K = 1000
+"""Passages that an index is asked for by default."""
+
 NOTHING = -1
 """Stands for no passage, as in faiss."""
 
 _SELECTABLE = "Flat, SQ, IVF (Flat, SQ, PQ), HNSW and PQ, behind OPQ, PCA or L2norm, in an IDMap, or with RFlat behind"
+_ANY_SIZE = 64
+_SEED = 1234  # faiss's own
 _HELD_ELEMENTS = 16_000_000
 """Scores of a whole pool that are held at once."""
 
 
 class IndexingError(BeirHybridError):
     """An index cannot be built, or not searched as asked."""
+
+
+def _faiss() -> Any:
+    """Load faiss, which only indexes need; what its Python gives to its classes, its types do not say."""
+    import faiss
+
+    return faiss
 
 
 class FaissIndex:
@@ -52,19 +64,20 @@ class FaissIndex:
     def __init__(
         self, factory: str, params: Mapping[str, float], passages: NDArray[np.float32], metric: Metric
     ) -> None:
-        import faiss
-
+        faiss = _faiss()
         self._metric = metric
         self.n_passages, size = passages.shape
         kind = faiss.METRIC_L2 if metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
-        with _refusing(f"--index {shown(factory)!r}: faiss cannot make this index of {size} dimensions"):
+        with _refusing(f"index {shown(factory)!r}: faiss cannot make it of {size} dimensions"):
             self._index = faiss.index_factory(size, factory, kind)
         for name, value in params.items():
-            with _refusing(f"--index-params {shown(name)}={value:g}: {shown(factory)} does not take it"):
+            with _refusing(f"index parameter {shown(name)}={value:g}: {shown(factory)} does not take it"):
                 faiss.ParameterSpace().set_index_parameter(self._index, name, value)
+        self._factory = factory
+        _set_up_training(self._index, polysemous=any(name.endswith("ht") for name in params))
         vectors = self._prepared(passages)
         with (
-            _refusing(f"--index {shown(factory)!r}: faiss cannot build it on a pool of {self.n_passages} passages"),
+            _refusing(f"index {shown(factory)!r}: faiss cannot train it on the {self.n_passages} passages of the pool"),
             _one_thread(),
         ):
             self._index.train(vectors)
@@ -72,7 +85,6 @@ class FaissIndex:
                 self._index.add_with_ids(vectors, np.arange(self.n_passages))
             else:
                 self._index.add(vectors)
-        self._factory = factory
 
     def search(
         self, questions: NDArray[np.float32], k: int, pools: Sequence[NDArray[np.int64] | None]
@@ -92,7 +104,7 @@ class FaissIndex:
             IndexingError: The index takes no selector, or refuses a parameter.
         """
         vectors = self._prepared(questions)
-        with _refusing(f"{shown(self._factory)} cannot be searched"):
+        with _refusing(f"index {shown(self._factory)!r} cannot be searched"):
             if _is_scan_without_selector(self._index):
                 return self._scanned(vectors, k, pools)
             return [self._searched(vectors, k, rows) for rows in pools]
@@ -100,8 +112,7 @@ class FaissIndex:
     def _searched(
         self, vectors: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        import faiss
-
+        faiss = _faiss()
         size = self.n_passages if rows is None else len(rows)
         params = None
         if rows is not None:
@@ -110,7 +121,12 @@ class FaissIndex:
             bits = np.packbits(chosen, bitorder="little")
             selector = faiss.IDSelectorBitmap(bits)
             params = _search_parameters(self._index, selector, self._factory)
-        scores, found = self._index.search(vectors, min(k, size), params=params)
+        try:
+            scores, found = self._index.search(vectors, min(k, size), params=params)
+        except RuntimeError as error:
+            if params is None or not re.search("not supported|invalid search params", str(error)):
+                raise
+            raise _not_by_language(self._factory) from error
         return self._signed(scores), found
 
     def _scanned(
@@ -140,32 +156,43 @@ class FaissIndex:
         return -scores if self._metric == "euclidean" else scores
 
     def _prepared(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        import faiss
-
+        faiss = _faiss()
         prepared = np.array(vectors, dtype=np.float32, order="C")
         if self._metric == "cosine":
             faiss.normalize_L2(prepared)
         return prepared
 
 
-def check_index(factory: str, params: Mapping[str, float], k: int) -> None:
-    """Refuse what is no index at all, before a model encodes anything.
+def check_index(factory: object, params: Mapping[str, object] | None, k: object) -> None:
+    """Refuse what is no index whatever the pool is, before a model encodes anything.
 
     Args:
-        factory: The string of the index.
+        factory: A string of faiss's index factory; None for no index.
         params: Its parameters.
         k: Passages asked for.
 
     Raises:
-        IndexingError: The string is none of faiss's index factory, a parameter is not its, or k is below 1.
+        IndexingError: faiss does not know the string, a parameter is no number, or k is below 1.
     """
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise IndexingError(f"index_k is {shown(k)}; write a whole number above 0")
+        raise IndexingError(f"index k {shown(k)}: write a whole number above 0")
+    if factory is None:
+        if params:
+            raise IndexingError("parameters of an index were given, but no index; name one, such as IVF128,Flat")
+        return
     if not isinstance(factory, str) or not factory.strip():
-        raise IndexingError("the index has no name; write a string of faiss's index factory, such as IVF128,Flat")
-    for name, value in params.items():
+        raise IndexingError(f"index {shown(factory)!r}: write a string of faiss's index factory, such as IVF128,Flat")
+    for name, value in (params or {}).items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise IndexingError(f"index parameter {shown(name)}={shown(value)}: write a number from 0 on")
+    faiss = _faiss()
+    try:
+        faiss.index_factory(_ANY_SIZE, factory)
+    except RuntimeError as error:
+        if "could not parse" in str(error):  # anything else may be right for vectors of another size
+            raise IndexingError(
+                f"index {shown(factory)!r} is none of faiss's index factory; write one such as IVF128,Flat or HNSW32"
+            ) from error
 
 
 def parse_params(text: str | None) -> dict[str, float]:
@@ -188,8 +215,7 @@ def _search_parameters(index: Any, selector: Any, factory: str) -> Any:
 
     faiss takes all parameters of a search from here, so that those that stand in the index are carried over.
     """
-    import faiss
-
+    faiss = _faiss()
     index = faiss.downcast_index(index)
     inner = lambda part: _search_parameters(part, selector, factory)  # noqa: E731
     if isinstance(index, faiss.IndexPreTransform):
@@ -210,9 +236,13 @@ def _search_parameters(index: Any, selector: Any, factory: str) -> Any:
         )
     if isinstance(index, faiss.IndexFlatCodes):
         return faiss.SearchParameters(sel=selector)
-    raise IndexingError(
-        f"{shown(factory)}: faiss searches no single language in a {type(index).__name__}; indexes with an id selector "
-        f"are {_SELECTABLE}"
+    raise _not_by_language(factory)
+
+
+def _not_by_language(factory: str) -> IndexingError:
+    return IndexingError(
+        f"index {shown(factory)!r}: faiss searches no single language in it, for it takes no id selector; indexes that "
+        f"do are {_SELECTABLE}"
     )
 
 
@@ -221,17 +251,43 @@ def _is_scan_without_selector(index: Any) -> bool:
 
     Every passage has its score there, whatever else is in the pool.
     """
-    import faiss
-
+    faiss = _faiss()
     index = faiss.downcast_index(index)
     if isinstance(index, faiss.IndexPreTransform | faiss.IndexIDMap):
         return _is_scan_without_selector(index.index)
     return isinstance(index, faiss.IndexPQ | faiss.IndexFastScan | faiss.IndexAdditiveQuantizer)
 
 
-def _needs_ids(index: Any) -> bool:
-    import faiss
+def _parts(index: Any) -> Iterator[Any]:
+    """Yield an index and those it is made of."""
+    faiss = _faiss()
+    index = faiss.downcast_index(index)
+    yield index
+    for name in ("index", "base_index", "refine_index", "storage", "quantizer"):
+        inner = getattr(index, name, None)
+        if isinstance(inner, faiss.Index):
+            yield from _parts(inner)
 
+
+def _set_up_training(index: Any, polysemous: bool) -> None:
+    """Fix the seeds, and leave out what no search uses.
+
+    Args:
+        index: The index.
+        polysemous: Whether a parameter asks for polysemous search, for which faiss renumbers centroids for minutes: the
+            results of any other search are the same without.
+    """
+    for part in _parts(index):
+        if hasattr(part, "do_polysemous_training"):
+            part.do_polysemous_training = polysemous
+        for clustering in (getattr(part, "cp", None), getattr(getattr(part, "pq", None), "cp", None)):
+            if clustering is not None:
+                clustering.seed = _SEED
+                clustering.min_points_per_centroid = 1  # or faiss prints a line for each of many quantizers
+
+
+def _needs_ids(index: Any) -> bool:
+    faiss = _faiss()
     return isinstance(faiss.downcast_index(index), faiss.IndexIDMap)
 
 
@@ -248,8 +304,7 @@ def _refusing(what: str) -> Iterator[None]:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let faiss work on one thread: graphs that several build differ from time to time."""
-    import faiss
-
+    faiss = _faiss()
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -13,7 +13,9 @@ import pyarrow as pa
 from beir_hybrid.indexing.faiss_index import NOTHING
 from beir_hybrid.ranks.rows import Columns, columns_of
 from beir_hybrid.ranks.schema import TOP_LANGUAGES, encode_languages
+from beir_hybrid.ranks.tops import SCHEMA, Tops
 from beir_hybrid.scoring.targets import Targets
+from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,11 +162,67 @@ def rank_columns(targets: Targets, pool: Pool, in_pool: Ranking, in_language: Se
         rank_in_language=_known(by_language, by_language),
         rank_in_pool=_known(ranks, ranks),
         outranked_by_query_language=None if own is None else _known(before, ranks),
-        **{
-            name: pa.array(values, pa.string()).take(pa.array(targets.queries)) for name, values in of_query.items()
-        },
+        **{name: pa.array(values, pa.string()).take(pa.array(targets.queries)) for name, values in of_query.items()},
     )
 
 
 def _known(values: NDArray[np.int64], ranks: NDArray[np.int64]) -> pa.Array:
     return pa.array(values, pa.int32(), mask=ranks == 0)
+
+
+def first_passages(targets: Targets, pool: Pool, in_pool: Ranking, n: int) -> dict[str, list[str]]:
+    """Return query id -> ids of its first n passages, best first, of the queries that have a right answer."""
+    query_ids = pool.corpus.languages[targets.query_language].query_ids
+    return {
+        query_ids[query]: pool.ids[[row for row in in_pool.rows[query, :n] if row != NOTHING]].tolist()
+        for query in np.unique(targets.queries)
+    }
+
+
+def index_tops(targets: Targets, pool: Pool, in_pool: Ranking, in_language: Sequence[Ranking], k: int) -> Tops:
+    """Give the top passages of one question language, as ``Tops`` has them.
+
+    Args:
+        targets: Its right answers.
+        pool: The passages.
+        in_pool: What was returned of the whole pool.
+        in_language: What was returned of each language.
+        k: Passages of a query to keep in each pool.
+    """
+    query_ids = pool.corpus.languages[targets.query_language].query_ids
+    names = [*pool.languages, MULTI]
+    rankings = [*in_language, in_pool]
+    kept = [np.nonzero(ranking.rows[:, :k] != NOTHING) for ranking in rankings]
+    queries, places = (np.concatenate([part[axis] for part in kept]) for axis in (0, 1))
+    rows = np.concatenate([ranking.rows[part] for ranking, part in zip(rankings, kept, strict=True)])
+    scores = np.concatenate([ranking.scores[part] for ranking, part in zip(rankings, kept, strict=True)])
+    passages, codes = np.unique(rows, return_inverse=True)
+    table = pa.table(
+        [
+            _texts(query_ids, queries),
+            _texts([targets.query_language], np.zeros(len(queries))),
+            _texts(names, np.repeat(np.arange(len(names)), [len(part[0]) for part in kept])),
+            pa.array(places + 1, pa.int32()),
+            _texts(pool.ids[passages].tolist(), codes),
+            _texts(pool.languages, pool.numbers[rows]),
+            pa.array(scores, pa.float32()),
+        ],
+        schema=SCHEMA,
+    )
+    return Tops(table, k, {targets.query_language: _outranking(targets, pool, in_pool)})
+
+
+def _outranking(targets: Targets, pool: Pool, in_pool: Ranking) -> dict[str, int]:
+    """Count the passages of each language before the right answers, summed over those that were returned."""
+    ranks = in_pool.ranks_of(targets.queries, pool.first[targets.languages] + targets.passages)
+    queries, ends = targets.queries[ranks > 0], ranks[ranks > 0] - 1
+    behind = np.zeros(in_pool.rows.shape, dtype=np.int64)  # right answers at a place, then behind it
+    np.add.at(behind, (queries, ends), 1)
+    behind = behind[:, ::-1].cumsum(axis=1)[:, ::-1] - behind
+    kept = in_pool.rows != NOTHING
+    counts = np.bincount(pool.numbers[in_pool.rows[kept]], behind[kept], minlength=len(pool.languages))
+    return dict(zip(pool.languages, counts.astype(np.int64).tolist(), strict=True))
+
+
+def _texts(values: Sequence[str], codes: NDArray[Any]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values, pa.string()))

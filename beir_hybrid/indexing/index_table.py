@@ -1,4 +1,4 @@
-"""What an index finds of the exact ranking, by language of the question: its table, and the file beside a rank table."""
+"""What an index finds of the exact ranking, by language of the question: a table, and its file beside a rank table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import ConfigDict, Field
+
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.files import read_json, shown, write_json
+from beir_hybrid.schemas import Label, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +31,25 @@ ALL = "all"
 FirstPassages = Mapping[str, Sequence[str]]
 """Query id -> ids of its first passages in the pool of all languages, best first."""
 
-_SUFFIX = ".index.json"
+SUFFIX = ".index.json"
+
+SHARES = (
+    "exact top 10, own language",
+    "exact top 10, others",
+    "answers in 100, own language",
+    "answers in 100, others",
+    "exact: own language",
+    "exact: others",
+)
+"""What the shares of a row are called in tables."""
+
 _VERSION = 1
+
+
+Share = Annotated[float, Field(ge=0, le=1)] | None
+"""A share of some passages; None where it is not known, or there are none."""
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -47,13 +67,20 @@ class IndexRow:
         exact_other: The same of right answers in other languages.
     """
 
-    language: str
-    top_own: float | None
-    top_other: float | None
-    answers_own: float | None
-    answers_other: float | None
-    exact_own: float | None
-    exact_other: float | None
+    __pydantic_config__ = _STRICT
+
+    language: Label
+    top_own: Share
+    top_other: Share
+    answers_own: Share
+    answers_other: Share
+    exact_own: Share
+    exact_other: Share
+
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """The shares, in the order of SHARES."""
+        return tuple(getattr(self, entry.name) for entry in fields(self)[1:])
 
 
 @dataclass(frozen=True)
@@ -67,9 +94,11 @@ class IndexTable:
         rows: A row a language of questions.
     """
 
-    index: str
-    params: Mapping[str, float]
-    k: int
+    __pydantic_config__ = _STRICT
+
+    index: Label
+    params: dict[Label, float]
+    k: Annotated[int, Field(ge=1)]
     rows: tuple[IndexRow, ...]
 
     @property
@@ -93,8 +122,7 @@ class IndexTable:
             path: As ``index_path`` gives it.
             info: What holds for that rank table.
         """
-        content = {"format_version": _VERSION, "run": _run_of(info), **asdict(self), "params": dict(self.params)}
-        write_json(path, content)
+        write_json(path, {"format_version": _VERSION, "run": _run_of(info), "table": asdict(self)})
 
 
 def index_name(index: str, params: Mapping[str, float]) -> str:
@@ -104,7 +132,7 @@ def index_name(index: str, params: Mapping[str, float]) -> str:
 
 def index_path(rank_table: Path) -> Path:
     """Return where the table stands: ``<task>.index.json`` beside ``<task>.parquet``."""
-    return rank_table.with_suffix(_SUFFIX)
+    return rank_table.with_suffix(SUFFIX)
 
 
 def read(path: Path, info: TableInfo) -> IndexTable | None:
@@ -119,17 +147,13 @@ def read(path: Path, info: TableInfo) -> IndexTable | None:
     """
     if not path.exists():
         return None
-    from beir_hybrid.schemas import checked
-
     content = read_json(path, RankTableError)
     where = f"{shown(path)} is not the table of an index"
     if not isinstance(content, dict) or content.get("format_version") != _VERSION:
         raise RankTableError(f"{where} that this version reads; evaluate again, or take it away")
-    stored = checked(_file_schema(), content, where, RankTableError)
-    if stored.run != _run_of(info):
+    if content.get("run") != _run_of(info):
         return None
-    rows = tuple(IndexRow(**row.model_dump()) for row in stored.rows)
-    return IndexTable(stored.index, stored.params, stored.k, rows)
+    return checked(IndexTable, content.get("table"), where, RankTableError)
 
 
 def _run_of(info: TableInfo) -> dict[str, str | int | None]:
@@ -140,26 +164,6 @@ def _run_of(info: TableInfo) -> dict[str, str | int | None]:
         "model_revision": info.model_revision,
         "cut": info.cut,
     }
-
-
-def _file_schema():  # noqa: ANN202  # pydantic is loaded where a file is read
-    from pydantic import Field, create_model
-
-    from beir_hybrid.schemas import Known, Label, Language
-
-    share = Annotated[float, Field(ge=0, le=1)] | None
-    shares = {entry.name: (share, ...) for entry in fields(IndexRow)[1:]}
-    row = create_model("Row", __base__=Known, language=(Language, ...), **shares)
-    return create_model(
-        "IndexFile",
-        __base__=Known,
-        format_version=(int, ...),
-        run=(dict[str, str | int | None], ...),
-        index=(Label, ...),
-        params=(dict[Label, float], ...),
-        k=(Annotated[int, Field(ge=1)], ...),
-        rows=(list[row], ...),
-    )
 
 
 # What is found

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 
 import pandas as pd
 
-from beir_hybrid.errors import RankTableError
+from beir_hybrid.errors import BeirHybridError, RankTableError
 from beir_hybrid.files import shown
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.comparisons import compare_rows
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.settings import Settings, Unit
+from beir_hybrid.leaderboard.stats.cells import PLURALS
 from beir_hybrid.leaderboard.stats.significance import Comparison, corrected
-from beir_hybrid.leaderboard.stats.verdicts import Verdict, verdict
+from beir_hybrid.leaderboard.stats.verdicts import Decision, Verdict, decision, verdict
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, metric_of
 from beir_hybrid.subsets import SETTINGS
 
@@ -25,6 +26,47 @@ MARGINS = {MAP.name: 0.01}
 """Metric -> the difference that does not matter; metrics without one are not tested for equivalence."""
 
 _MODEL, _BASELINE = "model", "baseline"
+
+
+@dataclass(frozen=True)
+class NonInferiority:
+    """Whether a model was shown not to be worse in a setting by a margin.
+
+    Attributes:
+        difference: Figure of the model less that of the baseline.
+        bound: How much worse the model may still be: the lower end of the interval of the difference.
+        p: Of the one-sided randomization test at the margin.
+        shown: The bound is above minus the margin, and p at most half of alpha.
+    """
+
+    difference: float
+    bound: float
+    p: float
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A non-inferiority test that is passed or not.
+
+    Attributes:
+        margin: The difference that does not matter.
+        alpha: Twice the level of each test, as of a two-sided one.
+        settings: Setting -> what was shown in it.
+    """
+
+    margin: float
+    alpha: float
+    settings: Mapping[str, NonInferiority]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was shown in all settings.
+
+        "In all" needs no correction: where it is false in any of them, that one's test alone rejects at its level
+        (intersection-union test, Berger 1982, Multiparameter Hypothesis Testing and Acceptance Sampling).
+        """
+        return all(setting.shown for setting in self.settings.values())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,33 +82,89 @@ class ModelComparison:
         units: How many there are.
         frame: A row a figure, by setting and metric: ``value``, ``baseline``, ``difference``; ``low`` and ``high``, the
             ends of its bootstrap interval; ``p`` of the paired randomization test; ``p_corrected`` by Holm over all
-            rows; ``margin`` and ``p_equivalence`` (corrected, too) where there is a margin; ``verdict``. Figures that
-            less than 90 % of the questions have are NaN and not tested.
+            rows; ``margin`` and ``p_equivalence`` (corrected, too) where there is a margin; ``design_effect``;
+            ``verdict``. Figures that less than 90 % of the questions have are NaN and not tested.
         comparisons: (setting, metric) -> all that was computed.
+        metric: Name of the main score.
     """
 
     model: str
     baseline: str
     task: str
-    unit: str
+    unit: Unit
     units: int
     frame: pd.DataFrame
     comparisons: Mapping[tuple[str, str], Comparison]
+    metric: str
+    _settings: Settings
+    _scores: Mapping[str, list[ColumnScores]]
+
+    def gate(self, margin: float, settings: Iterable[str] | None = None) -> Gate:
+        """Ask whether the model is not worse than the baseline by a margin: a decision, to act on.
+
+        The main score has to be shown not to be worse in every setting. docs/ci.md says how, and how often that is
+        wrong.
+
+        Args:
+            margin: The difference that does not matter, above 0, in the unit of the main score.
+            settings: ``monolingual``, ``cross-lingual``, ``multilingual``; by default those that both have.
+
+        Raises:
+            BeirHybridError: The margin is not above 0, or a setting was not compared.
+
+        Example:
+            >>> comparison = bh.compare(result, baseline)  # doctest: +SKIP
+            >>> comparison.gate(0.01, ["multilingual"]).passed  # doctest: +SKIP
+            True
+        """
+        if not 0 < margin < math.inf:
+            raise BeirHybridError(f"a margin of {margin:g}: write a number above 0, such as 0.01")
+        asked = list(self._scores) if settings is None else list(dict.fromkeys(settings))
+        if not asked:
+            raise BeirHybridError(f"no settings to ask about; there are {', '.join(self._scores)}")
+        for setting in asked:
+            if setting not in self._scores:
+                raise BeirHybridError(
+                    f"no setting {shown(setting)!r} was compared; there are {', '.join(self._scores)}"
+                )
+        options = self._settings.model_copy(update={"margins": {self.metric: margin}})
+        alpha = options.alpha
+        found = {}
+        for setting in asked:
+            column = Column.of(self.task, setting, self.metric, "", "")
+            comparison = _compared(options, column, self._scores[setting])
+            p = comparison.p_noninferiority
+            assert p is not None
+            passed = comparison.low > -margin and p <= alpha / 2
+            found[setting] = NonInferiority(comparison.difference, comparison.low, p, passed)
+        return Gate(margin, alpha, found)
+
+    def decisions(self, gate: Gate | None = None) -> dict[tuple[str, str], Decision | str]:
+        """Return what each row of the frame comes to: ``better``, ``not worse``, ``worse`` or ``cannot tell``.
+
+        Args:
+            gate: Decides, where one was asked, between ``not worse`` and ``cannot tell``.
+        """
+        tests = {} if gate is None else {(key, self.metric): test.shown for key, test in gate.settings.items()}
+        return {
+            key: decision(said, tests.get(key)) if key in self.comparisons else said
+            for key, said in self.frame["verdict"].items()
+        }
 
     def __repr__(self) -> str:
         """Show ``summary`` as text."""
-        return f"{self._caption}\n{self.summary.to_string()}"
+        return f"{self.caption}\n{self.summary.to_string()}"
 
     def _repr_html_(self) -> str:
         """Show the same table in a notebook."""
-        return f"<p>{escape(self._caption)}</p>{self.summary.to_html(border=0)}"
+        return f"<p>{escape(self.caption)}</p>{self.summary.to_html(border=0)}"
 
     @property
-    def _caption(self) -> str:
+    def caption(self) -> str:
+        """What is compared with what, and over what."""
         models = f"{shown(self.model)} less {shown(self.baseline)}"
-        return (
-            f"{models} on {shown(self.task)}, {self.units} {self.unit}s, p corrected over {len(self.comparisons)} tests"
-        )
+        units = f"{self.units} {PLURALS[self.unit]}"
+        return f"{models} on {shown(self.task)}, {units}, p corrected over {len(self.comparisons)} tests"
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -82,9 +180,10 @@ class ModelComparison:
             )
             interval = f"{low} to {high}" if low != "-" else "-"
             p = "-" if math.isnan(row["p_corrected"]) else f"{row['p_corrected']:.2g}"
+            effect = "-" if math.isnan(row["design_effect"]) else f"{row['design_effect']:.1f}"
             label = f"{setting} {metric.label}" if not metric.about_languages else metric.label
-            rows[label] = (value, baseline, difference, interval, p, row["verdict"])
-        columns = ["value", "baseline", "difference", "interval", "p", "verdict"]
+            rows[label] = (value, baseline, difference, interval, p, effect, row["verdict"])
+        columns = ["value", "baseline", "difference", "interval", "p", "design effect", "verdict"]
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
@@ -141,6 +240,8 @@ def compare(
             f"{names[0]} and {names[1]} cannot be compared: the ranks are of {shown(result.info.task)} and of "
             f"{shown(baseline.info.task)}; evaluate both on the same corpus"
         )
+    if metric_of(result.metric).about_languages:
+        raise RankTableError(f"{result.metric} is no score of a setting; choose one such as map or ndcg_at_10")
     columns = [Column.of(result.info.task, setting, result.metric, "", "") for setting in SETTINGS]
     columns += [Column.of(result.info.task, SETTINGS[-1], metric.name, "", "") for metric in BOARD_LANGUAGE_FIGURES]
     scores = [column_scores(table.table, table.info, columns) for table in (result, baseline)]
@@ -167,6 +268,13 @@ def compare(
         first.units if first else 0,
         pd.DataFrame(rows, index=index),
         {(column.setting, column.metric): comparison for column, comparison in comparisons.items()},
+        result.metric,
+        settings,
+        {
+            column.setting: [found[column.key] for found in scores]
+            for column in tested
+            if column.metric == result.metric
+        },
     )
 
 
@@ -187,7 +295,7 @@ def _compared(settings: Settings, column: Column, scores: list[ColumnScores]) ->
 def _row(
     averages: list[float], comparison: Comparison | None, alpha: float, higher_is_better: bool | None
 ) -> dict[str, float | Verdict | str]:
-    facts = ("low", "high", "p", "p_corrected", "margin", "p_equivalence")
+    facts = ("low", "high", "p", "p_corrected", "margin", "p_equivalence", "design_effect")
     told = {name: getattr(comparison, name, None) for name in facts}
     told["p_equivalence"] = getattr(comparison, "p_equivalence_corrected", None)
     said = "not tested" if comparison is None else verdict(comparison, alpha, higher_is_better)

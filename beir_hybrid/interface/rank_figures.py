@@ -123,6 +123,14 @@ class RankTable:
             return self.kept_index
         return index_table.read(index_path(self.path), self.info)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files it is kept in: of the rank table, and of top passages and what an index finds, as far as kept."""
+        if self.path is None:
+            return []
+        beside = ((self.tops, tops.tops_path), (self.index, index_path))
+        return [self.path, *(place(self.path) for kept, place in beside if kept is not None)]
+
     # Figures
 
     @cached_property

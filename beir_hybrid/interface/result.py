@@ -88,8 +88,7 @@ class Result(RankTable):
             made = Path(name)
             self._make(made)
             stored = self.stored(out)
-            assert stored.path is not None
-            written = [stored.path]
+            written = stored.files
             if stored.info.model_revision != self.info.model_revision:  # there are ranks of another state of the model
                 made = made / "renamed"
                 stored._make(made)

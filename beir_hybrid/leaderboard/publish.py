@@ -85,7 +85,7 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
 def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> None:
     """Write a board in all formats into a folder; without ``draw``, all but the plots."""
     from beir_hybrid.leaderboard.render import plots, tables_csv
-    from beir_hybrid.leaderboard.render.page import write_page
+    from beir_hybrid.leaderboard.render.leaderboard_page import write_page
     from beir_hybrid.leaderboard.render.tables_latex import latex
     from beir_hybrid.leaderboard.render.tables_markdown import markdown
 

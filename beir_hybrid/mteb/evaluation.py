@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -28,10 +28,10 @@ from beir_hybrid.ranks.model_state import Encode, ModelState, Sample, same_state
 from beir_hybrid.ranks.rank_table import Pairs, default_path, store
 from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
-from beir_hybrid.ranks.search import Results, ranks_in_results, returned
+from beir_hybrid.ranks.search import Results, ranks_in_results, returned, tops_in_results
 from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset
+from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset, top_rows
 from beir_hybrid.scoring.progress import Checkpoint
 from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from beir_hybrid.corpora import ParallelCorpus
     from beir_hybrid.mteb.encode import Call
+    from beir_hybrid.ranks.tops import Tops
     from beir_hybrid.scoring.counting import CountedRanks, Wanted
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -82,6 +83,8 @@ class Evaluation:
         judged_in_own_language: Whether a question counts in its own language only, in the pool of all languages too.
         chunk_size: Passages encoded between two checkpoints; None where all embeddings fit into memory.
         predicts: Whether predictions can be written, which need all embeddings in memory.
+        keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
+        observe: Is given the pass that ranks were counted in, whose embeddings are still there.
     """
 
     call: Call
@@ -93,6 +96,8 @@ class Evaluation:
     judged_in_own_language: bool = False
     chunk_size: int | None = None
     predicts: bool = True
+    keep_top: int | None = None
+    observe: Callable[[CountedRun], None] | None = None
 
     # What is evaluated
 
@@ -160,10 +165,13 @@ class Evaluation:
             BeirHybridError: The rank table cannot be written.
         """
         predictions = self._predictions_file()
-        with self.counted(self.call.metadata.name, alone=predictions is not None) as run:
+        alone = predictions is not None or self.observe is not None
+        with self.counted(self.call.metadata.name, alone) as run:
             with self.call.timer("Scoring", split=self.call.split):
                 scores = self.scores(run.counted)
             self.store_counted(run)
+            if self.observe is not None:
+                self.observe(run)
             if predictions is not None:
                 meta = dict(zip(("model_name", "revision"), self.label, strict=True))
                 with self.call.timer("Predictions", split=self.call.split, log_message="Writing predictions..."):
@@ -214,13 +222,14 @@ class Evaluation:
             subset.pool not in (subset.questions, MULTI, CROSS) for subset in map(Subset.parse, self.subsets)
         )
         wanted: Wanted = True if in_pairs or len(self.all_languages) <= MOST_PAIRED else "own"
-        key = (self.call.metadata.revision, self.languages, self.call.split, dict(self.call.encode_kwargs), wanted)
+        encode_kwargs = dict(self.call.encode_kwargs)
+        key = (self.call.metadata.revision, self.languages, self.call.split, encode_kwargs, wanted, self.keep_top)
         if not alone:
             shared = SHARED_RUNS.take(self.call.model, self.corpus.name, key, used_by, self._is_current)
             if shared is not None:
                 logger.info(f"{used_by} uses the ranks that were counted before; the corpus is not encoded again.")
                 return shared
-        run = run_encoder(self.call, self.corpus, *self.languages, wanted)
+        run = run_encoder(self.call, self.corpus, *self.languages, wanted, self.keep_top)
         SHARED_RUNS.put(self.call.model, self.corpus.name, key, run, used_by)
         return run
 
@@ -240,6 +249,7 @@ class Evaluation:
             checkpoint=checkpoint,
             progress=call.progress,
             phase=partial(call.timer, split=call.split),
+            keep_top=self.keep_top,
         )
 
     def _checkpoint_key(self) -> dict[str, Any]:
@@ -264,6 +274,7 @@ class Evaluation:
             "query_languages": questions,
             "passage_languages": passages,
             "questions": asked.hexdigest(),
+            "keep_top": self.keep_top,
         }
 
     def scores(self, counted: Mapping[str, CountedRanks]) -> Scores:
@@ -290,10 +301,18 @@ class Evaluation:
         once = sum(len(ranks.targets.queries) for ranks in run.counted.values()) > _MANY_ROWS
         rows = [rank_rows(ranks, self.corpus, whole_pool=whole, tops_once=once) for ranks in run.counted.values()]
         evaluated = [(language, pool) for language in run.counted for pool in [*pools, *([MULTI] if whole else [])]]
-        self.store(rows, evaluated, run.state)
+        tops = (top_rows(ranks, self.corpus, whole_pool=whole) for ranks in run.counted.values())
+        self.store(rows, evaluated, run.state, tops=(of_language for of_language in tops if of_language is not None))
         return rows
 
-    def store(self, rows: list[Columns], evaluated: Pairs, state: ModelState | None, cut: int | None = None) -> None:
+    def store(
+        self,
+        rows: list[Columns],
+        evaluated: Pairs,
+        state: ModelState | None,
+        cut: int | None = None,
+        tops: Iterable[Tops] = (),
+    ) -> None:
         """Enter rows in the rank table of this model and task.
 
         Args:
@@ -301,6 +320,7 @@ class Evaluation:
             evaluated: The pairs of question language and pool that were evaluated.
             state: What tells the model from any other; None where nothing is known but its name.
             cut: Results that a search returned for each query.
+            tops: The top passages, in parts as ``tops.write`` takes them; none where they were not asked for.
         """
         name, revision = self.label
         info = TableInfo(
@@ -314,7 +334,7 @@ class Evaluation:
             state=state,
         )
         path = default_path(info.task, name, revision, self.folder)
-        path = store(path, build(info.task, rows), info, evaluated, self.same)
+        path = store(path, build(info.task, rows), info, evaluated, self.same, tops)
         logger.info(f"Rank table: {path}")
 
     # Searches
@@ -370,14 +390,17 @@ class Search:
         """
         evaluation = self.evaluation
         pair = Subset.parse(subset)
-        ranks = ranks_in_results(returned(results, self.model_types), qrels)
+        results = returned(results, self.model_types)
+        ranks = ranks_in_results(results, qrels)
         rows = search_rows(ranks, evaluation.corpus, subset)
         self.rows.append(rows)
-        evaluation.store([rows], [(pair.questions, pair.pool)], self.state, cut)
+        k, languages = evaluation.keep_top, evaluation.languages[1]
+        tops = [tops_in_results(results, qrels, pair, languages, k)] if k is not None else []
+        evaluation.store([rows], [(pair.questions, pair.pool)], self.state, cut, tops)
         scores = {"map": ranks.mean_average_precision()}
         if pair.pool == MULTI and evaluation.judged_in_own_language:
-            tops = dict(zip(rows["query_id"], rows["top_languages"], strict=True))
-            scores |= same_language_scores(list(tops.values()), pair.questions, evaluation.pool_sizes)
+            languages_of_query = dict(zip(rows["query_id"], rows["top_languages"], strict=True))
+            scores |= same_language_scores(list(languages_of_query.values()), pair.questions, evaluation.pool_sizes)
         return scores
 
 

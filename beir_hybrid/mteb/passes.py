@@ -43,6 +43,7 @@ def run_encoder(
     query_languages: Sequence[str],
     passage_languages: Sequence[str],
     confidence: Wanted = True,
+    keep_top: int | None = None,
 ) -> CountedRun:
     """Encode the questions and passages of some languages, each text once, and count all ranks.
 
@@ -64,7 +65,7 @@ def run_encoder(
     with call.timer("Counting ranks", split=call.split, log_message="Counting ranks..."):
         similarity = call.encoder.similarity
         ranks = count_corpus(
-            corpus, embeddings, similarity, query_languages, passage_languages, call.progress, confidence
+            corpus, embeddings, similarity, query_languages, passage_languages, call.progress, confidence, keep_top
         )
         counted = {of_language.targets.query_language: of_language for of_language in ranks}
     state = call.state()

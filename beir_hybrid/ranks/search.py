@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from beir_hybrid.ranks.schema import TOP_LANGUAGES, encode_languages
+from beir_hybrid.ranks.tops import SCHEMA, Tops
+from beir_hybrid.subsets import MULTI, Subset
 
 Results = Mapping[str, Mapping[str, float]]
 """Query id -> passage id -> score."""
@@ -105,9 +109,7 @@ def _find(query_id: str, grades: Mapping[str, int], scores: Mapping[str, float])
     prefix = f"{query_id.partition(':')[0]}:"
     places: dict[str, tuple[int, int]] = {}
     in_query_language = 0
-    # trec_eval keeps scores in single precision: that is where they are equal.
-    single = np.array(list(scores.values()), dtype=np.float32).tolist()
-    order = [passage_id for _, passage_id in sorted(zip(single, scores, strict=True), reverse=True)]
+    order = [passage_id for _, passage_id in _ranking(scores)]
     for rank, passage_id in enumerate(order, 1):
         places[passage_id] = (rank, in_query_language)
         in_query_language += passage_id.startswith(prefix)
@@ -117,3 +119,61 @@ def _find(query_id: str, grades: Mapping[str, int], scores: Mapping[str, float])
         place, before = places.get(passage_id, (None, None))
         found.append(FoundPassage(query_id, passage_id, place, before, grade, best))
     return found
+
+
+def _ranking(scores: Mapping[str, float]) -> list[tuple[float, str]]:
+    """Return scores and passages, best first."""
+    # trec_eval keeps scores in single precision: that is where they are equal.
+    single = np.array(list(scores.values()), dtype=np.float32).tolist()
+    return sorted(zip(single, scores, strict=True), reverse=True)
+
+
+def tops_in_results(
+    results: Results, relevant: Mapping[str, Mapping[str, int]], pair: Subset, languages: Sequence[str], k: int
+) -> Tops:
+    """Keep the best results of each query, and count what outranks the relevant passages that were returned.
+
+    Args:
+        results: Scores of the returned passages.
+        relevant: Query id -> passage id -> grade.
+        pair: The language of the queries, and the pool.
+        languages: Languages of the pool.
+        k: Results of each query to keep.
+    """
+    rows: list[tuple[str, int, str, float]] = []
+    counts = dict.fromkeys(languages, 0)
+    for query_id, scores in results.items():
+        ranking = [(score, passage_id) for score, passage_id in _ranking(scores) if _language_of(passage_id) in counts]
+        best = ((query_id, place, passage_id, score) for place, (score, passage_id) in enumerate(ranking[:k], 1))
+        rows += [row for row in best if row[-1] > -np.inf]
+        if pair.pool == MULTI:
+            outranked = 0  # relevant passages behind
+            grades = relevant.get(query_id, {})
+            for _, passage_id in reversed(ranking):
+                counts[_language_of(passage_id)] += outranked
+                outranked += grades.get(passage_id, 0) > 0
+    queries, places, passages, of_row = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    columns = {
+        "query_id": queries,
+        "query_language": [pair.questions] * len(rows),
+        "pool": [pair.pool] * len(rows),
+        "place": places,
+        "passage_id": passages,
+        "passage_language": [_language_of(passage_id) for passage_id in passages],
+        "score": of_row,
+    }
+    table = pa.table({name: _column(values, name) for name, values in columns.items()}, schema=SCHEMA)
+    return Tops(table, k, {pair.questions: counts} if pair.pool == MULTI else {})
+
+
+def _column(values: Any, name: str) -> pa.Array:
+    kind = SCHEMA.field(name).type
+    return (
+        pa.array(values, pa.string()).dictionary_encode()
+        if isinstance(kind, pa.DictionaryType)
+        else pa.array(values, kind)
+    )
+
+
+def _language_of(passage_id: str) -> str:
+    return passage_id.partition(":")[0]

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from beir_hybrid.errors import RankTableError, first_line
+from beir_hybrid.errors import BeirHybridError, RankTableError, first_line
 from beir_hybrid.files import atomic_path, check_regular, shown
 from beir_hybrid.folders import locked
 from beir_hybrid.ranks.model_state import SameState, same_state
@@ -87,6 +87,16 @@ def is_tops_name(path: Path) -> bool:
 def tops_path(rank_table: Path) -> Path:
     """Return the place of the top passages of a rank table: ``<task>.tops.parquet`` beside it."""
     return rank_table.with_name(rank_table.name.removesuffix(".parquet") + SUFFIX)
+
+
+def check_k(k: object) -> None:
+    """Refuse a number of passages to keep that is none; None keeps nothing.
+
+    Raises:
+        BeirHybridError: It is not a whole number above 0.
+    """
+    if k is not None and not (isinstance(k, int) and 0 < k < 1 << 31):
+        raise BeirHybridError(f"keep top {shown(k)}: write a whole number above 0, such as 10")
 
 
 # Putting together

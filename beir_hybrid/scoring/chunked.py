@@ -79,6 +79,7 @@ class ChunkedRun:
         checkpoint: Where the state goes after each chunk; the caller removes it when the result is safe.
         progress: Show a progress bar on a terminal.
         phase: Called with the name of each phase, which the context it returns surrounds.
+        keep_top: Passages of each query to keep in every pool; None for none.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ChunkedRun:
     checkpoint: Checkpoint
     progress: bool = False
     phase: Callable[[str], AbstractContextManager[object]] = nullcontext
+    keep_top: int | None = None
     _sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
@@ -215,7 +217,8 @@ class ChunkedRun:
     def _counters(self, states: dict[str, dict[str, NDArray]]) -> dict[str, RankCounter]:
         ids = [self.corpus.languages[language].passage_ids for language in self.passage_languages]
         return {
-            language: RankCounter.from_state(self._targets[language], state, ids) for language, state in states.items()
+            language: RankCounter.from_state(self._targets[language], state, ids, self.keep_top)
+            for language, state in states.items()
         }
 
     def _start(self, questions: dict[str, Any]) -> dict[str, RankCounter]:
@@ -230,7 +233,7 @@ class ChunkedRun:
                 if chunk.language in own_languages
                 for tile in self._tiles(questions[language], chunk)
             )
-            counters[language] = RankCounter(targets, own_scores_in(targets, tiles))
+            counters[language] = RankCounter(targets, own_scores_in(targets, tiles), keep_top=self.keep_top)
         for chunk in chunks:
             self._count(counters, questions, chunk)
         return self._save(counters, 0) if chunks else counters

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.ranks.model_state import PASSAGE, QUERY, Sample, by_language, sampled_texts
 from beir_hybrid.ranks.rows import Columns, columns_of
 from beir_hybrid.ranks.schema import encode_languages
+from beir_hybrid.ranks.tops import SCHEMA as TOPS_SCHEMA
+from beir_hybrid.ranks.tops import Tops
 from beir_hybrid.scoring.bias import same_language_scores
 from beir_hybrid.scoring.counting import (
     HELD_ELEMENTS,
@@ -64,6 +67,7 @@ def count_corpus(
     passage_languages: Sequence[str] | None = None,
     progress: bool = False,
     confidence: Wanted = True,
+    keep_top: int | None = None,
 ) -> Iterator[CountedRanks]:
     """Count the ranks of all relevant passages, query language after query language.
 
@@ -75,6 +79,7 @@ def count_corpus(
         passage_languages: Languages of the pool; all by default.
         progress: Show a progress bar on a terminal.
         confidence: In which pools to find out how sure the model is, which scores of subsets need and ranks do not.
+        keep_top: Passages of each query to keep in every pool; None for none.
 
     Yields:
         The counted ranks of one query language at a time.
@@ -92,6 +97,7 @@ def count_corpus(
             similarity,
             relevant_embeddings=None if held else partial(_relevant, embeddings, targets),
             confidence=confidence,
+            keep_top=keep_top,
         )
 
 
@@ -226,3 +232,46 @@ def top_language_texts(counted: CountedRanks) -> list[str]:
     if not counted.targets.ignored.size:
         return [encode_languages(row) for row in languages[counted.top_languages].tolist()]
     return [encode_languages(languages[row[row >= 0]].tolist()) for row in counted.top_languages]
+
+
+def top_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool) -> Tops | None:
+    """Give the top passages of one query language as they are stored; None where they were not asked for.
+
+    Args:
+        counted: The counted ranks of that language.
+        corpus: Where ids come from.
+        whole_pool: Whether the pool holds all languages of the data set; if not, its best passages are not known.
+    """
+    if counted.tops is None or counted.keep_top is None:
+        return None
+    pools = {pool: best for pool, best in counted.tops.items() if pool != MULTI or whole_pool}
+    kept = {pool: np.nonzero(best.scores > -np.inf) for pool, best in pools.items()}  # queries and places
+    asked, languages = counted.targets.query_language, counted.targets.passage_languages
+    of_passages, rows, scores = (
+        np.concatenate([values[kept[pool]] for pool, values in zip(pools, of_pools, strict=True)])
+        for of_pools in zip(*pools.values(), strict=True)
+    )
+    passages, numbers = np.unique(of_passages.astype(np.int64) << 32 | rows, return_inverse=True)
+    ids: list[str] = []
+    for number in range(len(languages)):
+        inside = passages[slice(*np.searchsorted(passages, [number << 32, (number + 1) << 32]))]
+        ids += take(corpus.languages[languages[number]].passage_ids, inside & 0xFFFFFFFF)
+    queries, places = (np.concatenate([kept[pool][axis] for pool in pools]) for axis in (0, 1))
+    table = pa.table(
+        [
+            _texts(corpus.languages[asked].query_ids, queries),
+            _texts([asked], np.zeros(len(queries))),
+            _texts([*pools], np.repeat(np.arange(len(pools)), [len(kept[pool][0]) for pool in pools])),
+            pa.array(places + 1, pa.int32()),
+            _texts(ids, numbers),
+            _texts(languages, of_passages),
+            scores,
+        ],
+        schema=TOPS_SCHEMA,
+    )
+    counts = dict(zip(languages, counted.outranked_by_language.tolist(), strict=True))
+    return Tops(table, counted.keep_top, {asked: counts} if whole_pool else {})
+
+
+def _texts(values: Sequence[str], codes: NDArray) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(values, pa.string()))

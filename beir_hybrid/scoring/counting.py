@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from beir_hybrid.errors import DataError, ModelError
+from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, Ignored, TopScores
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
 from beir_hybrid.scoring.targets import Targets
-from beir_hybrid.scoring.top_languages import TopLanguages
+from beir_hybrid.scoring.top_passages import BestPassages, TopPassages
 from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class CountedRanks:
         confidence: Language of a single-language pool, or ``"multi"`` -> confidence of each query's top scores.
         top_languages: Numbers of the languages of each query's best passages in the pool of all languages, best
             first, shape (Q, min(100, pool size)); -1 behind the last one, where passages are no candidates.
+        outranked_by_language: Passages of each language that outrank the relevant passage, summed over all pairs that
+            were counted, shape (L,).
+        keep_top: Passages of each query to keep in every pool; None for none.
+        tops: Language of a single-language pool, or ``"multi"`` -> these passages; None where they were not asked for.
     """
 
     targets: Targets
@@ -96,6 +101,9 @@ class CountedRanks:
     outranked_by_query_language: NDArray[np.int64] | None
     confidence: Mapping[str, Confidence]
     top_languages: NDArray[np.int16]
+    outranked_by_language: NDArray[np.int64]
+    keep_top: int | None = None
+    tops: Mapping[str, BestPassages] | None = None
 
     def only(self, chosen: NDArray[np.bool_]) -> CountedRanks:
         """Return the same counts for some of the pairs, given as a mask of shape (P,)."""
@@ -115,13 +123,16 @@ class RankCounter:
     A counter that was saved as ``state`` and restored by ``from_state`` goes on to exactly the same result.
     """
 
-    def __init__(self, targets: Targets, own: torch.Tensor, confidence: Wanted = True) -> None:
+    def __init__(
+        self, targets: Targets, own: torch.Tensor, confidence: Wanted = True, keep_top: int | None = None
+    ) -> None:
         """Start at zero.
 
         Args:
             targets: The P pairs of one query language.
             own: Score of the relevant passage of each pair, shape (P,).
             confidence: Of which pools to keep the top scores, from which confidence follows.
+            keep_top: Passages of each query to keep in every pool; None for no more than the languages of the top 100.
         """
         self.targets = targets
         self.own = own
@@ -136,7 +147,8 @@ class RankCounter:
             if confidence is True or targets.passage_languages[language] == targets.query_language
         }
         self._other_tops = TopScores()
-        self._top_languages = TopLanguages()
+        self._keep_top = keep_top
+        self._top_passages = TopPassages(max(TOP_LANGUAGES, keep_top or 0), keep_top)
         self._ignored = np.full(targets.ignored.shape[1], np.nan, dtype=np.float32)
 
     def add(self, block: PassageBlock, scores: torch.Tensor) -> None:
@@ -152,7 +164,7 @@ class RankCounter:
         if self._confidence:
             self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
-        self._top_languages.add(scores, block.language, block.ids, rows, highest)
+        self._top_passages.add(scores, block.language, block.ids, rows, ordered)
         above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
         outranking = _outranking(scores, self.targets, block, pairs, self.own, above, not_below)
         self._outranked[:, block.language] += outranking
@@ -193,40 +205,58 @@ class RankCounter:
         # Counts of each language are not kept: of 122 languages they would take many times as much as all else.
         counts, targets = self._outranked, self.targets
         own = names.index(targets.query_language) if targets.query_language in names else None
+        best = self._top_passages.in_pool().first(TOP_LANGUAGES)
         return CountedRanks(
             targets,
             rank_in_language=counts[np.arange(len(counts)), targets.languages] + 1,
             rank_in_pool=counts.sum(axis=1) + 1,
             outranked_by_query_language=None if own is None else counts[:, own].copy(),
             confidence=confidence,
-            top_languages=self._top_languages.languages(),
+            top_languages=np.where(best.scores == -np.inf, np.int16(-1), best.languages),
+            outranked_by_language=counts.sum(axis=0),
+            keep_top=self._keep_top,
+            tops=self._tops_of_pools(),
         )
+
+    def _tops_of_pools(self) -> dict[str, BestPassages] | None:
+        if self._keep_top is None:
+            return None
+        names = self.targets.passage_languages
+        in_language = {names[number]: best for number, best in self._top_passages.in_language().items()}
+        return in_language | {MULTI: self._top_passages.in_pool().first(self._keep_top)}
 
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
         tops = {f"top_{language}": top for language, top in self._tops.items()} | {"top": self._other_tops}
         arrays = {name: np.sort(top.values.cpu().numpy()) for name, top in tops.items() if top.values is not None}
-        best = {f"best_{name}": values for name, values in self._top_languages.state().items()}
+        best = {f"best_{name}": values for name, values in self._top_passages.state().items()}
         arrays |= {"ignored": self._ignored} if len(self._ignored) else {}
         return {"own": self.own.numpy(), "outranked": self._outranked, **arrays, **best}
 
     @classmethod
-    def from_state(cls, targets: Targets, state: Mapping[str, NDArray], ids: Sequence[Sequence[str]]) -> RankCounter:
+    def from_state(
+        cls,
+        targets: Targets,
+        state: Mapping[str, NDArray],
+        ids: Sequence[Sequence[str]],
+        keep_top: int | None = None,
+    ) -> RankCounter:
         """Restore a counter.
 
         Args:
             targets: The pairs it counted.
             state: What ``state`` returned.
             ids: Ids of all passages of each language of the pool.
+            keep_top: As for the class.
         """
-        counter = cls(targets, torch.from_numpy(state["own"]))
+        counter = cls(targets, torch.from_numpy(state["own"]), keep_top=keep_top)
         counter._outranked = state["outranked"].copy()
         counter._ignored = state.get("ignored", counter._ignored)
         for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:
             if name in state:
                 top.values = torch.from_numpy(state[name])
         best = {name.removeprefix("best_"): values for name, values in state.items() if name.startswith("best_")}
-        counter._top_languages = TopLanguages.from_state(best, ids)
+        counter._top_passages = TopPassages.from_state(best, ids, max(TOP_LANGUAGES, keep_top or 0), keep_top)
         return counter
 
 
@@ -237,6 +267,7 @@ def count_ranks(
     similarity: Similarity,
     relevant_embeddings: Callable[[NDArray[np.int64]], Any] | None = None,
     confidence: Wanted = True,
+    keep_top: int | None = None,
 ) -> CountedRanks:
     """Count, for every relevant pair, the passages of each language that outrank it.
 
@@ -250,6 +281,7 @@ def count_ranks(
         relevant_embeddings: Gives the embeddings of the relevant passages of the pairs with the given numbers,
             shape (len(numbers), D). Needed where not all scores can be held; without it they are.
         confidence: In which pools to find out how sure the model is; a fifth of the time, for the abstention metrics.
+        keep_top: Passages of each query to keep in every pool; None for none.
 
     Returns:
         Counts, from which all ranks follow, and the confidence of each query in each pool if that was asked for.
@@ -267,7 +299,7 @@ def count_ranks(
         own = own_scores_in(targets, scored)
     else:
         own = _own_scores(targets, questions, similarity, relevant_embeddings)
-    counter = RankCounter(targets, own, confidence)
+    counter = RankCounter(targets, own, confidence, keep_top)
     for block, scores in scored:
         counter.add(block, scores)
     return counter.result()

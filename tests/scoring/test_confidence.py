@@ -11,8 +11,7 @@ from mteb._evaluators.retrieval_metrics import confidence_scores, nauc
 from numpy.typing import NDArray
 
 from beir_hybrid.scoring.confidence import TopScores, abstention_areas
-from beir_hybrid.scoring.top_languages import TopLanguages
-from tests.support.helpers import LANGUAGES, ODD_NAMES, property_test, ranking
+from tests.support.helpers import property_test
 
 TIED = st.sampled_from([-2.0, -0.0, 0.0, 0.5, 1.0])
 FREE = st.floats(-1e6, 1e6, width=32)
@@ -66,24 +65,6 @@ def test_no_queries() -> None:
     for _ in range(3):
         top.add(torch.empty(0, 5))
     assert top.confidence().maximum.shape == top.confidence().std.shape == top.confidence().margin.shape == (0,)
-
-
-@property_test(100)
-@given(st.data(), score_blocks(), st.integers(1, 12))
-def test_top_languages_equal_a_full_sort(data: st.DataObject, blocks: list[NDArray[np.float32]], top_k: int) -> None:
-    names = [f"{language}:{name}" for language in LANGUAGES for name in data.draw(st.permutations(ODD_NAMES))]
-    top = TopLanguages(top_k)
-    results: list[dict[str, float]] = [{} for _ in blocks[0]]
-    for block in blocks:
-        language = data.draw(st.sampled_from(LANGUAGES))
-        ids = [name for name in names if name.startswith(language) and name not in results[0]][: block.shape[1]]
-        if not ids:
-            continue
-        top.add(torch.from_numpy(block[:, : len(ids)]), LANGUAGES.index(language), ids)
-        for row, scores in enumerate(block):
-            results[row].update(zip(ids, scores[: len(ids)].tolist(), strict=True))
-    expected = [[passage_id[:2] for passage_id in list(ranking(scores))[:top_k]] for scores in results]
-    assert [[LANGUAGES[number] for number in row] for row in top.languages()] == expected
 
 
 METRIC = st.one_of(

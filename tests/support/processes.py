@@ -27,9 +27,10 @@ SECONDS = 300
 
 _MODULES = (
     "beir_hybrid.cli beir_hybrid.cli.export beir_hybrid.cli.leaderboard beir_hybrid.cli.study beir_hybrid.cli.train "
-    "beir_hybrid.corpora.formats.export beir_hybrid.leaderboard.render.page beir_hybrid.leaderboard.publish "
-    "beir_hybrid.study.quickstart beir_hybrid.study.run beir_hybrid.tasks beir_hybrid.finetune.train mteb.cli "
-    "matplotlib.pyplot pandas polars pyarrow.parquet sentence_transformers torch transformers.trainer"
+    "beir_hybrid.corpora.formats.export beir_hybrid.leaderboard.render.leaderboard_page "
+    "beir_hybrid.leaderboard.publish beir_hybrid.study.quickstart beir_hybrid.study.run beir_hybrid.tasks "
+    "beir_hybrid.finetune.train mteb.cli matplotlib.pyplot pandas polars pyarrow.parquet sentence_transformers torch "
+    "transformers.trainer"
 )
 
 

@@ -1,30 +1,6 @@
-"use strict";
+// The leaderboard adds sorting, filters and the details of a cell.
 
-// The page is complete without this script. It adds sorting, filters, the theme and the details of a cell.
-
-const THEME = "beir-hybrid-theme";
-
-function storedTheme() {
-  try { return localStorage.getItem(THEME); } catch { return null; }  // a browser may forbid it, for files above all
-}
-
-if (storedTheme()) document.documentElement.dataset.theme = storedTheme();  // before anything is drawn
-document.addEventListener("DOMContentLoaded", () => { addTheme(); addSorting(); addFilters(); addDetails(); });
-
-function addTheme() {
-  const root = document.documentElement, button = document.getElementById("theme");
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
-  button.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    try { localStorage.setItem(THEME, root.dataset.theme); } catch { /* it lasts as long as the page, then */ }
-    label();
-  });
-  system.addEventListener("change", label);
-  label();
-  button.hidden = false;
-}
+document.addEventListener("DOMContentLoaded", () => { addSorting(); addFilters(); addDetails(); });
 
 // Sorting: the best first, then the worst first, then the order of the page again.
 
@@ -106,13 +82,6 @@ function addFilters() {
   form.hidden = false;
   form.querySelector("details").open = matchMedia("(min-width: 40rem)").matches;  // folded on a phone
   update();  // a browser may have kept the boxes of the last visit
-}
-
-function languageNames() {
-  try {
-    const names = new Intl.DisplayNames("en", { type: "language" });
-    return code => names.of(code);
-  } catch { return code => code; }
 }
 
 function showChosen(chosen) {

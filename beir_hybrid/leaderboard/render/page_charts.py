@@ -1,41 +1,17 @@
-"""The small charts of the page, as places in an SVG that takes its colours from the style sheet."""
+"""The scatter charts of the page, as places in an SVG that takes its colours from the style sheet."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
-from beir_hybrid.leaderboard.render.board_views import BiasPoints, Entry
-
-HEAT_LEVELS = 11
-"""Steps of the colour scale: the classes h0 to h10 of the style sheet."""
+from beir_hybrid.leaderboard.render.board_views import BiasPoints
 
 SCATTER_SIZE = (460, 300)
 """Width and height of a scatter chart, in units of its own."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 446, 12, 258
 """The frame of a scatter chart; the labels of the axes are outside."""
-
-
-def heat_level(value: float, highest: float) -> int:
-    """Return the step of the colour scale from 0 to ``highest`` that a value falls on."""
-    return round((HEAT_LEVELS - 1) * min(1.0, max(0.0, value / highest))) if highest > 0 else 0
-
-
-def interval_chart(comparison: Entry, reach: float) -> Markup:
-    """Draw a difference and its interval on a line with zero in the middle.
-
-    Args:
-        comparison: The comparison.
-        reach: What the ends of the line stand for; the same for all charts that are compared.
-    """
-    low, value, high = (50 + 47 * comparison[key] / (reach or 1) for key in ("low", "difference", "high"))
-    # The style sheet has the heights and the line at zero: a page holds hundreds of these.
-    return Markup(
-        '<svg class="interval" aria-hidden="true"><rect x="{:.1f}%" width="{:.1f}%"/><circle cx="{:.1f}%"/></svg>'
-    ).format(low, high - low, value)
 
 
 @dataclass(frozen=True)

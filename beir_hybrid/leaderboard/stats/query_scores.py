@@ -148,7 +148,7 @@ def check_comparable(one: QueryScores, other: QueryScores, common_only: bool) ->
         raise RankTableError(
             f"{one.name} and {other.name} were not evaluated on the same {what}: {numbers[0]} and {numbers[1]}, "
             f"{numbers[2]} in common; evaluate both on the same data, or ask for the common ones "
-            "only (common_questions in leaderboard.toml, common_only in Python)"
+            "only (--common-questions; common_questions in leaderboard.toml and in Python)"
         )
 
 

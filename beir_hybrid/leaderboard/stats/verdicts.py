@@ -23,6 +23,23 @@ Verdict = Literal[
 ]
 """What the corrected p values say of a model and a baseline."""
 
+Decision = Literal["better", "not worse", "worse", "cannot tell", "higher", "lower"]
+"""The same for somebody who has to decide: a verdict without its shades. Whether a difference lies within the margin is
+for a gate to say, beside it."""
+
+_DECISIONS: Mapping[Verdict, Decision] = {
+    "better": "better",
+    "better, within the margin": "better",
+    "worse": "worse",
+    "worse, within the margin": "worse",
+    "higher": "higher",
+    "higher, within the margin": "higher",
+    "lower": "lower",
+    "lower, within the margin": "lower",
+    "equivalent": "not worse",
+    "not worse": "not worse",
+    "can't be told": "cannot tell",
+}
 
 _SAID: Mapping[tuple[bool, bool], tuple[Verdict, Verdict]] = {
     (False, True): ("better", "better, within the margin"),
@@ -59,3 +76,18 @@ def verdict(comparison: Comparison, alpha: float = 0.05, higher_is_better: bool 
         return "can't be told"
     p = comparison.p_noninferiority_corrected
     return "not worse" if p is not None and p <= alpha else "can't be told"
+
+
+def decision(said: Verdict, not_inferior: bool | None = None) -> Decision:
+    """Return what a verdict comes to; the one place where the two vocabularies meet.
+
+    Args:
+        said: The verdict.
+        not_inferior: What a gate has shown of the same figure; None where none was asked. A difference that was found
+            stays one: a model can be worse, and by less than the margin. Else the gate decides between ``not worse``
+            and ``cannot tell``, so that a table never contradicts it.
+    """
+    found = _DECISIONS[said]
+    if not_inferior is None or found not in ("not worse", "cannot tell"):
+        return found
+    return "not worse" if not_inferior else "cannot tell"

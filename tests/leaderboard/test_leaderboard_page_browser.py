@@ -2,105 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
 
-from beir_hybrid.leaderboard.render import board_views, page
+from beir_hybrid.leaderboard.render import board_views
+from beir_hybrid.leaderboard.render import leaderboard_page as page
+from beir_hybrid.pages.wording import number, p_value, signed
+from tests.support.browser import Browser, opened, quiet
 from tests.support.small_board import LATEX_NAME, SCRIPT_NAME, small_board
-from tests.support.tools import needed
-
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-)
-LOWEST_CONTRAST = 4.5
-"""Of text, as WCAG 2 AA asks for."""
-
-
-class Browser:
-    """Chromium with the page open.
-
-    Args:
-        driver: The driver.
-        url: Address of the page.
-    """
-
-    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
-        self.driver = driver
-        self.url = url
-
-    def open(self, width: int = 1280, dark: bool = False, fragment: str = "") -> None:
-        """Open the page afresh."""
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        self.driver.get("about:blank")
-        self.driver.get(self.url + fragment)
-
-    def find(self, selector: str) -> WebElement:
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def shown(self, selector: str) -> list[WebElement]:
-        return [element for element in self.all(selector) if element.is_displayed()]
-
-    def click(self, selector: str) -> None:
-        """Click as a reader who has scrolled there."""
-        self.driver.execute_script("arguments[0].click()", self.find(selector))
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def column(self, task: str, setting: str, best: str = "high") -> int:
-        """Return the place of a column in the results."""
-        heads = f".results th[data-task={task}][data-setting={setting}][data-best={best}]"
-        return self.run("return arguments[0].cellIndex", self.find(heads))
-
-    def values(self, column: int, body: str = "tbody.sorted") -> list[str]:
-        """Return the figures of a column of the results."""
-        return [cell.text.split("\n")[0] for cell in self.shown(f".results {body} td:nth-child({column + 1})")]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium, driver_path = needed("chromium"), needed("chromedriver")
     folder = tmp_path_factory.mktemp("page")
     path = folder / "leaderboard & more.html"
     page.write_page(small_board(), path)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (*OPTIONS.split(), f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(driver_path))
-    driver.get("about:blank")  # leaves the page for new tabs, which loads parts of its own
-    try:
-        yield Browser(driver, path.as_uri())
-    finally:
-        driver.quit()
+    with opened(path, folder / "profile") as browser:
+        yield browser
 
 
 @pytest.fixture(autouse=True)
-def quiet(browser: Browser) -> Iterator[None]:
-    """After each test: nothing on the console, and no request but for the page itself."""
-    browser.driver.get_log("browser")
-    browser.driver.get_log("performance")
-    yield
-    assert browser.driver.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")]
-    urls = {one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"}
-    assert {url for url in urls if not url.startswith(("data:", "about:"))} == {browser.url}
+def watched(browser: Browser) -> Iterator[None]:
+    with quiet(browser):
+        yield
+
+
+def column_of(browser: Browser, task: str, setting: str, best: str = "high") -> int:
+    """Return the place of a column in the results."""
+    heads = f".results th[data-task={task}][data-setting={setting}][data-best={best}]"
+    return browser.run("return arguments[0].cellIndex", browser.find(heads))
+
+
+def values(browser: Browser, column: int, body: str = "tbody.sorted") -> list[str]:
+    """Return the figures of a column of the results."""
+    return [cell.text.split("\n")[0] for cell in browser.shown(f".results {body} td:nth-child({column + 1})")]
 
 
 def test_names_do_nothing(browser):
@@ -112,19 +50,19 @@ def test_names_do_nothing(browser):
 
 def test_sorting(browser):
     browser.open()
-    column = browser.column("XQuADR", "multilingual")
+    column = column_of(browser, "XQuADR", "multilingual")
     head = f".results thead tr:last-child th:nth-child({column + 1})"
     before = [row.text for row in browser.all(".results tbody tr")]
     browser.click(f"{head} button")
     assert browser.find(head).get_attribute("aria-sort") == "descending"
-    down = browser.values(column)
+    down = values(browser, column)
     assert len(down) == len(board_views.measured_rows(small_board()))
     assert [figure.rstrip("†‡◇") for figure in down] == sorted((one.rstrip("†‡◇") for one in down), reverse=True)
-    published = browser.values(column, "tbody.published")
+    published = values(browser, column, "tbody.published")
     assert len(published) == 2 and published == sorted(published, reverse=True)
     browser.find(f"{head} button").send_keys(Keys.ENTER)
     assert browser.find(head).get_attribute("aria-sort") == "ascending"
-    assert browser.values(column) == down[::-1]
+    assert values(browser, column) == down[::-1]
     browser.click(f"{head} button")
     assert browser.find(head).get_attribute("aria-sort") is None
     assert [row.text for row in browser.all(".results tbody tr")] == before
@@ -132,14 +70,14 @@ def test_sorting(browser):
 
 def test_sorting_where_lower_is_better_and_figures_are_missing(browser):
     browser.open()
-    column = browser.column("XQuADR", "multilingual", best="low")
+    column = column_of(browser, "XQuADR", "multilingual", best="low")
     browser.click(f".results thead tr:last-child th:nth-child({column + 1}) button")
-    distances = [float(figure.rstrip("†‡◇")) for figure in browser.values(column)]
+    distances = [float(figure.rstrip("†‡◇")) for figure in values(browser, column)]
     assert distances == sorted(distances)
-    missing = browser.column("MIRACLCL", "monolingual")
+    missing = column_of(browser, "MIRACLCL", "monolingual")
     for _ in range(2):
         browser.click(f".results thead tr:last-child th:nth-child({missing + 1}) button")
-        assert browser.values(missing)[-1] == "–"
+        assert values(browser, missing)[-1] == "–"
 
 
 def test_filters_by_data_set_and_setting(browser):
@@ -198,8 +136,8 @@ def test_the_detail_of_a_cell(browser):
     facts = dict(
         zip(*([one.text for one in dialog.find_elements(By.TAG_NAME, tag)] for tag in ("dt", "dd")), strict=True)
     )
-    assert facts["Value"] == page.number(cell["value"])
-    assert facts["95 % interval"] == f"{page.number(cell['low'])} to {page.number(cell['high'])}"
+    assert facts["Value"] == number(cell["value"])
+    assert facts["95 % interval"] == f"{number(cell['low'])} to {number(cell['high'])}"
     assert (facts["Seeds"], facts["Rank"], facts["Units"]) == ("3", "2 to 4", "48 articles (1,190 questions)")
     own = [one for one in board["comparisons"] if one["column"] == key and row in (one["row"], one["baseline"])]
     lines = dialog.find_elements(By.CSS_SELECTOR, "tbody tr")
@@ -207,9 +145,9 @@ def test_the_detail_of_a_cell(browser):
     first = next(one for one in own if one["row"] == row and one["baseline"] == "e5-x-x")
     (line,) = (one for one in lines if one.get_attribute("data-row") == row and "X-X" in one.text)
     expected = [
-        page.signed(first["difference"]),
-        *(page.p_value(first[p]) for p in ("p", "p_corrected", "p_t", "p_wilcoxon")),
-        page.signed(first["effect_size"], 2),
+        signed(first["difference"]),
+        *(p_value(first[p]) for p in ("p", "p_corrected", "p_t", "p_wilcoxon")),
+        signed(first["effect_size"], 2),
         "48 articles (1,190 questions)",
     ]
     assert all(text in line.text for text in expected)
@@ -251,30 +189,7 @@ def test_light_and_dark(browser):
 @pytest.mark.parametrize("dark", [False, True])
 def test_contrast(browser, dark):
     browser.open(dark=dark)
-    found = browser.run(
-        """
-        for (const one of document.querySelectorAll("details")) one.open = true;
-        const parse = colour => colour.match(/[\\d.]+/g).map(Number);
-        const luminance = colour => parse(colour).slice(0, 3).map(c => c / 255)
-          .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-          .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-        const behind = one => {
-          const colour = getComputedStyle(one).backgroundColor;
-          return (parse(colour)[3] ?? 1) ? colour : behind(one.parentElement);
-        };
-        const found = {};
-        for (const one of document.querySelectorAll("main *:not(svg *), header *")) {
-          const hasText = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-          if (!hasText || !one.checkVisibility()) continue;
-          const style = getComputedStyle(one), pair = [style.color, behind(one)];
-          const [low, high] = pair.map(luminance).sort((a, b) => a - b);
-          found[pair.join(" on ")] = (high + 0.05) / (low + 0.05);
-        }
-        return found;
-        """
-    )
-    assert len(found) > 10
-    assert {pair: ratio for pair, ratio in found.items() if ratio < LOWEST_CONTRAST} == {}
+    assert browser.low_contrasts() == {}
 
 
 def test_a_phone(browser):
@@ -293,7 +208,7 @@ def test_a_phone(browser):
 
 
 def test_without_javascript(browser):
-    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.without_scripts()
     try:
         browser.open()
         assert not browser.shown("#theme, #filters")
@@ -301,9 +216,9 @@ def test_without_javascript(browser):
         key = board_views.measured_rows(board)[0]
         for column in board["columns"]:
             link = browser.find(f'.results a[href="#{column["key"]}%3A{key}"]')
-            assert link.text == page.number(board["rows"][key]["cells"][column["key"]]["value"], column["decimals"])
+            assert link.text == number(board["rows"][key]["cells"][column["key"]]["value"], column["decimals"])
         assert not browser.shown("#tests table")
         link.click()
         assert browser.shown("#tests tr:target"), "the browser opens the tests of the column"
     finally:
-        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        browser.without_scripts(False)

@@ -5,54 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import math
-from html.parser import HTMLParser
 from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beir_hybrid.leaderboard.render import board_views, page
-from beir_hybrid.leaderboard.render.page_charts import HEAT_LEVELS, heat_level, interval_chart, scatter_chart
+from beir_hybrid.leaderboard.render import board_views
+from beir_hybrid.leaderboard.render import leaderboard_page as page
+from beir_hybrid.leaderboard.render.page_charts import scatter_chart
 from beir_hybrid.leaderboard.render.tables import SEEN
+from beir_hybrid.pages.wording import MISSING, number, p_value, signed
+from tests.support.parsed_pages import Parsed
 from tests.support.small_board import LATEX_NAME, MANY_SCRIPTS_NAME, QUOTED_NAME, SCRIPT_NAME, lose_figure, small_board
 
 MAX_BYTES = 1_000_000
-
-
-class Parsed(HTMLParser):
-    """The tags, attributes and texts of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.raw: dict[str, str] = {}
-        self._inside = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(dict(attrs)) == len(attrs), (tag, attrs)
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside in ("style", "script"):
-            self.raw[self._inside] = self.raw.get(self._inside, "") + data
-        else:
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
-
-    def values(self, attribute: str) -> list[str]:
-        return [attributes[attribute] or "" for _, attributes in self.tags if attribute in attributes]
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +32,15 @@ def test_everything_is_there_without_javascript(parsed):
     for column in board["columns"]:
         for row in board["rows"].values():
             if column["key"] in row["cells"]:
-                assert page.number(row["cells"][column["key"]]["value"], column["decimals"]) in text
+                assert number(row["cells"][column["key"]]["value"], column["decimals"]) in text
     for comparison in board["comparisons"]:
         decimals = 1 if "rank_distance" in comparison["column"] else 3
-        low, high = (page.signed(comparison[end], decimals) for end in ("low", "high"))
+        low, high = (signed(comparison[end], decimals) for end in ("low", "high"))
         assert f"{low} to {high}" in text or low == high
-        assert page.p_value(comparison["p_wilcoxon"]) in text
+        assert p_value(comparison["p_wilcoxon"]) in text
     for languages in board["languages"].values():
         for figures in languages.values():
-            assert all(page.number(value) in text for by_setting in figures.values() for value in by_setting.values())
+            assert all(number(value) in text for by_setting in figures.values() for value in by_setting.values())
     for revisions in (row["revisions"] for row in board["rows"].values()):
         assert all(revision in text for revision in revisions)
     assert all(" ".join(note.split()) in text for note in board["notes"])
@@ -121,7 +88,7 @@ def test_best_second_marks_and_training_data():
             cell = row["cells"].get(column["key"])
             if cell and (cell["best"] or cell["second"]):
                 tag = "b" if cell["best"] else "u"
-                assert f"<{tag}>{page.number(cell['value'], column['decimals'])}</{tag}></a>" in text
+                assert f"<{tag}>{number(cell['value'], column['decimals'])}</{tag}></a>" in text
     assert "<sup>†‡</sup>" in text
     assert f"<sup>{SEEN}</sup>" in text
 
@@ -132,7 +99,7 @@ def test_a_cell_without_a_figure_says_why():
     reason = lose_figure(board, "e5", column, 0.017)
     board["rows"]["e5-x-x"]["cells"][column]["coverage"] = 0.95
     text = page.render_page(board)
-    assert f'<td title="{reason}"><a href="#{column}%3Ae5">{page.MISSING}</a></td>' in text
+    assert f'<td title="{reason}"><a href="#{column}%3Ae5">{MISSING}</a></td>' in text
     details = text[text.index(f'id="{column}:e5"') :]
     assert details[: details.index("</tr>")].endswith(f"<td>{reason}")
     assert "<td>95.0 % of the queries</tr>" in details and "<td>all queries</tr>" in details
@@ -189,35 +156,6 @@ def test_differences_are_to_the_baseline_of_the_same_base_encoder():
     (one,) = board_views.differences({**board, "baselines": [named]})
     assert not one.of_same_base
     assert one.rows == [key for key in board_views.measured_rows(board) if key != "e5-x-x"]
-
-
-def test_numbers():
-    assert [page.number(value) for value in (0.12345, -0.5, -0.0001, None, math.nan)] == [
-        "0.123",
-        "−0.500",
-        "0.000",
-        "–",
-        "–",
-    ]
-    assert [page.signed(value, 2) for value in (0.126, -0.126, -0.001, None)] == ["+0.13", "−0.13", "+0.00", "–"]
-    assert [page.p_value(value) for value in (0.00009, 0.0001, 1.0, None)] == ["<0.0001", "0.0001", "1.0000", "–"]
-    assert [page.metric_name(metric) for metric in ("map", "ndcg_at_10", "rank_distance")] == [
-        "mAP",
-        "nDCG@10",
-        "rank distance",
-    ]
-
-
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_heat_levels_are_of_the_scale(value, highest):
-    assert 0 <= heat_level(value, highest) < HEAT_LEVELS
-    assert heat_level(highest, highest) == (HEAT_LEVELS - 1 if highest else 0)
-
-
-def test_an_interval_is_drawn_where_its_numbers_are():
-    chart = interval_chart({"low": -0.1, "difference": 0.0, "high": 0.2}, reach=0.2)
-    assert '<rect x="26.5%" width="70.5%"/><circle cx="50.0%"/>' in chart
-    assert '<rect x="50.0%" width="0.0%"/>' in interval_chart({"low": 0.0, "difference": 0.0, "high": 0.0}, reach=0.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1e5)), min_size=1, max_size=5))

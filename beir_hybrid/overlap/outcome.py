@@ -1,4 +1,4 @@
-"""Training data compared with evaluations, and the report of it: what `beir-hybrid overlap` writes."""
+"""Training data compared with evaluations, and what came out: what `beir-hybrid overlap` writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Report:
+class Outcome:
     """What a comparison found.
 
     Attributes:
@@ -35,7 +35,7 @@ class Report:
         return [part for part in self.overlap if part.share > self.max_share]
 
     def write(self, path: Path) -> None:
-        """Write the report as JSON.
+        """Write it as JSON.
 
         Raises:
             BeirHybridError: It cannot be written.
@@ -60,7 +60,7 @@ def compare(
     near: float = NEAR,
     examples: int = 3,
     progress: bool = True,
-) -> Report:
+) -> Outcome:
     """Compare training data with evaluations.
 
     Args:
@@ -76,4 +76,4 @@ def compare(
     """
     data = [read_training(name, progress) for name in dict.fromkeys(training)]
     texts = [part for name in dict.fromkeys(evaluations) for part in read_evaluation(name, progress)]
-    return Report(data, find_overlap(data, texts, near, examples, progress), near, max_share)
+    return Outcome(data, find_overlap(data, texts, near, examples, progress), near, max_share)
