@@ -157,7 +157,7 @@ def batch_of(design: Design, pairs: Sequence[Sequence[Scores]], unit: str, margi
     """Sum the scores of a chunk of pairs by unit, as ``compare_many`` does."""
     n_questions = len(design.article_of)
     question = np.repeat(np.arange(n_questions), design.languages)
-    language = np.tile(np.arange(design.languages), n_questions)
+    language = np.tile(np.arange(design.languages).astype(str), n_questions)
     units = {
         "article": np.repeat(design.article_of, design.languages),
         "question": question,

@@ -28,6 +28,7 @@ from beir_hybrid.cli.leaderboard import leaderboard
 from beir_hybrid.cli.mine import mine
 from beir_hybrid.cli.overlap import overlap
 from beir_hybrid.cli.quickstart import quickstart
+from beir_hybrid.cli.report import report
 from beir_hybrid.cli.scores import scores
 from beir_hybrid.cli.study import study
 from beir_hybrid.cli.train import train
@@ -67,6 +68,7 @@ app.command()(_needs_mteb(train))
 app.command()(_needs_mteb(mine))
 app.command()(_needs_mteb(debias))
 app.command()(_needs_mteb(leaderboard))
+app.command()(report)
 app.command()(overlap)
 app.command()(_needs_mteb(study))
 app.command()(_needs_mteb(quickstart))

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 def compare(
-    run: Annotated[str, typer.Argument(help="The model's run: a rank table, or the folder of `evaluate --out`.")],
-    baseline: Annotated[str, typer.Argument(help="The same of the baseline.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The model's run: a rank table, or the folder of `evaluate --out`.")
+    ],
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help="The same of the baseline.")],
     no_worse_than: Annotated[
         float | None,
         typer.Option(
@@ -101,6 +103,13 @@ def _rows(comparison: ModelComparison, gate: Gate | None) -> tuple[list[str], li
     return ["", *table.columns], [[label, *row] for label, row in zip(table.index, table.to_numpy(), strict=True)]
 
 
+def _untested(comparison: ModelComparison) -> str:
+    """Say why figures were not tested, where some were not."""
+    missing = len(comparison.frame) - len(comparison.comparisons)
+    reason = "less than 90 % of the questions have these figures in both runs, as where answers were not returned"
+    return f"Not tested: {reason}" if missing else ""
+
+
 def _answer(gate: Gate) -> str:
     return f"Not worse than the baseline by {gate.margin:g}: {'shown' if gate.passed else 'not shown'}"
 
@@ -127,6 +136,8 @@ def _text(comparison: ModelComparison, gate: Gate | None) -> Iterator[str]:
     heads, rows = _rows(comparison, gate)
     yield comparison.caption
     yield text_table(rows, heads, left=1)
+    if untested := _untested(comparison):
+        yield untested
     if gate is not None:
         yield "\n".join([_answer(gate), *(f"  {line}" for line in _reasons(comparison, gate))])
 
@@ -141,6 +152,8 @@ def _markdown(comparison: ModelComparison, gate: Gate | None) -> Iterator[str]:
     yield escape(comparison.caption)
     lines = [heads, [":--", *["--:"] * (len(heads) - 1)], *([escape(cell) for cell in row] for row in rows)]
     yield "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if untested := _untested(comparison):
+        yield escape(untested)
     if gate is not None:
         yield "\n".join(f"- {escape(line)}" for line in _reasons(comparison, gate))
 

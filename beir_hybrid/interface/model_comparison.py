@@ -18,7 +18,7 @@ from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_score
 from beir_hybrid.leaderboard.inputs.settings import Settings, Unit
 from beir_hybrid.leaderboard.stats.cells import PLURALS
 from beir_hybrid.leaderboard.stats.significance import Comparison, corrected
-from beir_hybrid.leaderboard.stats.verdicts import Decision, Verdict, decision, verdict
+from beir_hybrid.leaderboard.stats.verdicts import Decision, Verdict, decision, shows_noninferiority, verdict
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, metric_of
 from beir_hybrid.subsets import SETTINGS
 
@@ -35,7 +35,8 @@ class NonInferiority:
     Attributes:
         difference: Figure of the model less that of the baseline.
         bound: How much worse the model may still be: the lower end of the interval of the difference.
-        p: Of the one-sided randomization test at the margin.
+        p: The larger one of two one-sided tests at the margin: the randomization test, and a t test that allows for
+            skewness.
         shown: The bound is above minus the margin, and p at most half of alpha.
     """
 
@@ -127,16 +128,16 @@ class ModelComparison:
                 raise BeirHybridError(
                     f"no setting {shown(setting)!r} was compared; there are {', '.join(self._scores)}"
                 )
-        options = self._settings.model_copy(update={"margins": {self.metric: margin}})
-        alpha = options.alpha
+        alpha = self._settings.alpha
+        options = self._settings.model_copy(update={"margins": {self.metric: margin}, "confidence": 1 - alpha})
         found = {}
         for setting in asked:
             column = Column.of(self.task, setting, self.metric, "", "")
             comparison = _compared(options, column, self._scores[setting])
-            p = comparison.p_noninferiority
-            assert p is not None
-            passed = comparison.low > -margin and p <= alpha / 2
-            found[setting] = NonInferiority(comparison.difference, comparison.low, p, passed)
+            p, p_t = comparison.p_noninferiority, comparison.p_noninferiority_t
+            assert p is not None and p_t is not None
+            passed = shows_noninferiority(comparison.low, p, p_t, margin, alpha)
+            found[setting] = NonInferiority(comparison.difference, comparison.low, max(p, p_t), passed)
         return Gate(margin, alpha, found)
 
     def decisions(self, gate: Gate | None = None) -> dict[tuple[str, str], Decision | str]:

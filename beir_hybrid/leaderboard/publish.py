@@ -11,6 +11,7 @@ from typing import Any
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, shown
+from beir_hybrid.leaderboard.inputs.reports import copy_reports, reports_beside
 from beir_hybrid.leaderboard.inputs.settings import Settings
 from beir_hybrid.leaderboard.render.output import SUMS, check_replaceable, differences, replace_folder
 
@@ -83,7 +84,10 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
 
 
 def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> None:
-    """Write a board in all formats into a folder; without ``draw``, all but the plots."""
+    """Write a board in all formats into a folder; without ``draw``, all but the plots.
+
+    The page links to the reports that lie in the folder.
+    """
     from beir_hybrid.leaderboard.render import plots, tables_csv
     from beir_hybrid.leaderboard.render.leaderboard_page import write_page
     from beir_hybrid.leaderboard.render.tables_latex import latex
@@ -104,7 +108,7 @@ def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> No
         # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes a question mark.
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
     drawn = (plots.write_plots if draw else plots.plot_files)(board, folder / PLOTS)
-    write_page(board, folder / "leaderboard.html", drawn)
+    write_page(board, folder / "leaderboard.html", drawn, reports_beside(folder))
 
 
 def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> dict[str, Any]:
@@ -130,5 +134,6 @@ def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = Fal
     """
     with tempfile.TemporaryDirectory() as name:
         fresh = Path(name)
+        copy_reports(out, fresh)
         write_files(make_board(inputs, settings, progress), fresh, draw=False)
         return [name for name in differences(out, fresh) if name != SUMS and not name.startswith(f"{PLOTS}/")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -70,6 +70,12 @@ class Tops:
     table: pa.Table
     k: int
     outranking: Outranking
+
+    def rows(self, pool: str | None = None, query_ids: Collection[str] | None = None) -> pa.Table:
+        """Return the rows of one pool, or of some queries, or of some queries in one pool."""
+        wanted = {"pool": None if pool is None else {pool}, "query_id": query_ids}
+        masks = [_Encoded.of(self.table[name]).among(values) for name, values in wanted.items() if values is not None]
+        return self.table.filter(pa.array(np.logical_and.reduce(masks))) if masks else self.table
 
 
 class _Facts(Open):
@@ -174,12 +180,16 @@ class _Encoded:
     """A column of texts: the number of each row's text among the different ones."""
 
     codes: NDArray[np.int32]
-    values: pa.Array
+    values: list[str]
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> _Encoded:
         array = column.unify_dictionaries().combine_chunks()
         return cls(array.indices.to_numpy(zero_copy_only=False), array.dictionary.to_pylist())
+
+    def among(self, wanted: Collection[str]) -> NDArray[np.bool_]:
+        """Say of each row whether its text is among some."""
+        return np.array([value in wanted for value in self.values], dtype=bool)[self.codes]
 
     def ordered(self) -> NDArray[np.int64]:
         """Return the place of each row's text among the sorted texts."""

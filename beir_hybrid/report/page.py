@@ -5,19 +5,16 @@ It is complete without JavaScript; page.js adds the filters of the examples, the
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from beir_hybrid.metrics import find_metric
 from beir_hybrid.pages import self_contained
+from beir_hybrid.pages.described import META, Described
 from beir_hybrid.report.content import Example, FigureRow, Grid, HeatMap, Passage, Report
 
 HERE = Path(__file__).parent
-
-META = "beir-hybrid-report"
-"""Name of the ``<meta>`` that says, as JSON, of which task and models a page is: leaderboards link to it by that."""
 
 _LONG = 420
 """Letters from which a text is folded."""
@@ -41,9 +38,10 @@ def write_report(report: Report, path: Path) -> None:
 def render_report(report: Report) -> str:
     """Render the page of a report; all texts of it are escaped."""
     kinds = kind_labels(report)
+    described = Described(report.task, tuple((run.model, run.revision) for run in report.runs))
     content = {
         "report": report,
-        "described": {META: _described(report)},
+        "described": {META: described.as_json()},
         "settings": [row for row in report.figures if row.setting],
         "language_figures": [row for row in report.figures if not row.setting],
         "kinds": kinds,
@@ -63,11 +61,6 @@ def kind_labels(report: Report) -> dict[str, str]:
     if len(report.runs) == 2:
         labels |= {f"{kind}": f"{kind} against {report.runs[1].label}" for kind in ("won", "lost")}
     return labels
-
-
-def _described(report: Report) -> str:
-    models = [{"model": run.model, "revision": run.revision} for run in report.runs]
-    return json.dumps({"task": report.task, "models": models})
 
 
 def _counted(values: Iterable[Iterable[str]], order: Iterable[str] | None = None) -> dict[str, int]:

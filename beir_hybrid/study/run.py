@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.files import check_writable
 from beir_hybrid.quiet import silenced
 from beir_hybrid.study.batches import StudyError
@@ -38,6 +38,7 @@ def run_study(study: Study, out: Path, jobs: int = 1, quiet: bool = False) -> No
 
     Raises:
         BeirHybridError: An item cannot be done.
+        RuntimeError: A process failed by a mistake of ours.
     """
     if jobs < 1:
         raise StudyError(f"--jobs {jobs}: write a number from 1")
@@ -110,12 +111,14 @@ def _worker(study: Study, out: Path) -> None:
     torch.set_num_threads(1)
     try:
         _work(study, out, quiet=True)
-    except BeirHybridError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (BeirHybridError, OSError, UnicodeError) as error:  # what the command line takes for no mistake of ours
+        print(f"error: {error if isinstance(error, BeirHybridError) else one_line(error)}", file=sys.stderr)
         sys.exit(2)
 
 
 def _check(workers: Sequence[multiprocessing.process.BaseProcess]) -> None:
-    failed = [worker for worker in workers if worker.exitcode]
+    failed = {worker.exitcode for worker in workers if worker.exitcode}
+    if 1 in failed:  # an exception that nobody caught, which the process has printed
+        raise RuntimeError("a process of the study failed; what is done is kept")
     if failed:
         raise StudyError("a process of the study ended early; what is done is kept, run it again to go on")

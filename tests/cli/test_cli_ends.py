@@ -67,6 +67,8 @@ def test_a_closed_pipe_is_one_line_and_no_verdict() -> None:
         ("OSError(5, 'no input', 'somewhere')", 2, "error: OSError: [Errno 5] no input: 'somewhere'"),
         ("UnicodeEncodeError('ascii', 'x', 0, 1, 'no')", 2, "error: UnicodeEncodeError: 'ascii' codec"),
         ("KeyError('a mistake of ours')", 70, "KeyError: 'a mistake of ours'"),
+        ("EOFError('a mistake of ours')", 70, "EOFError: a mistake of ours"),
+        ("MemoryError('a mistake of ours')", 70, "MemoryError: a mistake of ours"),
     ],
 )
 def test_whatever_nobody_caught_is_no_verdict(failure: str, ends_with: int, says: str) -> None:
@@ -74,6 +76,27 @@ def test_whatever_nobody_caught_is_no_verdict(failure: str, ends_with: int, says
     assert code == ends_with
     assert says in error
     assert ("Traceback" in error) == ("mistake" in failure)
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments"),
+    [
+        ("beir_hybrid.overlap.outcome.compare", ("overlap", "--train", "atlas", "--eval", "AtlasR")),
+        ("beir_hybrid.interface.runs.load_run", ("compare", "one", "other", "--no-worse-than", "0.01")),
+    ],
+)
+@pytest.mark.parametrize("failure", [RuntimeError, AssertionError, ImportError, EOFError, RecursionError])
+def test_a_command_with_a_verdict_never_crashes_into_one(
+    place: str, arguments: tuple[str, ...], failure: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise failure("a mistake of ours")
+
+    monkeypatch.setattr(place, fail)
+    monkeypatch.setattr(sys, "argv", ["beir-hybrid", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 70
 
 
 NAMES = ("~nobody-of-that-name/x", "/dev/null/x", "x" * 5000)
@@ -92,6 +115,7 @@ NAMES = ("~nobody-of-that-name/x", "/dev/null/x", "x" * 5000)
         ("bias", ".", "--plot"),
         ("interleave", ".", "--out"),
         ("overlap", "--train", "atlas", "--eval", "AtlasR", "--json"),
+        ("compare", ".", ".", "--json"),
     ],
     ids=" ".join,
 )

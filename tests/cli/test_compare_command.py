@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from beir_hybrid.cli import main
 from beir_hybrid.ranks import rank_table
-from tests.support.small_ranks import write_ranks
+from tests.support.small_ranks import lose_ranks, write_ranks
 
 DECISIONS = {"better", "not worse", "worse", "cannot tell", "higher", "lower"}
 
@@ -168,9 +169,11 @@ def test_common_questions_are_compared_if_that_is_asked_for(
     assert "15 articles" in capsys.readouterr().out
 
 
-def test_an_error_of_the_program_is_no_verdict(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise EOFError("a mistake of ours")
-
-    monkeypatch.setattr("beir_hybrid.interface.model_comparison.compare", fail)
-    assert ended(monkeypatch, runs["good"], runs["bad"], "--no-worse-than", "0.01") == 70
+def test_figures_that_a_search_leaves_open_are_not_tested_and_it_says_why(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose_ranks(write_ranks(tmp_path, "me/search", 0.9, questions=40, cut=100), queries=60)
+    assert ended(monkeypatch, tmp_path, runs["bad"], "--no-worse-than", "0.01") == 0
+    out = capsys.readouterr().out
+    assert "Not tested: less than 90 % of the questions" in out
+    assert re.search(r"^rank distance +- .* not tested$", out, re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 import beir_hybrid as bh
@@ -14,7 +15,7 @@ from beir_hybrid.leaderboard.board.unit_scores import unit_scores
 from beir_hybrid.leaderboard.stats.corrections import correct
 from beir_hybrid.leaderboard.stats.significance import compare
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES
-from tests.support.small_ranks import write_ranks
+from tests.support.small_ranks import lose_ranks, write_ranks
 
 TASK = "XQuADR"
 
@@ -102,3 +103,73 @@ def test_what_cannot_be_compared_is_said_in_one_line(small: tuple[bh.RankTable, 
     ):
         with pytest.raises(BeirHybridError, match=said):
             bh.compare(one, other, **options)
+
+
+def test_the_gate_asks_for_all_settings(tables: tuple[bh.RankTable, bh.RankTable]) -> None:
+    forth, back = bh.compare(*tables), bh.compare(*reversed(tables))
+    gate = forth.gate(0.01)
+    assert gate.passed and list(gate.settings) == ["monolingual", "cross-lingual", "multilingual"]
+    assert not back.gate(0.01).passed
+    assert back.gate(0.9, ["multilingual"]).passed
+    for setting, test in gate.settings.items():
+        row = forth.frame.loc[setting, "map"]
+        assert (test.difference, test.bound) == (row["difference"], row["low"])  # what the table shows decides
+        assert test.shown and test.p <= 0.025
+    loss = float(back.frame.loc[("multilingual", "map"), "low"])
+    at_the_bound = [back.gate(-loss * factor, ["multilingual"]).settings["multilingual"] for factor in (0.99, 1.5)]
+    assert [test.shown for test in at_the_bound] == [False, True]
+
+
+def test_a_gate_decides_what_the_verdicts_come_to(tables: tuple[bh.RankTable, bh.RankTable]) -> None:
+    same = bh.compare(tables[0], tables[0])
+    key = ("multilingual", "map")
+    assert same.decisions()[key] == same.decisions(same.gate(0.01))[key] == "not worse"
+    back = bh.compare(*reversed(tables))
+    assert back.decisions()[key] == back.decisions(back.gate(0.9))[key] == "worse"
+    assert set(back.decisions().values()) <= {"better", "worse", "higher", "lower", "cannot tell"}
+
+
+def test_a_setting_that_is_worse_stops_the_gate(tables: tuple[bh.RankTable, bh.RankTable]) -> None:
+    good, bad = tables
+    ranks = good.table.set_column(
+        good.table.schema.get_field_index("rank_in_pool"), "rank_in_pool", bad.table["rank_in_pool"]
+    )
+    gate = bh.compare(replace(good, table=ranks), good).gate(0.01)
+    assert {setting: test.shown for setting, test in gate.settings.items()} == {
+        "monolingual": True,
+        "cross-lingual": True,
+        "multilingual": False,
+    }
+    assert not gate.passed
+
+
+def test_what_a_gate_cannot_be_asked(tables: tuple[bh.RankTable, bh.RankTable]) -> None:
+    found = bh.compare(*tables)
+    for margin in (0, -0.01, float("nan"), float("inf")):
+        with pytest.raises(BeirHybridError, match="write a number above 0"):
+            found.gate(margin)
+    with pytest.raises(BeirHybridError, match="no setting 'multi' was compared; there are monolingual"):
+        found.gate(0.01, ["multi"])
+    with pytest.raises(BeirHybridError, match="no settings"):
+        found.gate(0.01, [])
+    alone = [replace(table, info=replace(table.info, evaluated={"en": ["en"]})) for table in tables]
+    only = [replace(table, table=table.table.filter(_english(table))) for table in alone]
+    with pytest.raises(BeirHybridError, match="no setting 'multilingual' was compared; there are monolingual"):
+        bh.compare(*only).gate(0.01, ["multilingual"])
+    with pytest.raises(RankTableError, match="rank_distance is no score of a setting"):
+        bh.compare(replace(tables[0], metric="rank_distance"), tables[1])
+
+
+def _english(table: bh.RankTable) -> object:
+    return pc.and_(pc.equal(table.table["query_language"], "en"), pc.equal(table.table["passage_language"], "en"))
+
+
+def test_ranks_that_a_search_did_not_return_can_be_compared(
+    tables: tuple[bh.RankTable, bh.RankTable], tmp_path: Path
+) -> None:
+    path = write_ranks(tmp_path, "me/search", 0.9, cut=1000)
+    lose_ranks(path, queries=20)
+    found = bh.compare(bh.RankTable.load(path), tables[0])
+    assert found.frame.loc["multilingual", "map"]["difference"] < 0
+    assert found.frame.loc["multilingual", "rank_distance"]["verdict"] == "not tested"
+    assert found.gate(0.01, ["monolingual"]).passed

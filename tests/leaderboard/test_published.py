@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from beir_hybrid.leaderboard.inputs.score_file import read_scores
+from beir_hybrid.leaderboard.publish import PLOTS
+from beir_hybrid.leaderboard.render.leaderboard_page import write_page
+from beir_hybrid.leaderboard.render.plots import plot_files
 from beir_hybrid.models import e5_q4, heads
 from beir_hybrid.study.definition import preset_path, read_study
 from beir_hybrid.study.paper.claims import compare_all
@@ -128,6 +131,12 @@ def test_the_study_and_the_leaderboard_agree(study: dict[str, Any], board: dict[
             assert row["cells"][column]["value"] == pytest.approx(figure["mean"], rel=1e-5, abs=1e-4), (system, column)
             compared += 1
     assert compared >= 60
+
+
+def test_the_published_page_is_of_the_template_as_it_is(board: dict[str, Any], tmp_path: Path) -> None:
+    tables = PUBLISHED / "tables"
+    write_page(board, tmp_path / "leaderboard.html", plot_files(board, tmp_path / PLOTS))
+    assert (tmp_path / "leaderboard.html").read_bytes() == (tables / "leaderboard.html").read_bytes()
 
 
 def test_what_is_published_stays_small() -> None:

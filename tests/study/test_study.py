@@ -467,6 +467,14 @@ def test_an_error_in_a_process_is_one_line(base: Path, tmp_path: Path, capsys: p
     assert line.startswith("error: ")
 
 
+@pytest.mark.parametrize(("code", "error"), [(1, RuntimeError), (2, BeirHybridError), (-9, BeirHybridError)])
+def test_a_process_that_crashed_is_told_from_bad_input(code: int, error: type[Exception]) -> None:
+    workers = [SimpleNamespace(exitcode=exitcode) for exitcode in (None, 0, code)]
+    with pytest.raises(error, match="a process of the study"):
+        run_module._check(workers)
+    run_module._check(workers[:2])
+
+
 def test_an_item_is_reserved_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     with ledger.reserve("train/one") as mine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -12,14 +14,17 @@ from tokenizers.pre_tokenizers import Whitespace
 WORDS = tuple("ar de el en es hi ru th tr vi zh sentence question only q0 q1 q2 q3 q4 q5 q6 q7 0 1 2 3 4 5 6 7".split())
 
 
-def tiny_model(seed: int = 0, prompts: dict[str, str] | None = None) -> SentenceTransformer:
+def tiny_model(
+    seed: int = 0, prompts: dict[str, str] | None = None, words: Sequence[str] = WORDS
+) -> SentenceTransformer:
     """Make a model that averages the random vectors of the words of a text.
 
     Args:
         seed: Of the vectors.
         prompts: Name of the prompt -> text, as a SentenceTransformer takes them.
+        words: The words that it knows.
     """
-    vocabulary = {word: number for number, word in enumerate(["[UNK]", *WORDS])}
+    vocabulary = {word: number for number, word in enumerate(["[UNK]", *words])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     weights = torch.randn(len(vocabulary), 12, generator=torch.Generator().manual_seed(seed))

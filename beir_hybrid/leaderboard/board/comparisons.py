@@ -86,6 +86,7 @@ def entry_of(comparison: Comparison, alpha: float, higher_is_better: bool | None
     """Return what the board says of a comparison: all that was computed, and what it has shown."""
     facts = asdict(comparison)
     del facts["p_noninferiority_of_baseline"]  # that of the comparison turned round
+    del facts["p_noninferiority_t"]  # a gate's
     return {**facts, "verdict": verdict(comparison, alpha, higher_is_better)}
 
 

@@ -16,36 +16,49 @@ from beir_hybrid.leaderboard.render.comparison_tables import family_marks, units
 from beir_hybrid.leaderboard.render.page_charts import scatter_chart
 from beir_hybrid.leaderboard.render.tables import SEEN, Board
 from beir_hybrid.pages import self_contained
+from beir_hybrid.pages.described import Described
 from beir_hybrid.pages.wording import MISSING
 from beir_hybrid.scoring.bias import coverage_text
 
 HERE = Path(__file__).parent
 
 
-def write_page(board: Board, path: Path, plots: Iterable[Path] = ()) -> None:
+def write_page(
+    board: Board, path: Path, plots: Iterable[Path] = (), reports: Mapping[str, Described] | None = None
+) -> None:
     """Write the leaderboard as one HTML file that loads nothing.
 
     Args:
         board: The leaderboard, as in leaderboard.json.
         path: The file to write.
         plots: Files of plots to link to; the page draws its own.
+        reports: Reports to link to: name relative to the page -> whose it is.
 
     Raises:
         BeirHybridError: The file cannot be written.
     """
     links = {plot.name: _relative_url(plot, path.parent) for plot in plots}
-    self_contained.write(render_page(board, links), path)
+    self_contained.write(render_page(board, links, reports), path)
 
 
-def render_page(board: Board, plot_links: Mapping[str, str] | None = None) -> str:
+def render_page(
+    board: Board, plot_links: Mapping[str, str] | None = None, reports: Mapping[str, Described] | None = None
+) -> str:
     """Render the page.
 
     Args:
         board: The leaderboard.
         plot_links: Name of a plot's file -> its relative address.
+        reports: Name of a report, relative to the page -> whose it is.
     """
     views = (board_views.partly_covered, board_views.reach, board_views.rows_with_figures)
-    content = {**_content(board), "plot_links": plot_links or {}, "scatter_chart": scatter_chart, "seen_mark": SEEN}
+    content = {
+        **_content(board),
+        "plot_links": plot_links or {},
+        "reports": report_links(board, reports or {}),
+        "scatter_chart": scatter_chart,
+        "seen_mark": SEEN,
+    }
     return self_contained.render(HERE, content, (coverage, family_marks, units, *views))
 
 
@@ -81,6 +94,22 @@ def _content(board: Board) -> dict[str, Any]:
     }
 
 
+def report_links(board: Board, reports: Mapping[str, Described]) -> dict[str, list[tuple[str, str]]]:
+    """Return the reports of each row: row key -> their addresses, and what they are of."""
+    tasks = board_views.task_labels(board)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for key, row in board["rows"].items():
+        for name, report in reports.items():
+            # A row names each of its models once, and the revision of each of its runs.
+            others = [
+                one for one, revision in report.models if one not in row["models"] or revision not in row["revisions"]
+            ]
+            if len(others) < len(report.models):
+                label = " beside ".join([tasks.get(report.task, report.task), *others])
+                found.setdefault(key, []).append((_address(name), label))
+    return found
+
+
 def coverage(cell: board_views.Entry) -> str:
     """Say how many queries have the figure of a cell, and why there is none."""
     share = cell["coverage"]
@@ -90,4 +119,8 @@ def coverage(cell: board_views.Entry) -> str:
 
 
 def _relative_url(file: Path, folder: Path) -> str:
-    return quote(Path(os.path.relpath(file, folder)).as_posix())
+    return _address(Path(os.path.relpath(file, folder)).as_posix())
+
+
+def _address(name: str) -> str:
+    return quote(os.fsencode(name))  # a name need not be UTF-8

@@ -91,3 +91,21 @@ def decision(said: Verdict, not_inferior: bool | None = None) -> Decision:
     if not_inferior is None or found not in ("not worse", "cannot tell"):
         return found
     return "not worse" if not_inferior else "cannot tell"
+
+
+def shows_noninferiority(low: float, p: float, p_t: float, margin: float, alpha: float) -> bool:
+    """Whether a figure was shown not to be worse by a margin: the rule of a gate.
+
+    All have to agree, each at half of alpha, the level of one side of a two-sided test, which is the custom for
+    non-inferiority (ICH E9, Statistical Principles for Clinical Trials, 1998, section 5.5): so the interval that stands
+    in the table decides, and what it does not see of skewed differences and of few units stops it. docs/ci.md shows
+    how often each alone would be wrong.
+
+    Args:
+        low: Lower end of the interval of the difference, whose confidence is 1 - alpha.
+        p: Of the one-sided randomization test at the margin.
+        p_t: Of the t test of the same that allows for skewness.
+        margin: The difference that does not matter.
+        alpha: Twice the level.
+    """
+    return low > -margin and max(p, p_t) <= alpha / 2
