@@ -194,8 +194,8 @@ def _index_tables(labels: Sequence[str], runs: Sequence[RankTable]) -> Iterator[
             rows = [(row.language, *row.shares) for row in (*run.index.rows, run.index.means)]
             yield Table(
                 f"{label}: what the index finds",
-                "In the pool of all languages: shares of the exact first ten passages that are among the first ten of the "
-                "index, and of the right answers that are among its first hundred, beside those of exact search.",
+                "In the pool of all languages: shares of the exact first ten passages that are among the first ten of "
+                "the index, and of the right answers that are among its first hundred, beside those of exact search.",
                 ("questions in", *SHARES),
                 rows,
             )
