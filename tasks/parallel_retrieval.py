@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
+    from beir_hybrid.mteb.passes import CountedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -58,11 +59,13 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         ranks_folder: The folder above ``ranks`` that rank tables go to, where no prediction folder is given;
             BEIR_HYBRID_HOME by default.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
+        observe: Is given the pass of an encoder, as ``Evaluation.observe`` is.
     """
 
     spec: ClassVar[CorpusSpec]
     ranks_folder: Path | None = None
     keep_top: int | None = None
+    observe: Callable[[CountedRun], None] | None = None
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -254,6 +257,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             "read": lambda language: self._read_corpus([language], None),
             "judged_in_own_language": self.spec.judged_in_own_language,
             "keep_top": self.keep_top,
+            "observe": self.observe,
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)

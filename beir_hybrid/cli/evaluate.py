@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.files import check_writable, home, shown, user_path
+from beir_hybrid.indexing.faiss_index import INDEX_K
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, ONE_TARGET, metric_of
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
-    from beir_hybrid.interface import Result
+    from beir_hybrid.interface import RankTable, Result
 
 _WORST = 5
 
@@ -49,15 +50,38 @@ def evaluate(
             "needs 10.",
         ),
     ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index",
+            metavar="FACTORY",
+            help="Rank what a faiss index over the pool returns, too: a string of faiss's index factory "
+            "such as IVF128,Flat or HNSW32.",
+        ),
+    ] = None,
+    index_params: Annotated[
+        str | None,
+        typer.Option(
+            "--index-params",
+            metavar="NAME=VALUE,...",
+            help="Parameters of the index by their names in faiss's ParameterSpace, such as nprobe=8 or efSearch=64.",
+        ),
+    ] = None,
+    index_k: Annotated[
+        int, typer.Option("--index-k", metavar="K", help="Passages that the index is asked for.")
+    ] = INDEX_K,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Evaluate a model on a corpus: monolingual, cross-lingual, and in the pool of all languages.
 
     The rank table and the scores are those of `mteb run`. Without --out the rank table alone is kept, where `mteb run`
-    keeps it.
+    keeps it. With --index there are two rank tables, that of the index beside the exact one, and a table of what the
+    index finds by language of the question.
     """
+    from beir_hybrid.indexing.faiss_index import parse_params
     from beir_hybrid.interface.any_model import mteb_model
     from beir_hybrid.interface.evaluate_model import check_batch_size, evaluate_on, read_corpus
+    from beir_hybrid.interface.index_evaluation import IndexResult, asked_index
     from beir_hybrid.quiet import silenced
     from beir_hybrid.ranks.tops import check_k
 
@@ -68,14 +92,20 @@ def evaluate(
         out = user_path(out, "--out ")
         check_writable(out, hint="name another folder with --out")
     check_batch_size(batch_size)
-    asked = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
-    corpus = read_corpus(data, asked, progress=not quiet)  # before a model is loaded
+    asked = asked_index(index, parse_params(index_params), index_k)
+    chosen = None if languages is None else [code.strip() for code in languages.split(",") if code.strip()]
+    corpus = read_corpus(data, chosen, progress=not quiet)  # before a model is loaded
     with silenced(notes=quiet):
         progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
-        result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top)
-    files = result.stored(home()).files if out is None else result.save(out)
+        result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
+    if isinstance(result, IndexResult):
+        stored = result.stored(home() if out is None else out)
+        files = [*stored.files, *(stored.exact.files if out is None else stored.exact.save(out))]
+    else:
+        files = result.stored(home()).files if out is None else result.save(out)
     if not quiet:
-        print("\n\n".join(_summary(result)))
+        exact = result.exact if isinstance(result, IndexResult) else result
+        print("\n\n".join([*_summary(exact), *_of_index(result)]))
         print("\n" + "\n".join(f"{_what(path)}: {path}" for path in files))
 
 
@@ -83,8 +113,11 @@ _WHAT = {".parquet": "Rank table", ".png": "Heat map", ".svg": "Heat map", ".jso
 
 
 def _what(path: Path) -> str:
+    from beir_hybrid.indexing import index_table
     from beir_hybrid.ranks.tops import is_tops_name
 
+    if path.name.endswith(index_table.SUFFIX):
+        return "Index"
     return "Top passages" if is_tops_name(path) else _WHAT.get(path.suffix, "File")
 
 
@@ -125,6 +158,34 @@ def _summary(result: Result) -> Iterator[str]:
             MAP: "mAP in the pool of the answers' language",
         }[by]
         yield f"Worst pairs of languages, by {what}:\n\n{text_table(pairs, heads, left=2)}"
+
+
+def _of_index(result: RankTable) -> Iterator[str]:
+    """Yield what is printed of an index, or of a search that is not exact: its settings, and what it finds."""
+    from beir_hybrid.indexing.index_table import SHARES
+    from beir_hybrid.interface.index_evaluation import IndexResult
+
+    table = result.index
+    if table is None:
+        return
+    metric = metric_of(result.metric)
+    if isinstance(result, IndexResult):
+        exact = result.exact.settings
+        rows = [(setting, _number(exact[setting], 4), _number(value, 4)) for setting, value in result.settings.items()]
+        yield f"{metric.label} of exact search and of the index:\n\n" + text_table(
+            rows, ("setting", "exact", table.name), left=1
+        )
+    shares = [
+        (row.language, *(_number(math.nan if share is None else share, 3) for share in row.shares))
+        for row in (*table.rows, table.means)
+    ]
+    yield (
+        f"What {shown(table.name)} finds in the pool of all languages, of {table.k} passages asked for:\n\n"
+        + text_table(shares, ("questions in", *SHARES), left=1)
+    )
+    unknown = 1 - result.ranks["rank_in_pool"].notna().mean()
+    if unknown > 0:
+        yield f"{unknown:.1%} of the right answers were not returned in the pool of all languages: they have no rank."
 
 
 def _number(value: float, decimals: int) -> str:

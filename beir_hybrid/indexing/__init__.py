@@ -1,1 +1,1 @@
-"""What an approximate index does to languages: faiss indexes over a whole pool, and what they find of it."""
+"""faiss indexes over a pool: built and searched as they would be served, and what they find of the exact ranking."""

@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, Source, load
 from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.corpora.spec import TaskFacts, task_name_of
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import HOME_HINT, check_writable, home, shown, user_path
+from beir_hybrid.indexing.faiss_index import INDEX_K
 from beir_hybrid.interface.any_model import Similarity, mteb_model
+from beir_hybrid.interface.index_evaluation import (
+    AskedIndex,
+    IndexResult,
+    asked_index,
+    evaluate_index,
+    evaluate_with_table,
+)
 from beir_hybrid.interface.result import Result
-from beir_hybrid.quiet import silenced
-from beir_hybrid.ranks import rank_table, tops
 from beir_hybrid.ranks.tops import check_k
 
-if TYPE_CHECKING:
-    from beir_hybrid.tasks import AbsTaskParallelRetrieval
 
-logger = logging.getLogger("mteb.beir_hybrid")
+@overload
+def evaluate(
+    model: Any,
+    corpus: Source | ParallelCorpus,
+    *,
+    languages: Iterable[str] | None = ...,
+    out: str | Path | None = ...,
+    batch_size: int = ...,
+    name: str | None = ...,
+    revision: str | None = ...,
+    similarity: Similarity | None = ...,
+    keep_top: int | None = ...,
+    index: None = ...,
+    index_params: Mapping[str, float] | None = ...,
+    index_k: int = ...,
+    progress: bool = ...,
+) -> Result: ...
+
+
+@overload
+def evaluate(
+    model: Any,
+    corpus: Source | ParallelCorpus,
+    *,
+    languages: Iterable[str] | None = ...,
+    out: str | Path | None = ...,
+    batch_size: int = ...,
+    name: str | None = ...,
+    revision: str | None = ...,
+    similarity: Similarity | None = ...,
+    keep_top: int | None = ...,
+    index: str,
+    index_params: Mapping[str, float] | None = ...,
+    index_k: int = ...,
+    progress: bool = ...,
+) -> IndexResult: ...
 
 
 def evaluate(
@@ -38,8 +74,11 @@ def evaluate(
     revision: str | None = None,
     similarity: Similarity | None = None,
     keep_top: int | None = None,
+    index: str | None = None,
+    index_params: Mapping[str, float] | None = None,
+    index_k: int = INDEX_K,
     progress: bool = True,
-) -> Result:
+) -> Result | IndexResult:
     """Evaluate a model on a corpus: monolingual, cross-lingual and in the pool of all languages.
 
     It is MTEB's evaluation of the task of this corpus: rank table and scores are those of `mteb run`.
@@ -62,14 +101,20 @@ def evaluate(
         similarity: How the vectors of a callable or a BEIR model are compared, ``cosine`` (the default) or ``dot``.
         keep_top: Passages of each query to keep in the pool of all languages and in each, best first and with their
             scores: ``Result.tops``, a file beside the rank table. A report needs 10; by default none is kept.
+        index: A string of faiss's index factory, such as ``IVF128,Flat``: what that index returns is ranked, one index
+            over the pool of all languages, trained on its passages; ``exact`` of the result is the exact ranking.
+        index_params: Parameters by their names in faiss's ParameterSpace, such as ``{"nprobe": 8}``.
+        index_k: Passages that the index is asked for.
         progress: Show progress bars.
 
     Returns:
-        Scores, figures and ranks.
+        Scores, figures and ranks. Of an index, and of a search, ``index`` says by language of the question what it
+        finds of the exact ranking.
 
     Raises:
         DataError: The corpus or a language is unknown, or its files are malformed.
         ModelError: It is no model, or its vectors cannot be ranked by: of another shape, not finite.
+        IndexingError: faiss cannot make the index, or searches no single language in it.
         BeirHybridError: The folder cannot be written to, or a number is not above 0.
 
     Example:
@@ -84,9 +129,10 @@ def evaluate(
     check_writable(folder / "ranks", HOME_HINT if out is None else "name another folder")
     check_batch_size(batch_size)
     check_k(keep_top)
+    asked = asked_index(index, index_params, index_k)
     read = read_corpus(corpus, languages, progress)
     runnable = mteb_model(model, name=name, revision=revision, similarity=similarity)
-    return evaluate_on(runnable, read, batch_size, progress, keep_top).stored(folder)
+    return evaluate_on(runnable, read, batch_size, progress, keep_top, asked).stored(folder)
 
 
 def check_batch_size(batch_size: object) -> None:
@@ -120,8 +166,13 @@ def read_corpus(
 
 
 def evaluate_on(
-    model: Any, corpus: ParallelCorpus, batch_size: int, progress: bool, keep_top: int | None = None
-) -> Result:
+    model: Any,
+    corpus: ParallelCorpus,
+    batch_size: int,
+    progress: bool,
+    keep_top: int | None = None,
+    asked: AskedIndex | None = None,
+) -> Result | IndexResult:
     """Evaluate a model of MTEB's on a corpus that ``read_corpus`` gave, and store nothing; see ``evaluate``.
 
     Args:
@@ -130,43 +181,11 @@ def evaluate_on(
         batch_size: Texts that the model is given at a time.
         progress: Show progress bars.
         keep_top: As for ``evaluate``.
+        asked: The index, as ``asked_index`` gives it.
     """
-    import mteb
-
-    task = _task_of(corpus)
-    task.keep_top = keep_top
-    encode_kwargs: Any = {"batch_size": batch_size, "show_progress_bar": progress}
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name, _without_notes_of(name):
-        task.ranks_folder = Path(name)
-        with silenced(*(() if progress else ("datasets",))):
-            results = mteb.evaluate(
-                model, task, cache=None, encode_kwargs=encode_kwargs, show_progress_bar=progress, co2_tracker=False
-            )
-        [made] = rank_table.rank_tables_below(Path(name))
-        table, info = rank_table.read(made)
-        top_passages = tops.read(tops.tops_path(made), info)
-    [task_result] = results.task_results
-    return Result(
-        table,
-        info,
-        task.metadata.main_score,
-        kept_tops=top_passages,
-        task_result=task_result,
-        meta=model.mteb_model_meta,
-    )
-
-
-def _task_of(corpus: ParallelCorpus) -> AbsTaskParallelRetrieval:
-    """Return the task of a corpus, which reads the texts that are in memory already."""
-    from beir_hybrid.tasks.parallel_retrieval import retrieval_task
-
-    assert corpus.spec is not None
-
-    def read(spec: CorpusSpec, languages: Sequence[str], progress: bool) -> ParallelCorpus:
-        return corpus.restricted(languages)
-
-    # Not tasks_of, which would keep the texts in memory for good.
-    return retrieval_task(replace(corpus.spec, files=None, read=read))()
+    if asked is not None:
+        return evaluate_index(model, corpus, asked, batch_size, progress, keep_top)
+    return evaluate_with_table(model, corpus, batch_size, progress, keep_top)
 
 
 def _task_name(corpus: str) -> str:
@@ -179,17 +198,3 @@ def _task_name(corpus: str) -> str:
     if not name[:1].isalpha():
         raise DataError(f"the corpus is called {shown(corpus)!r}; give it a name such as help-centre")
     return name
-
-
-@contextmanager
-def _without_notes_of(folder: str) -> Iterator[None]:
-    """Leave out what is logged of a folder that will be gone."""
-
-    def about_others(record: logging.LogRecord) -> bool:
-        return folder not in record.getMessage()
-
-    logger.addFilter(about_others)
-    try:
-        yield
-    finally:
-        logger.removeFilter(about_others)

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from beir_hybrid.corpora import registry
 from beir_hybrid.errors import RankTableError
 from beir_hybrid.files import shown, user_path
+from beir_hybrid.indexing import index_table
+from beir_hybrid.indexing.index_table import IndexTable, index_path
 from beir_hybrid.leaderboard.board.columns import Column
 from beir_hybrid.leaderboard.board.family_scores import pair_scores
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
@@ -49,6 +51,7 @@ class RankTable:
         metric: Name of the main score, such as ``map`` or ``ndcg_at_10``.
         path: Where it is kept; None where it was never written.
         kept_tops: The top passages, where they are in memory; ``tops`` reads them otherwise.
+        kept_index: What an index finds, where it is in memory; ``index`` reads it otherwise.
 
     Example:
         >>> import beir_hybrid as bh
@@ -61,6 +64,7 @@ class RankTable:
     metric: str = MAP.name
     path: Path | None = field(default=None)
     kept_tops: Tops | None = field(default=None)
+    kept_index: IndexTable | None = field(default=None)
 
     @classmethod
     def load(cls, path: str | Path, metric: str | None = None) -> RankTable:
@@ -92,7 +96,10 @@ class RankTable:
         top_passages = [self.tops] if self.tops is not None else []
         path = rank_table.store(path, self.table, self.info, self.info.pairs, top_passages=top_passages)
         logger.info(f"Rank table: {path}")
-        return replace(self, info=rank_table.read_info(path), path=path, kept_tops=self.tops)
+        info = rank_table.read_info(path)
+        if self.index is not None:
+            self.index.write(index_path(path), info)
+        return replace(self, info=info, path=path, kept_tops=self.tops, kept_index=self.index)
 
     @cached_property
     def tops(self) -> Tops | None:
@@ -105,12 +112,24 @@ class RankTable:
             return self.kept_tops
         return tops.read(tops.tops_path(self.path), self.info)
 
+    @cached_property
+    def index(self) -> IndexTable | None:
+        """What an index finds of the exact ranking, by language of the question; None where none was asked.
+
+        Raises:
+            RankTableError: Its file is malformed.
+        """
+        if self.kept_index is not None or self.path is None:
+            return self.kept_index
+        return index_table.read(index_path(self.path), self.info)
+
     @property
     def files(self) -> list[Path]:
-        """The files that it is kept in: that of the rank table, and that of the top passages where they were kept."""
+        """The files it is kept in: of the rank table, and of top passages and what an index finds, as far as kept."""
         if self.path is None:
             return []
-        return [self.path, *([tops.tops_path(self.path)] if self.tops is not None else [])]
+        beside = ((self.tops, tops.tops_path), (self.index, index_path))
+        return [self.path, *(place(self.path) for kept, place in beside if kept is not None)]
 
     # Figures
 

@@ -191,10 +191,16 @@ class BeirSearch:
     def __init__(self, search: Any, score_function: str, meta: ModelMeta) -> None:
         if getattr(search, "faiss_index", None) is not None:
             raise ModelError(f"{type(search).__name__} has indexed a pool and would search only that; make a new one")
-        self._search, self._score_function = search, score_function
+        self.beir_search, self._score_function = search, score_function
         self._documents: dict[str, dict[str, str]] = {}
         kind = "dense" if hasattr(search, "model") else "sparse"
         self.mteb_model_meta = meta.model_copy(update={"model_type": [kind]})
+
+    @property
+    def encoder(self) -> MTEBModels | None:
+        """The search's model as an encoder, which searches exactly; None where it has none."""
+        model = getattr(self.beir_search, "model", None)
+        return _encoder(model, self.mteb_model_meta, _OF_BEIR[self._score_function]) if _encodes(model) else None
 
     def index(self, corpus: Any, **options: Any) -> None:
         """Keep the passages of a pool, columns ``id``, ``text`` and perhaps ``title``."""
@@ -202,7 +208,7 @@ class BeirSearch:
 
     def search(self, queries: Any, *, top_k: int, **options: Any) -> dict[str, dict[str, float]]:
         """Return the best passages of each query: query id -> passage id -> score."""
-        search = copy.copy(self._search)
+        search = copy.copy(self.beir_search)
         for name in ("results", "mapping", "rev_mapping"):  # which copies would share
             if isinstance(getattr(search, name, None), dict):
                 setattr(search, name, {})

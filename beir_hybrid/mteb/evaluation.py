@@ -84,6 +84,7 @@ class Evaluation:
         chunk_size: Passages encoded between two checkpoints; None where all embeddings fit into memory.
         predicts: Whether predictions can be written, which need all embeddings in memory.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
+        observe: Is given the pass that ranks were counted in, whose embeddings are still there.
     """
 
     call: Call
@@ -96,6 +97,7 @@ class Evaluation:
     chunk_size: int | None = None
     predicts: bool = True
     keep_top: int | None = None
+    observe: Callable[[CountedRun], None] | None = None
 
     # What is evaluated
 
@@ -163,10 +165,13 @@ class Evaluation:
             BeirHybridError: The rank table cannot be written.
         """
         predictions = self._predictions_file()
-        with self.counted(self.call.metadata.name, alone=predictions is not None) as run:
+        alone = predictions is not None or self.observe is not None
+        with self.counted(self.call.metadata.name, alone) as run:
             with self.call.timer("Scoring", split=self.call.split):
                 scores = self.scores(run.counted)
             self.store_counted(run)
+            if self.observe is not None:
+                self.observe(run)
             if predictions is not None:
                 meta = dict(zip(("model_name", "revision"), self.label, strict=True))
                 with self.call.timer("Predictions", split=self.call.split, log_message="Writing predictions..."):
