@@ -1,90 +1,120 @@
-"""What keeping top passages costs beside encoding: an evaluation with --keep-top 10 and one without, side by side.
+"""What keeping top passages costs beside encoding: evaluations with --keep-top 10 and without, side by side.
 
-`python -m benchmarks.tops` evaluates all 132 subsets of XQuAD-R on the same random embeddings, in a process of its own
-each time, with and without in turns, and writes the record leaderboard/published/measurements/tops.json: the least
-seconds of processor time by one thread, the median of peak memory, their ratios, and the size of the files.
-BEIR_HYBRID_DATA names the folder with the data, else it is downloaded.
+`python -m benchmarks.tops` evaluates XQuAD-R on the same random embeddings, a question language at a time, with and
+without in turns, so that what else runs on the machine slows both. Seconds are processor time of one thread, of all
+languages together, without that of embedding. The peak of the memory in use is that of all languages at once, in a
+process of its own each. It writes the record leaderboard/published/measurements/tops.json. BEIR_HYBRID_DATA names the
+folder with the data, else it is downloaded.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import torch
+
 from beir_hybrid.files import write_json
+from beir_hybrid.mteb.encode import Call
+from beir_hybrid.mteb.passes import SHARED_RUNS
+from beir_hybrid.subsets import Subset
+from beir_hybrid.tasks import XQuADR
+from benchmarks.evaluation import LookupEncoder, random_vectors, run
 
 REPOSITORY = Path(__file__).parents[1]
 RECORD = REPOSITORY / "leaderboard" / "published" / "measurements" / "tops.json"
 WAYS = {"without": None, "--keep-top 10": 10}
+IN_USE = {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+"""By default the C library keeps up to half as much again of what was freed, more in one run and less in the next."""
 
 
-def evaluate(keep_top: int | None) -> dict[str, float]:
-    """Evaluate once in this process: seconds and peak megabytes beside encoding, and megabytes of the files."""
-    import torch
+class Embedding:
+    """Counts the processor time of embedding, which no evaluation is without: data loaders and looking vectors up."""
 
-    from beir_hybrid.tasks import XQuADR
-    from benchmarks.evaluation import LookupEncoder, random_vectors, run
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        embed = Call.embed
 
-    class Timed(LookupEncoder):
-        """Counts the processor time of looking vectors up, which other programs do not change."""
-
-        cpu_seconds = 0.0
-
-        def encode(self, inputs: Any, **kwargs: Any) -> Any:
+        def timed(*arguments: Any, **options: Any) -> Any:
             start = time.process_time()
-            found = super().encode(inputs, **kwargs)
-            self.cpu_seconds += time.process_time() - start
+            found = embed(*arguments, **options)
+            self.seconds += time.process_time() - start
             return found
 
-    torch.set_num_threads(1)
-    task = XQuADR()
-    task.load_data()
-    task.keep_top = keep_top
-    assert task.parallel_corpus is not None
-    encoder = Timed(random_vectors(task.parallel_corpus))
-    with tempfile.TemporaryDirectory() as folder:
-        task.ranks_folder = Path(folder)
-        start = time.process_time()
-        cost = run(task, encoder, task.hf_subsets)
-        seconds = time.process_time() - start
-        size = sum(path.stat().st_size for path in task.ranks_folder.rglob("*.parquet"))
-    return {
-        "seconds": seconds - encoder.cpu_seconds,
-        "peak_megabytes": cost.megabytes,
-        "file_megabytes": size / 2**20,
-    }
+        Call.embed = timed  # type: ignore[method-assign]
+
+
+class Evaluations:
+    """Evaluates in this process."""
+
+    def __init__(self) -> None:
+        torch.set_num_threads(1)
+        self.task = XQuADR()
+        self.task.load_data()
+        assert self.task.parallel_corpus is not None
+        self.languages = list(self.task.parallel_corpus.languages)
+        self.subsets = list(self.task.hf_subsets)
+        self.encoder = LookupEncoder(random_vectors(self.task.parallel_corpus))
+        self.embedding = Embedding()
+
+    def cost(self, keep_top: int | None, languages: Sequence[str]) -> dict[str, float]:
+        """Evaluate the questions of some languages: seconds beside encoding, and megabytes of memory and of files."""
+        self.task.keep_top = keep_top
+        self.task.hf_subsets = [name for name in self.subsets if Subset.parse(name).questions in languages]
+        SHARED_RUNS.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            self.task.ranks_folder = Path(folder)
+            self.embedding.seconds, start = 0.0, time.process_time()
+            measured = run(self.task, self.encoder, self.task.hf_subsets)
+            seconds = time.process_time() - start - self.embedding.seconds
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+        return {"seconds": seconds, "peak_megabytes": measured.megabytes, "file_megabytes": size / 2**20}
 
 
 def in_a_process(keep_top: int | None) -> dict[str, float]:
-    """Evaluate once in a process of its own: memory that another run has freed is not taken for free."""
+    """Evaluate all languages once in a process of its own."""
     asked = [sys.executable, "-m", "benchmarks.tops", "--once", str(keep_top or 0)]
-    done = subprocess.run(asked, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    environment = {**os.environ, **IN_USE}
+    done = subprocess.run(asked, cwd=REPOSITORY, check=True, capture_output=True, text=True, env=environment)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def compare(rounds: int) -> list[dict[str, Any]]:
-    """Evaluate in both ways in turns: least seconds and median memory, and how many times those without they are."""
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    for _ in range(rounds):
-        for way, keep_top in WAYS.items():
-            runs[way].append(in_a_process(keep_top))
-            print(way, {name: round(value, 2) for name, value in runs[way][-1].items()}, flush=True)
-    # What else runs on the machine only adds to the time.
-    costs = {
-        way: {name: (min if name == "seconds" else median)(run[name] for run in of_way) for name in of_way[0]}
-        for way, of_way in runs.items()
-    }
+def seconds_in_turns(rounds: int) -> dict[str, float]:
+    """Return the seconds of each way, of all languages and rounds."""
+    evaluations = Evaluations()
+    seconds = dict.fromkeys(WAYS, 0.0)
+    for number in range(rounds):
+        for place, language in enumerate(evaluations.languages):
+            for way in list(WAYS)[:: 1 if (number + place) % 2 else -1]:
+                seconds[way] += evaluations.cost(WAYS[way], [language])["seconds"]
+        print(number + 1, {way: round(value, 2) for way, value in seconds.items()}, flush=True)
+    return {way: value / rounds for way, value in seconds.items()}
+
+
+def main() -> None:
+    """Measure, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="evaluations of each language in each way")
+    parser.add_argument("--once", type=int, help="evaluate once in this process and print JSON: passages to keep, or 0")
+    arguments = parser.parse_args()
+    if arguments.once is not None:
+        evaluations = Evaluations()
+        print(json.dumps(evaluations.cost(arguments.once or None, evaluations.languages)))
+        return
+    seconds = seconds_in_turns(arguments.rounds)
+    costs = {way: {**in_a_process(keep_top), "seconds": seconds[way]} for way, keep_top in WAYS.items()}
     base = costs["without"]
-    return [
+    figures = [
         {
             "way": way,
             "seconds": round(cost["seconds"], 2),
@@ -95,18 +125,6 @@ def compare(rounds: int) -> list[dict[str, Any]]:
         }
         for way, cost in costs.items()
     ]
-
-
-def main() -> None:
-    """Measure, print, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="evaluations of each way")
-    parser.add_argument("--once", type=int, help="evaluate in this process and print JSON: passages to keep, or 0")
-    arguments = parser.parse_args()
-    if arguments.once is not None:
-        print(json.dumps(evaluate(arguments.once or None)))
-        return
-    figures = compare(arguments.rounds)
     write_json(
         RECORD,
         {
