@@ -82,9 +82,9 @@ def main() -> None:
                 options.out,
                 {
                     "what": "Indexes of faiss over the pool of all languages of XQuAD-R, embeddings of the offline "
-                    "encoder, untuned and behind the projection fitted on NTREX-128. top: share of the exact top ten in "
-                    "the first ten of the index; answers: share of the right answers in its first hundred; both for "
-                    "passages in the question's language (own) and in others, plain means over the question languages. "
+                    "encoder, untuned and behind the projection fitted on NTREX-128. top: share of the exact top ten "
+                    "in the first ten of the index; answers: share of the right answers in its first hundred; both for "
+                    "passages in the question's language (own) and in others, plain means over question languages. "
                     f"mAP of each setting on the {options.index_k} passages that the index was asked for.",
                     "command": "python -m benchmarks.indexes",
                     "index_k": options.index_k,
