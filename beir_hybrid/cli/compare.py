@@ -127,8 +127,11 @@ def _reasons(comparison: ModelComparison, gate: Gate) -> Iterator[str]:
         )
         if test.shown and decisions[setting, comparison.metric] == "worse":
             yield f"{setting}: it is worse, and by less than {gate.margin:g}"
-    if not gate.passed and comparison.units < FEW_UNITS:
-        yield f"{comparison.units} {PLURALS[comparison.unit]} are few: only large differences can be told from none"
+    if comparison.units < FEW_UNITS:
+        yield (
+            f"{comparison.units} {PLURALS[comparison.unit]} are few: what is lost on others is not seen, and only "
+            "large differences can be told from none"
+        )
 
 
 def _text(comparison: ModelComparison, gate: Gate | None) -> Iterator[str]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from beir_hybrid.corpora import registry
 from beir_hybrid.errors import DataError, RankTableError
 from beir_hybrid.files import shown
+from beir_hybrid.indexing.index_table import SHARES
 from beir_hybrid.interface.evaluate_model import read_corpus
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.metrics import metric_of
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.schema import NO_NAME
-from beir_hybrid.report.content import Report, RunFacts
+from beir_hybrid.report.content import Report, RunFacts, Table
 from beir_hybrid.report.examples import examples_of
 from beir_hybrid.report.figures import first_screen
 from beir_hybrid.report.matter import compared, matter_of, sentences
@@ -65,7 +66,7 @@ def build_report(runs: Sequence[RankTable], corpus: ParallelCorpus, examples: in
         units=screen.units,
         heat_maps=heat_maps(runs),
         examples=examples_of(runs, corpus, examples),
-        tables=[],
+        tables=list(_index_tables(labels, runs)),
         notes=list(_notes(labels, runs, screen.coverage)),
         versions=_versions(runs),
     )
@@ -175,6 +176,8 @@ def labels_of(runs: Sequence[RankTable]) -> list[str]:
     """Return what the runs are called: their models, by the last part of the name where that tells them apart."""
     names = [shown(run.info.model) for run in runs]
     short = [name if name == NO_NAME else name.rpartition("/")[2] or name for name in names]
+    indexes = [f", {shown(run.index.name)}" if run.index is not None else "" for run in runs]
+    short = [name + index for name, index in zip(short, indexes, strict=True)]
     revisions = [shown(run.info.model_revision) for run in runs]
     full = [f"{name} ({revision})" for name, revision in zip(names, revisions, strict=True)]
     return next((labels for labels in (short, names) if len({*labels}) == len(runs)), full)
@@ -182,6 +185,20 @@ def labels_of(runs: Sequence[RankTable]) -> list[str]:
 
 def _facts(label: str, run: RankTable) -> RunFacts:
     return RunFacts(label, run.info.model, run.info.model_revision, run.info.cut)
+
+
+def _index_tables(labels: Sequence[str], runs: Sequence[RankTable]) -> Iterator[Table]:
+    """Yield what the indexes find of exact search, a table for each run of one."""
+    for label, run in zip(labels, runs, strict=True):
+        if run.index is not None:
+            rows = [(row.language, *row.shares) for row in (*run.index.rows, run.index.means)]
+            yield Table(
+                f"{label}: what the index finds",
+                "In the pool of all languages: shares of the exact first ten passages that are among the first ten of "
+                "the index, and of the right answers that are among its first hundred, beside those of exact search.",
+                ("questions in", *SHARES),
+                rows,
+            )
 
 
 def _evaluated(run: RankTable) -> set[tuple[str, str]]:
@@ -201,6 +218,9 @@ def _notes_on(run: RankTable, coverage: Mapping[str, float]) -> Iterator[str]:
     missing = [language for language in run.info.pool_sizes if language not in asked]
     if missing:
         yield f"questions in {', '.join(missing)} were not asked in the pool of all languages."
+    kept = run.tops.outranking if run.tops is not None else {}
+    if without := [language for language in run.info.pool_sizes if language in asked - kept.keys()]:
+        yield f"top passages of questions in {', '.join(without)} were not kept; what outranks answers is unknown."
     in_pool = run.ranks["rank_in_pool"][rank_table.ranked_in_pool(run.ranks, run.info)]
     unknown = int(in_pool.isna().sum())
     if run.info.cut is not None and unknown:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow.compute as pc
 import pytest
 
 from beir_hybrid.errors import DataError, RankTableError
+from beir_hybrid.indexing.index_table import IndexRow, IndexTable
 from beir_hybrid.report.assemble import build_report, check_corpus, corpus_of, labels_of
 from tests.support.ranked_runs import LANGUAGES, random_scores, run_of
 from tests.support.ranked_runs import corpus_of as made_up
@@ -67,6 +69,37 @@ def test_notes_say_which_questions_were_not_asked_in_the_pool() -> None:
     evaluated = {language: [*LANGUAGES] + ["multi"] * (language != "th") for language in LANGUAGES}
     partly = replace(RUN, info=replace(RUN.info, evaluated=evaluated))
     assert "model: questions in th were not asked in the pool of all languages." in build_report([partly], CORPUS).notes
+
+
+def test_notes_say_of_which_questions_the_top_passages_were_not_kept() -> None:
+    kept = {language: counts for language, counts in RUN.tops.outranking.items() if language != "en"}
+    report = build_report([replace(RUN, kept_tops=replace(RUN.tops, outranking=kept))], CORPUS)
+    assert report.notes == ["model: top passages of questions in en were not kept; what outranks answers is unknown."]
+    assert report.heat_maps[-1].grids[0][1] == [None] * 3
+
+
+def test_the_run_of_an_index_has_a_table_of_what_it_finds() -> None:
+    rows = tuple(IndexRow(language, 1.0, 0.5, 0.75, None, 1.0, 0.75) for language in LANGUAGES)
+    index = IndexTable("IVF4,Flat", {"nprobe": 1}, 15, rows)
+    search = run_of(CORPUS, random_scores(1, own=0.9, right=0.5), cut=15)
+    served = replace(search, info=replace(search.info, model_revision="1/IVF4"), kept_index=index)
+    report = build_report([served, RUN], CORPUS)
+    assert [run.label for run in report.runs] == ["model, IVF4,Flat nprobe=1", "model"]
+    [table] = report.tables
+    assert table.title == "model, IVF4,Flat nprobe=1: what the index finds"
+    assert [row[0] for row in table.rows] == [*LANGUAGES, "all"]
+    assert {tuple(row[1:]) for row in table.rows} == {(1.0, 0.5, 0.75, None, 1.0, 0.75)}
+    assert len(table.heads) == 7
+    assert report.notes[0].startswith("model, IVF4,Flat nprobe=1: the search returned 15 passages of each query")
+
+
+def test_answers_in_the_language_of_the_question_only() -> None:
+    own = pc.equal(RUN.table["query_language"], RUN.table["passage_language"])
+    report = build_report([replace(RUN, table=RUN.table.filter(own))], CORPUS)
+    assert [one.key for one in report.heat_maps] == ["outranking"]
+    assert report.matter[0].startswith("Nothing is known of answers in other languages: there are none")
+    assert [row.figures[0].value is None for row in report.figures[:3]] == [False, True, False]
+    assert "0.0 % of the queries have one, 90 % are needed" in report.notes[0]
 
 
 @pytest.mark.parametrize("runs", [[], [RUN] * 3])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from beir_hybrid import evaluate, load
+from beir_hybrid.report.assemble import build_report
+from beir_hybrid.report.content import Report
 from beir_hybrid.report.page import write_report
 from tests.support.browser import Browser, opened, quiet
+from tests.support.small_folder import HEADING, write_lines
 from tests.support.small_report import HOSTILE_LANGUAGE, HOSTILE_TEXTS, LANGUAGES, hostile_report, small_report
 
 MANY = sorted({a + b for a in "abcdefghijkl" for b in "aeiou"})
@@ -22,9 +30,41 @@ REPORTS = {
 }
 
 
+def hostile_corpus(folder: Path) -> Path:
+    """Write a corpus of harmful ids and texts in two languages; the first passages answer the questions."""
+    folder.mkdir()
+    toml = 'name = "harm"\ntitle = "<i>Harm</i>"\nlicence = "</style><script>"\nlanguages = ["ar", "en"]\n'
+    (folder / "corpus.toml").write_text(toml, encoding="utf-8")
+    texts = [text for text in HOSTILE_TEXTS if text and "surrogate" not in text]
+    for language in ("ar", "en"):
+        passages = [{"_id": f"<b>{n}</b>", "text": f"{text} {language} {n}"} for n, text in enumerate(texts * 3)]
+        questions = [{"_id": f"<u>{n}</u>", "text": text} for n, text in enumerate(texts)]
+        write_lines(folder / language / "corpus.jsonl", map(json.dumps, passages))
+        write_lines(folder / language / "queries.jsonl", map(json.dumps, questions))
+        qrels = [f"{question['_id']}\t<b>{n}</b>\t1" for n, question in enumerate(questions)]
+        write_lines(folder / language / "qrels" / "test.tsv", [HEADING, *qrels])
+    return folder
+
+
+def vectors_by_chance(seed: int) -> Callable[[list[str]], NDArray[np.float64]]:
+    """Return a model that knows nothing."""
+    return lambda texts: np.stack([np.random.default_rng([seed, *text.encode()]).normal(size=8) for text in texts])
+
+
+def corpus_report(folder: Path) -> Report:
+    """Make the report of two models on a corpus that means harm."""
+    corpus = load(hostile_corpus(folder / "corpus"))
+    results = [
+        evaluate(vectors_by_chance(seed), corpus, name=f"me/{seed}", out=folder, keep_top=10, progress=False)
+        for seed in (1, 2)
+    ]
+    return build_report(results, corpus)
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("reports")
+    REPORTS["corpus"] = corpus_report(folder)
     for name, report in REPORTS.items():
         write_report(report, folder / f"{name} & more.html")
     with opened(folder / "two & more.html", folder / "profile") as browser:
@@ -193,7 +233,7 @@ def test_contrast(page, dark):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("page", REPORTS, indirect=True)
+@pytest.mark.parametrize("page", [*REPORTS, "corpus"], indirect=True)
 def test_the_page_does_not_scroll_sideways(page, width, dark):
     page.open(width=width, dark=dark)
     unfold(page)
@@ -240,6 +280,26 @@ def test_hostile_texts_do_nothing(page):
     choose(page, "order", "question")
     page.click(".tabs label:last-child input")
     assert not page.all("main a[href^=javascript]")
+
+
+@pytest.mark.parametrize("page", ["corpus"], indirect=True)
+def test_a_hostile_corpus_is_harmless(page):
+    page.open()
+    unfold(page)
+    assert page.driver.title.startswith("1 against 2 on <i>Harm</i>")
+    assert len(page.all("script")) == len(page.all("style")) == 1
+    assert not page.all("img, main style, main s, main u, main i:not(.scale i), td b b")
+    report = REPORTS["corpus"]
+    examples = page.shown(".example")
+    assert len(examples) == len(report.examples) > 10
+    for element, example in zip(examples, report.examples, strict=True):
+        assert element.get_attribute("data-question") == example.question_language
+        assert "</u>" in element.find_element(By.CSS_SELECTOR, "header small").text
+    assert any(passage.text.startswith("<script>") for one in report.examples for passage in one.above[0])
+    choose(page, "question", "ar")
+    assert set(shown(page, "data-question")) == {"ar"}
+    for line in page.shown(".passages p[lang=ar]"):
+        assert line.get_attribute("dir") == "auto"
 
 
 def test_without_javascript(page):
