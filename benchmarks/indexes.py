@@ -73,8 +73,8 @@ def main() -> None:
             assert table.index is not None
             means = table.index.means
             if not rows:
-                shares = {"answers_own": means.exact_own, "answers_other": means.exact_other}
-                rows.append(figures_of("exact", exact, IndexRow("all", 1.0, 1.0, *shares.values(), None, None)))
+                exactly_found = IndexRow("all", 1.0, 1.0, means.exact_own, means.exact_other, None, None)
+                rows.append(figures_of("exact", exact, exactly_found))
                 print(name, rows[-1], flush=True)
             rows.append(figures_of(table.index.name, table, means))
             print(name, rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from inspect import isabstract
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,9 +65,10 @@ def check_makeable(kind: object) -> None:
     Raises:
         ModelError: It is such a class.
     """
-    if isinstance(kind, type) and isabstract(kind) and kind.__module__.partition(".")[0] == "beir":
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    if isinstance(kind, type) and abstract and kind.__module__.partition(".")[0] == "beir":
         raise ModelError(
-            f"this BEIR makes no {kind.__name__}, whose methods {' and '.join(sorted(kind.__abstractmethods__))} are "
+            f"this BEIR makes no {kind.__name__}, whose methods {' and '.join(sorted(abstract))} are "
             'missing; take BEIR 2.1, or give the model itself with index="HNSW32" or another index'
         )
 
