@@ -20,6 +20,7 @@ from tests.support.random_corpus import random_corpus
 
 SIZES = {"de": 70, "en": 90, "th": 60}
 CORPUS = random_corpus(SIZES, 25)
+TWO_LANGUAGES = random_corpus({"de": 70, "en": 90}, 10)
 
 
 def vectors(kind: str) -> dict[str, np.ndarray]:
@@ -29,8 +30,8 @@ def vectors(kind: str) -> dict[str, np.ndarray]:
     }
 
 
-def evaluate(model: Any, tmp_path: Path, **options: Any) -> Any:
-    return bh.evaluate(model, CORPUS, out=tmp_path, progress=False, **options)
+def evaluate(model: Any, tmp_path: Path, corpus: Any = CORPUS, **options: Any) -> Any:
+    return bh.evaluate(model, corpus, out=tmp_path, progress=False, **options)
 
 
 def test_the_table_is_that_of_faiss_own_results(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_search_of_mteb_is_compared_with_its_encoder(tmp_path: Path) -> None:
     from mteb.models.search_encoder_index import FaissSearchIndex
 
     encoder = CountingEncoder()
-    result = evaluate(SearchEncoderWrapper(encoder, index_backend=FaissSearchIndex(encoder)), tmp_path)
+    result = evaluate(SearchEncoderWrapper(encoder, index_backend=FaissSearchIndex(encoder)), tmp_path, TWO_LANGUAGES)
     assert result.index.index == "FaissSearchIndex" and result.index.k == result.info.cut == 1000
     assert set(result.index.means.shares[:2]) == {1.0}  # a flat index
     assert result.index.means.answers_own == result.index.means.exact_own is not None
@@ -140,8 +141,8 @@ class FaissOfBeir:
 
 
 def test_a_faiss_search_of_beir_is_compared_with_its_model(tmp_path: Path) -> None:
-    result = evaluate(FaissOfBeir(WordsForBeir()), tmp_path, similarity="dot")
-    exact = evaluate(WordsForMteb(), tmp_path / "exact")
+    result = evaluate(FaissOfBeir(WordsForBeir()), tmp_path, TWO_LANGUAGES, similarity="dot")
+    exact = evaluate(WordsForMteb(), tmp_path / "exact", TWO_LANGUAGES)
     shares = result.index.means
     assert result.index.index == "FaissOfBeir"
     assert shares.exact_own == pytest.approx(
@@ -157,7 +158,7 @@ def test_a_faiss_search_of_beir_is_compared_with_its_model(tmp_path: Path) -> No
 
 
 def test_a_search_without_an_encoder_says_what_it_finds_and_no_more(tmp_path: Path) -> None:
-    result = evaluate(WordSearch(model_type=["sparse"]), tmp_path)
+    result = evaluate(WordSearch(model_type=["sparse"]), tmp_path, TWO_LANGUAGES)
     means = result.index.means
     assert means.top_own is means.top_other is means.exact_own is means.exact_other is None
     assert means.answers_own is not None
