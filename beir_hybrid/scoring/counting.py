@@ -205,7 +205,8 @@ class RankCounter:
         # Counts of each language are not kept: of 122 languages they would take many times as much as all else.
         counts, targets = self._outranked, self.targets
         own = names.index(targets.query_language) if targets.query_language in names else None
-        best = self._top_passages.in_pool().first(TOP_LANGUAGES)
+        in_pool = self._top_passages.in_pool()
+        best = in_pool.first(TOP_LANGUAGES)
         return CountedRanks(
             targets,
             rank_in_language=counts[np.arange(len(counts)), targets.languages] + 1,
@@ -215,15 +216,15 @@ class RankCounter:
             top_languages=np.where(best.scores == -np.inf, np.int16(-1), best.languages),
             outranked_by_language=counts.sum(axis=0),
             keep_top=self._keep_top,
-            tops=self._tops_of_pools(),
+            tops=self._tops_of_pools(in_pool),
         )
 
-    def _tops_of_pools(self) -> dict[str, BestPassages] | None:
+    def _tops_of_pools(self, in_pool: BestPassages) -> dict[str, BestPassages] | None:
         if self._keep_top is None:
             return None
         names = self.targets.passage_languages
         in_language = {names[number]: best for number, best in self._top_passages.in_language().items()}
-        return in_language | {MULTI: self._top_passages.in_pool().first(self._keep_top)}
+        return in_language | {MULTI: in_pool.first(self._keep_top)}
 
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
