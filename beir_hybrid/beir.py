@@ -175,11 +175,13 @@ def evaluate(
         >>> beir_hybrid.beir.evaluate(model, "xquad-r", questions="en", passages="multi").map
     """
     from beir_hybrid.debias.aware import tell
+    from beir_hybrid.interface.any_model import check_makeable
     from beir_hybrid.ranks.model_state import ModelState, Sample, sampled_texts_of
     from beir_hybrid.ranks.rows import build, search_rows
     from beir_hybrid.ranks.schema import TableInfo
     from beir_hybrid.ranks.search import ranks_in_results, returned
 
+    check_makeable(model)
     if top_k is not None and top_k < 1:
         raise BeirHybridError(f"top_k is {top_k}; it must be 1 or more, or None for the whole pool")
     spec = corpora.spec_of_source(source)

@@ -73,8 +73,8 @@ def main() -> None:
             assert table.index is not None
             means = table.index.means
             if not rows:
-                shares = {"answers_own": means.exact_own, "answers_other": means.exact_other}
-                rows.append(figures_of("exact", exact, IndexRow("all", 1.0, 1.0, *shares.values(), None, None)))
+                exactly_found = IndexRow("all", 1.0, 1.0, means.exact_own, means.exact_other, None, None)
+                rows.append(figures_of("exact", exact, exactly_found))
                 print(name, rows[-1], flush=True)
             rows.append(figures_of(table.index.name, table, means))
             print(name, rows[-1], f"{time.perf_counter() - start:.0f} s", flush=True)
@@ -82,9 +82,9 @@ def main() -> None:
                 options.out,
                 {
                     "what": "Indexes of faiss over the pool of all languages of XQuAD-R, embeddings of the offline "
-                    "encoder, untuned and behind the projection fitted on NTREX-128. top: share of the exact top ten in "
-                    "the first ten of the index; answers: share of the right answers in its first hundred; both for "
-                    "passages in the question's language (own) and in others, plain means over the question languages. "
+                    "encoder, untuned and behind the projection fitted on NTREX-128. top: share of the exact top ten "
+                    "in the first ten of the index; answers: share of the right answers in its first hundred; both for "
+                    "passages in the question's language (own) and in others, plain means over question languages. "
                     f"mAP of each setting on the {options.index_k} passages that the index was asked for.",
                     "command": "python -m benchmarks.indexes",
                     "index_k": options.index_k,

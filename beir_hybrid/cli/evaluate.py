@@ -185,7 +185,10 @@ def _of_index(result: RankTable) -> Iterator[str]:
     )
     unknown = 1 - result.ranks["rank_in_pool"].notna().mean()
     if unknown > 0:
-        yield f"{unknown:.1%} of the right answers were not returned in the pool of all languages: they have no rank."
+        yield (
+            f"{unknown:.1%} of the right answers were not returned in the pool of all languages: they have no rank, "
+            "and a figure of languages is empty where under 90% of the questions have all ranks that it needs."
+        )
 
 
 def _number(value: float, decimals: int) -> str:

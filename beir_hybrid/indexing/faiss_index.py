@@ -48,7 +48,7 @@ def _faiss() -> Any:
 class FaissIndex:
     """An index over all passages of a pool, trained on them.
 
-    Training and building run on one thread and with faiss's fixed seeds: the same vectors make the same index, HNSW
+    Training has faiss's fixed seeds and passages are added on one thread: the same vectors make the same index, HNSW
     graphs too.
 
     Args:
@@ -76,15 +76,15 @@ class FaissIndex:
         self._factory = factory
         _set_up_training(self._index, polysemous=any(name.endswith("ht") for name in params))
         vectors = self._prepared(passages)
-        with (
-            _refusing(f"index {shown(factory)!r}: faiss cannot train it on the {self.n_passages} passages of the pool"),
-            _one_thread(),
+        with _refusing(
+            f"index {shown(factory)!r}: faiss cannot train it on the {self.n_passages} passages of the pool"
         ):
             self._index.train(vectors)
-            if _needs_ids(self._index):
-                self._index.add_with_ids(vectors, np.arange(self.n_passages))
-            else:
-                self._index.add(vectors)
+            with _one_thread():
+                if _needs_ids(self._index):
+                    self._index.add_with_ids(vectors, np.arange(self.n_passages))
+                else:
+                    self._index.add(vectors)
 
     def search(
         self, questions: NDArray[np.float32], k: int, pools: Sequence[NDArray[np.int64] | None]
@@ -227,13 +227,7 @@ def _search_parameters(index: Any, selector: Any, factory: str) -> Any:
     if isinstance(index, faiss.IndexIVF):
         return faiss.SearchParametersIVF(sel=selector, nprobe=index.nprobe, max_codes=index.max_codes)
     if isinstance(index, faiss.IndexHNSW) and not isinstance(index, faiss.IndexHNSW2Level):
-        hnsw = index.hnsw
-        return faiss.SearchParametersHNSW(
-            sel=selector,
-            efSearch=hnsw.efSearch,
-            check_relative_distance=hnsw.check_relative_distance,
-            bounded_queue=hnsw.search_bounded_queue,
-        )
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=index.hnsw.efSearch)
     if isinstance(index, faiss.IndexFlatCodes):
         return faiss.SearchParameters(sel=selector)
     raise _not_by_language(factory)

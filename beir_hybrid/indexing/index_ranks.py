@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beir_hybrid.corpora.parallel import ParallelCorpus
+
+
+_TILE_ELEMENTS = 1_000_000
+"""Results looked at once."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Ranking:
             keys = np.arange(len(rows))[:, None] * size + rows
             rows[(rows >= 0) & np.isin(keys, ignored[0] * size + ignored[1])] = NOTHING
         scores = np.where(rows >= 0, scores, -np.inf).astype(np.float32)
-        unordered = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
+        unordered = np.flatnonzero(((scores[:, 1:] >= scores[:, :-1]) & (rows[:, 1:] >= 0)).any(axis=1))
         places = np.where(rows[unordered] >= 0, pool.place_by_id[rows[unordered]], -1)
         order = np.lexsort((-places, -scores[unordered]), axis=1)
         rows[unordered] = np.take_along_axis(rows[unordered], order, axis=1)
@@ -107,16 +111,12 @@ class Ranking:
 
     def ranks_of(self, queries: NDArray[np.int64], passages: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the ranks of P passages, given by rows of the questions and of the passages; 0 where none is known."""
-        size = int(max(self.rows.max(initial=0), passages.max(initial=0))) + 1
-        wanted = queries * size + passages
-        order = np.argsort(wanted)
-        questions, places = np.nonzero(self.rows >= 0)
-        keys = questions * size + self.rows[questions, places]
-        at = np.minimum(np.searchsorted(wanted, keys, sorter=order), max(len(wanted) - 1, 0))
-        ranks = np.zeros(len(wanted), dtype=np.int64)
-        if len(wanted):
-            hit = wanted[order[at]] == keys
-            ranks[order[at[hit]]] = places[hit] + 1
+        ranks = np.zeros(len(queries), dtype=np.int64)
+        step = max(1, _TILE_ELEMENTS // max(1, self.rows.shape[1]))
+        for start in range(0, len(queries), step):
+            some = slice(start, start + step)
+            hits = self.rows[queries[some]] == passages[some, None]
+            ranks[some] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
         return ranks
 
 
@@ -148,7 +148,7 @@ def rank_columns(targets: Targets, pool: Pool, in_pool: Ranking, in_language: Se
     before -= targets.languages == own  # not the answer itself
     names = np.array(pool.languages)
     tops = [encode_languages(names[row[row >= 0]].tolist()) for row in numbers[:, :TOP_LANGUAGES]]
-    of_query: Mapping[str, Any] = {
+    of_query: dict[str, Sequence[str]] = {
         "query_id": part.query_ids,
         "question_id": part.question_ids,
         "cluster_id": part.articles,
@@ -173,10 +173,8 @@ def _known(values: NDArray[np.int64], ranks: NDArray[np.int64]) -> pa.Array:
 def first_passages(targets: Targets, pool: Pool, in_pool: Ranking, n: int) -> dict[str, list[str]]:
     """Return query id -> ids of its first n passages, best first, of the queries that have a right answer."""
     query_ids = pool.corpus.languages[targets.query_language].query_ids
-    return {
-        query_ids[query]: pool.ids[[row for row in in_pool.rows[query, :n] if row != NOTHING]].tolist()
-        for query in np.unique(targets.queries)
-    }
+    first = {query: in_pool.rows[query, :n] for query in np.unique(targets.queries)}
+    return {query_ids[query]: pool.ids[rows[rows != NOTHING]].tolist() for query, rows in first.items()}
 
 
 def index_tops(targets: Targets, pool: Pool, in_pool: Ranking, in_language: Sequence[Ranking], k: int) -> Tops:

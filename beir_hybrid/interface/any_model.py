@@ -42,6 +42,7 @@ def mteb_model(
         _refuse_similarity(model, similarity)
         return _named(_load(str(model), revision), name, None)
     if isinstance(model, type):
+        check_makeable(model)
         raise ModelError(f"{model.__name__} is a class; make a model of it first, or give {_KINDS}")
     wrapped = _of_mteb(model)
     if wrapped is not None:
@@ -56,6 +57,20 @@ def mteb_model(
     if callable(model):
         return callable_encoder(model, meta, similarity)
     raise ModelError(f"{_kind(model)} is no model; give {_KINDS}")
+
+
+def check_makeable(kind: object) -> None:
+    """Refuse a class in the place of a model of which BEIR left methods abstract, as 2.2.0 did with FAISS searches.
+
+    Raises:
+        ModelError: It is such a class.
+    """
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    if isinstance(kind, type) and abstract and kind.__module__.partition(".")[0] == "beir":
+        raise ModelError(
+            f"this BEIR makes no {kind.__name__}, whose methods {' and '.join(sorted(abstract))} are "
+            'missing; take BEIR 2.1, or give the model itself with index="HNSW32" or another index'
+        )
 
 
 def _load(name: str, revision: str | None) -> MTEBModels:

@@ -129,11 +129,14 @@ class ModelComparison:
                     f"no setting {shown(setting)!r} was compared; there are {', '.join(self._scores)}"
                 )
         alpha = self._settings.alpha
-        options = self._settings.model_copy(update={"margins": {self.metric: margin}, "confidence": 1 - alpha})
+        changes = {"margins": {**self._settings.margins, self.metric: margin}, "confidence": 1 - alpha}
+        options = self._settings.model_copy(update=changes)
         found = {}
         for setting in asked:
-            column = Column.of(self.task, setting, self.metric, "", "")
-            comparison = _compared(options, column, self._scores[setting])
+            comparison = self.comparisons[setting, self.metric]
+            if options != self._settings:
+                column = Column.of(self.task, setting, self.metric, "", "")
+                comparison = _compared(options, column, self._scores[setting])
             p, p_t = comparison.p_noninferiority, comparison.p_noninferiority_t
             assert p is not None and p_t is not None
             passed = shows_noninferiority(comparison.low, p, p_t, margin, alpha)

@@ -12,6 +12,8 @@ import pytest
 
 from beir_hybrid import cli
 from beir_hybrid.corpora import spec_of_source
+from beir_hybrid.indexing.index_table import index_path
+from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import tasks_of
@@ -128,6 +130,30 @@ def test_a_cross_encoder_is_refused_in_one_line(tmp_path: Path, capsys: pytest.C
     assert not list(home.rglob("*.parquet"))
 
 
+def test_an_index_stands_beside_exact_search(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    asked = ("evaluate", "-m", model, "--data", "xquad-r", "--languages", ASKED, "--out", tmp_path / "out")
+    assert run(*asked, "--index", "IVF4,Flat", "--index-params", "nprobe=1", "--index-k", "5") == 0
+    printed = capsys.readouterr().out
+    files = rank_table.rank_tables_below(tmp_path / "out")
+    exact, index = (RankTable.load(path) for path in sorted(files, key=lambda path: "IVF4" in path.parent.name))
+    assert exact.info.cut is None and index.info.cut == 5 and index.index is not None
+    lines = [line.split() for line in printed.splitlines()]
+    for setting in exact.settings.index:
+        assert [setting, f"{exact.settings[setting]:.4f}", f"{index.settings[setting]:.4f}"] in lines
+    for row in (*index.index.rows, index.index.means):
+        assert [row.language, *("-" if share is None else f"{share:.3f}" for share in row.shares)] in lines
+    assert f"Index: {index_path(index.path or tmp_path)}" in printed
+    assert "were not returned in the pool of all languages: they have no rank" in printed
+
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*asked, "--index", "IVF400,Flat") == 2  # more centroids than passages
+    captured = capsys.readouterr()
+    assert captured.out == "" and "faiss cannot train it on the 16 passages" in captured.err.splitlines()[-1]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -140,6 +166,10 @@ def test_a_cross_encoder_is_refused_in_one_line(tmp_path: Path, capsys: pytest.C
         (["--data", "ntrex"], "no retrieval corpus"),
         (["--data", "xquad-r", "--out", "/dev/null/out"], "--out /dev/null/out: Not a directory"),
         (["--data", "xquad-r", "--out", "/dev/null"], "cannot write to /dev/null"),
+        (["--data", "xquad-r", "--index", "IVF8,Flatt"], "index 'IVF8,Flatt' is none of faiss's index factory"),
+        (["--data", "xquad-r", "--index", "Flat", "--index-params", "nprobe"], "--index-params 'nprobe': write each"),
+        (["--data", "xquad-r", "--index-params", "nprobe=8"], "parameters of an index were given, but no index"),
+        (["--data", "xquad-r", "--index", "Flat", "--index-k", "0"], "index k 0: write a whole number above 0"),
         (
             ["--data", "xquad-r", "-m", "no/folder/here"],
             "cannot load the model 'no/folder/here': there is no such folder",
