@@ -224,7 +224,10 @@ def _search_parameters(index: Any, selector: Any, factory: str) -> Any:
         return inner(index.index)
     if isinstance(index, faiss.IndexRefine):
         return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner(index.base_index))
-    if isinstance(index, faiss.IndexIVF):
+    # With a selector, older versions of faiss end the process in the search of other inverted files.
+    if isinstance(
+        index, faiss.IndexIVFFlat | faiss.IndexIVFScalarQuantizer | faiss.IndexIVFPQ | faiss.IndexIVFPQFastScan
+    ):
         return faiss.SearchParametersIVF(sel=selector, nprobe=index.nprobe, max_codes=index.max_codes)
     if isinstance(index, faiss.IndexHNSW) and not isinstance(index, faiss.IndexHNSW2Level):
         return faiss.SearchParametersHNSW(sel=selector, efSearch=index.hnsw.efSearch)

@@ -21,6 +21,7 @@ KINDS: list[tuple[str, dict[str, float]]] = [
     ("Flat", {}),
     ("IVF16,Flat", {"nprobe": 3}),
     ("IVF16,PQ8x4", {"nprobe": 4}),
+    ("IVF16,PQ8x4fs", {"nprobe": 4}),
     ("HNSW16", {"efSearch": 24}),
     ("PQ8x4", {}),
     ("PQ8x4fs", {}),
