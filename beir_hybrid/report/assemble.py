@@ -176,7 +176,7 @@ def labels_of(runs: Sequence[RankTable]) -> list[str]:
     """Return what the runs are called: their models, by the last part of the name where that tells them apart."""
     names = [shown(run.info.model) for run in runs]
     short = [name if name == NO_NAME else name.rpartition("/")[2] or name for name in names]
-    indexes = [f", {shown(run.index.name)}" if run.index is not None else "" for run in runs]
+    indexes = [f" ({shown(run.index.name)})" if run.index is not None else "" for run in runs]
     short = [name + index for name, index in zip(short, indexes, strict=True)]
     revisions = [shown(run.info.model_revision) for run in runs]
     full = [f"{name} ({revision})" for name, revision in zip(names, revisions, strict=True)]

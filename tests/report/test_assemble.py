@@ -84,13 +84,13 @@ def test_the_run_of_an_index_has_a_table_of_what_it_finds() -> None:
     search = run_of(CORPUS, random_scores(1, own=0.9, right=0.5), cut=15)
     served = replace(search, info=replace(search.info, model_revision="1/IVF4"), kept_index=index)
     report = build_report([served, RUN], CORPUS)
-    assert [run.label for run in report.runs] == ["model, IVF4,Flat nprobe=1", "model"]
+    assert [run.label for run in report.runs] == ["model (IVF4,Flat nprobe=1)", "model"]
     [table] = report.tables
-    assert table.title == "model, IVF4,Flat nprobe=1: what the index finds"
+    assert table.title == "model (IVF4,Flat nprobe=1): what the index finds"
     assert [row[0] for row in table.rows] == [*LANGUAGES, "all"]
     assert {tuple(row[1:]) for row in table.rows} == {(1.0, 0.5, 0.75, None, 1.0, 0.75)}
     assert len(table.heads) == 7
-    assert report.notes[0].startswith("model, IVF4,Flat nprobe=1: the search returned 15 passages of each query")
+    assert report.notes[0].startswith("model (IVF4,Flat nprobe=1): the search returned 15 passages of each query")
 
 
 def test_answers_in_the_language_of_the_question_only() -> None:
