@@ -19,7 +19,7 @@ from typing import Any
 from beir_hybrid.corpora import load
 from beir_hybrid.debias.maps import Projection
 from beir_hybrid.files import write_json
-from beir_hybrid.indexing.faiss_index import INDEX_K
+from beir_hybrid.indexing import INDEX_K
 from beir_hybrid.indexing.index_table import IndexRow
 from beir_hybrid.interface.evaluate_model import read_corpus
 from beir_hybrid.interface.index_evaluation import AskedIndex, exactly, indexed, metric_of

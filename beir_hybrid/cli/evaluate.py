@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.files import check_writable, home, shown, user_path
-from beir_hybrid.indexing.faiss_index import INDEX_K
+from beir_hybrid.indexing import INDEX_K
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, ONE_TARGET, metric_of
 from beir_hybrid.text_tables import text_table
 

@@ -21,9 +21,6 @@ Metric = Literal["cosine", "dot", "euclidean"]
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "euclidean")
 
-INDEX_K = 1000
-"""Passages that an index is asked for by default."""
-
 NOTHING = -1
 """Stands for no passage, as in faiss."""
 

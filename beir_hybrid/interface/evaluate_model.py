@@ -12,7 +12,7 @@ from beir_hybrid.corpora.parallel import choose
 from beir_hybrid.corpora.spec import TaskFacts, task_name_of
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import HOME_HINT, check_writable, home, shown, user_path
-from beir_hybrid.indexing.faiss_index import INDEX_K
+from beir_hybrid.indexing import INDEX_K
 from beir_hybrid.interface.any_model import Similarity, mteb_model
 from beir_hybrid.interface.index_evaluation import (
     AskedIndex,

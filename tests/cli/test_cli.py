@@ -142,7 +142,7 @@ def test_other_errors_keep_their_traceback_and_are_no_verdict(
     monkeypatch.setattr(sys, "argv", ["beir-hybrid", "mteb", "run"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 2
+    assert ended.value.code == 70
     assert capsys.readouterr().err.splitlines()[-1] == "ZeroDivisionError"
 
 
