@@ -98,11 +98,7 @@ def evaluate(
     with silenced(notes=quiet):
         progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
         result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
-    if isinstance(result, IndexResult):
-        stored = result.stored(home() if out is None else out)
-        files = [*stored.files, *(stored.exact.files if out is None else stored.exact.save(out))]
-    else:
-        files = result.stored(home()).files if out is None else result.save(out)
+    files = result.stored(home()).files if out is None else result.save(out)
     if not quiet:
         exact = result.exact if isinstance(result, IndexResult) else result
         print("\n\n".join([*_summary(exact), *_of_index(result)]))

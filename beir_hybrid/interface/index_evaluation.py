@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.files import as_folder, shown
+from beir_hybrid.files import as_folder, shown, user_path
 from beir_hybrid.indexing.faiss_index import METRICS, FaissIndex, Metric, check_index
 from beir_hybrid.indexing.index_table import TOP, IndexTable, index_name, index_rows
 from beir_hybrid.interface.rank_figures import RankTable
@@ -71,6 +71,17 @@ class IndexResult(RankTable):
     def stored(self, folder: Path) -> Self:
         """Write both rank tables below a folder, and the table of the index; see ``RankTable.stored``."""
         return replace(super().stored(folder), exact=self.exact.stored(folder))
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the rank table of the index, its table, and all of exact search below a folder; see ``Result.save``."""
+        exact = self.exact.save(folder)  # which checks the folder
+        of_index = super().stored(user_path(folder))
+        return [*super(IndexResult, of_index).files, *exact]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of both rank tables, see ``RankTable.files``."""
+        return [*super().files, *self.exact.files]
 
 
 def evaluate_index(

@@ -136,23 +136,15 @@ def merge(parts: Sequence[Tops]) -> Tops:
     return Tops(_best(pa.concat_tables([part.table for part in parts]), k), k, outranking)
 
 
-def completed(old: Tops, new: Tops, evaluated: Iterable[tuple[str, str]]) -> Tops:
-    """Put two runs of the same model on the same data together: what the newer one evaluated is taken from it.
+def _left(old: Tops, k: int, pairs: set[tuple[str, str]]) -> Tops | None:
+    """Return what is left of a run's older top passages beside newer ones; None if it is nothing.
 
     Args:
-        old: What is there. Where fewer passages of a query were kept than now, it is left out, for then it is unknown
+        old: What is there. Where fewer passages of a query were kept than now, nothing is left, for then it is unknown
             which are the others.
-        new: The newer run's.
-        evaluated: The pairs of question language and pool that it evaluated.
+        k: Passages of a query that are kept now.
+        pairs: The pairs of question language and pool that were evaluated anew.
     """
-    left = _left(old, new.k, set(evaluated))
-    if left is None:
-        return new
-    return Tops(pa.concat_tables([left.table, new.table]), new.k, left.outranking | new.outranking)
-
-
-def _left(old: Tops, k: int, pairs: set[tuple[str, str]]) -> Tops | None:
-    """Return what is left of older top passages beside those of some pairs; None if it is nothing."""
     if old.k < k:
         logger.info(f"{old.k} top passages of each query were kept before; of those, none is kept beside {k}.")
         return None

@@ -103,6 +103,11 @@ def test_index_and_exact_search_are_kept_apart(tmp_path: Path) -> None:
     assert read.index.name == "IVF4,Flat nprobe=1"
     file = index_path(result.path)
     assert file in read.files
+    assert set(result.files) == {result.path, file, result.exact.path}
+    saved = result.save(tmp_path / "saved")
+    assert len(set(saved)) == len(saved) and {*(tmp_path / "saved").rglob("*.*")} >= {*saved}
+    assert {path.name for path in saved} >= {file.name, result.path.name, "model_meta.json"}
+    assert sorted(path.parent.name for path in saved if path.suffix == ".parquet") == ["1", "1__IVF4,Flat_nprobe=1"]
     text = file.read_text()
     file.write_text(text.replace('"k": 50', '"k": -1'))
     with pytest.raises(RankTableError, match="the table of an index"):
