@@ -34,9 +34,7 @@ MTEB_NAMES = {"NDCG": "ndcg", "MAP": "map", "Recall": "recall", "P": "precision"
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make the small data set the one that is read."""
-    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
-    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    small_xquad.be_read(tmp_path, monkeypatch)
     SHARED_RUNS.clear()
     yield tmp_path
     SHARED_RUNS.clear()

@@ -59,7 +59,7 @@ def kind_labels(report: Report) -> dict[str, str]:
     """Return the kinds of examples as a reader is told of them."""
     labels = {"lost-in-pool": "found in its own language, lost in the pool", "lost-in-both": "lost in both"}
     if len(report.runs) == 2:
-        labels |= {f"{kind}": f"{kind} against {report.runs[1].label}" for kind in ("won", "lost")}
+        labels |= {kind: f"{kind} against {report.runs[1].label}" for kind in ("won", "lost")}
     return labels
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from beir_hybrid.cli import main
 from beir_hybrid.ranks import rank_table
+from tests.support.command_line import exit_code
 from tests.support.small_ranks import lose_ranks, write_ranks
 
 DECISIONS = {"better", "not worse", "worse", "cannot tell", "higher", "lower"}
@@ -38,19 +37,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
-def ended(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the command and return its exit code."""
-    monkeypatch.setattr(sys, "argv", ["beir-hybrid", "compare", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def test_a_comparison_is_a_table_and_no_verdict_of_the_exit_code(
-    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ended(monkeypatch, runs["bad"], runs["good"]) == 0
+    assert exit_code("compare", runs["bad"], runs["good"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("me/bad less me/good on XQuADR, 20 articles")
     assert "design effect" in out
@@ -76,24 +66,23 @@ def test_the_gate_is_its_exit_code(
     options: tuple[str, ...],
     code: int,
     runs: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert ended(monkeypatch, runs[run], runs[baseline], *options) == code
+    assert exit_code("compare", runs[run], runs[baseline], *options) == code
     out = capsys.readouterr().out
     [answer] = [line for line in out.splitlines() if line.startswith("Not worse than the baseline by ")]
     assert answer.endswith(": not shown" if code else ": shown")
     settings = [line for line in out.splitlines() if line.startswith("  ") and "the lower end of the interval" in line]
     assert len(settings) == (2 if "--setting" in options else 3)
-    assert ended(monkeypatch, runs[run], runs[baseline], *options, "--quiet") == code
+    assert exit_code("compare", runs[run], runs[baseline], *options, "--quiet") == code
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_real_loss_within_the_margin_is_worse_and_passes(
-    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "comparison.json"
-    assert ended(monkeypatch, runs["bad"], runs["good"], "--no-worse-than", "0.95", "--json", file) == 0
+    assert exit_code("compare", runs["bad"], runs["good"], "--no-worse-than", "0.95", "--json", file) == 0
     out = capsys.readouterr().out
     assert "multilingual: it is worse, and by less than 0.95" in out
     content = json.loads(file.read_text())
@@ -104,19 +93,17 @@ def test_a_real_loss_within_the_margin_is_worse_and_passes(
     assert row["low"] <= row["difference"] <= row["high"] < 0
 
 
-def test_json_goes_to_the_output_too(
-    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ended(monkeypatch, runs["bad"], runs["good"], "--no-worse-than", "0.01", "--json", "-") == 1
+def test_json_goes_to_the_output_too(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("compare", runs["bad"], runs["good"], "--no-worse-than", "0.01", "--json", "-") == 1
     content = json.loads(capsys.readouterr().out)
     assert (content["model"], content["units"], content["gate"]["passed"]) == ("me/bad", 20, False)
 
 
 def test_markdown_holds_a_table_in_which_names_are_no_markup(
-    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--no-worse-than", "0.01", "--setting", "multilingual", "--markdown")
-    assert ended(monkeypatch, runs["hostile"], runs["good"], *options) == 0
+    assert exit_code("compare", runs["hostile"], runs["good"], *options) == 0
     out = capsys.readouterr().out
     assert out.startswith("### Not worse than the baseline by 0.01: shown\n")
     assert "<b>" not in out and "@you" not in out and "x*" not in out.replace("\\*", "")
@@ -153,28 +140,27 @@ def test_bad_input_is_one_line(
     arguments: tuple[str, ...],
     said: str,
     runs: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     places = [runs.get(name, Path(name)) for name in arguments[:2]]
-    assert ended(monkeypatch, *places, *arguments[2:]) == 2
+    assert exit_code("compare", *places, *arguments[2:]) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ") and said in line
 
 
 def test_common_questions_are_compared_if_that_is_asked_for(
-    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--common-questions", "--no-worse-than", "0.2")
-    assert ended(monkeypatch, runs["good"], runs["few"], *options) == 0
+    assert exit_code("compare", runs["good"], runs["few"], *options) == 0
     assert "15 articles" in capsys.readouterr().out
 
 
 def test_figures_that_a_search_leaves_open_are_not_tested_and_it_says_why(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lose_ranks(write_ranks(tmp_path, "me/search", 0.9, questions=40, cut=100), queries=60)
-    assert ended(monkeypatch, tmp_path, runs["bad"], "--no-worse-than", "0.01") == 0
+    assert exit_code("compare", tmp_path, runs["bad"], "--no-worse-than", "0.01") == 0
     out = capsys.readouterr().out
     assert "Not tested: less than 90 % of the questions" in out
     assert re.search(r"^rank distance +- .* not tested$", out, re.MULTILINE)

@@ -10,7 +10,6 @@ import mteb
 import pandas as pd
 import pytest
 
-from beir_hybrid import cli
 from beir_hybrid.corpora import spec_of_source
 from beir_hybrid.indexing.index_table import index_path
 from beir_hybrid.interface.rank_figures import RankTable
@@ -19,6 +18,7 @@ from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import tasks_of
 from tests.models.test_model_folders import cross
 from tests.support import small_xquad
+from tests.support.command_line import exit_code
 from tests.support.tiny_model import tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -36,25 +36,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the small data set the one that is read."""
-    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
-    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
     SHARED_RUNS.clear()
-    return tmp_path / "home"
-
-
-def run(*arguments: object) -> int:
-    """Run the command line; return its exit code."""
-    with pytest.raises(SystemExit) as end:
-        cli.main([*map(str, arguments)])
-    return int(end.value.code or 0)
+    return small_xquad.be_read(tmp_path, monkeypatch)
 
 
 def test_it_prints_and_writes_what_mteb_gives(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     out = tmp_path / "out"
-    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", ASKED, "--out", out) == 0
+    assert exit_code("evaluate", "-m", model, "--data", "xquad-r", "--languages", ASKED, "--out", out) == 0
     printed = capsys.readouterr().out
 
     task = tasks_of(spec_of_source("xquad-r").restricted(ASKED.split(",")))[0]()
@@ -85,28 +75,28 @@ def test_it_prints_and_writes_what_mteb_gives(
         assert f"{what}: {path}" in printed
 
     # What it wrote is what the other commands read.
-    assert run("scores", out) == 0
+    assert exit_code("scores", out) == 0
     assert all(f"{mean:.4f}" in capsys.readouterr().out for mean in means[:1])
-    assert run("bias", out) == 0
+    assert exit_code("bias", out) == 0
     assert task.metadata.name in capsys.readouterr().out
-    assert run("leaderboard", "--ranks", out, "--results", out, "--out", tmp_path / "board") == 0
+    assert exit_code("leaderboard", "--ranks", out, "--results", out, "--out", tmp_path / "board") == 0
 
 
 def test_without_a_folder_only_the_rank_table_is_kept_where_mteb_keeps_it(
     model: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en,de") == 0
+    assert exit_code("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en,de") == 0
     [path] = (path for path in home.rglob("*") if path.suffix not in ("", ".lock") and path.is_file())
     assert capsys.readouterr().out.splitlines()[-1] == f"Rank table: {path}"
     assert path.is_relative_to(home / "ranks")
-    assert run("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en", "--quiet") == 0
+    assert exit_code("evaluate", "-m", model, "--data", "xquad-r", "--languages", "en", "--quiet") == 0
     assert capsys.readouterr().out == ""
 
 
 def test_a_corpus_of_ones_own(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = shutil.copytree(ROOT / "examples" / "help-centre", tmp_path / "my-corpus")
     arguments = ["evaluate", "-m", model, "--data", corpus, "--languages", "fr,en", "--out", tmp_path / "out"]
-    assert run(*arguments) == 0
+    assert exit_code(*arguments) == 0
     assert "on HelpCentre-en-fr" in capsys.readouterr().out
     [result] = (tmp_path / "out").rglob("HelpCentre-en-fr.json")
     scores = json.loads(result.read_text())["scores"]["test"]
@@ -115,7 +105,7 @@ def test_a_corpus_of_ones_own(model: Path, tmp_path: Path, capsys: pytest.Captur
     with (corpus / "fr" / "qrels" / "test.tsv").open("a", encoding="utf-8") as file:
         file.write("q1\ta99\t1\n")
     before = sorted((tmp_path / "out").rglob("*"))
-    assert run(*arguments) == 2
+    assert exit_code(*arguments) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert "test.tsv" in line
     assert "a99" in line
@@ -125,7 +115,7 @@ def test_a_corpus_of_ones_own(model: Path, tmp_path: Path, capsys: pytest.Captur
 def test_a_cross_encoder_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path) -> None:
     folder = cross(tmp_path / "cross")
     capsys.readouterr()
-    assert run("evaluate", "-m", folder, "--data", "xquad-r", "--languages", "en", "--quiet") == 2
+    assert exit_code("evaluate", "-m", folder, "--data", "xquad-r", "--languages", "en", "--quiet") == 2
     assert "is a cross-encoder, which ranks anew" in capsys.readouterr().err.splitlines()[-1]
     assert not list(home.rglob("*.parquet"))
 
@@ -134,7 +124,7 @@ def test_an_index_stands_beside_exact_search(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     asked = ("evaluate", "-m", model, "--data", "xquad-r", "--languages", ASKED, "--out", tmp_path / "out")
-    assert run(*asked, "--index", "IVF4,Flat", "--index-params", "nprobe=1", "--index-k", "5") == 0
+    assert exit_code(*asked, "--index", "IVF4,Flat", "--index-params", "nprobe=1", "--index-k", "5") == 0
     printed = capsys.readouterr().out
     files = rank_table.rank_tables_below(tmp_path / "out")
     exact, index = (RankTable.load(path) for path in sorted(files, key=lambda path: "IVF4" in path.parent.name))
@@ -148,7 +138,7 @@ def test_an_index_stands_beside_exact_search(
     assert "were not returned in the pool of all languages: they have no rank" in printed
 
     before = sorted(tmp_path.rglob("*"))
-    assert run(*asked, "--index", "IVF400,Flat") == 2  # more centroids than passages
+    assert exit_code(*asked, "--index", "IVF400,Flat") == 2  # more centroids than passages
     captured = capsys.readouterr()
     assert captured.out == "" and "faiss cannot train it on the 16 passages" in captured.err.splitlines()[-1]
     assert sorted(tmp_path.rglob("*")) == before
@@ -180,7 +170,7 @@ def test_faults_are_one_line_and_nothing_is_written(
     options: list[str], said: str, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The model is no folder either: what is wrong with the data is said before it is looked for.
-    assert run("evaluate", "-m", tmp_path / "no-model", *options) == 2
+    assert exit_code("evaluate", "-m", tmp_path / "no-model", *options) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     [line] = captured.err.splitlines()

@@ -53,9 +53,7 @@ def shared_runs() -> Iterator[None]:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ParallelCorpus:
     """Make the small data set the one that is read, and read it."""
-    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
-    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    small_xquad.be_read(tmp_path, monkeypatch)
     return corpora.load("xquad-r")
 
 

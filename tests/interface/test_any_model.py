@@ -42,9 +42,7 @@ KEYS = ["main_score", "map", "ndcg_at_10", "recall_at_100", "mrr_at_10", "nauc_n
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make the small data set the one that is read, and a new folder the home of rank tables."""
-    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
-    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
+    small_xquad.be_read(tmp_path, monkeypatch)
     SHARED_RUNS.clear()
     yield tmp_path / "home"
     SHARED_RUNS.clear()

@@ -23,6 +23,7 @@ from beir_hybrid.ranks import rank_table
 from beir_hybrid.tasks import XQuADR
 from tests.interface.test_any_model import KINDS
 from tests.support import small_xquad
+from tests.support.command_line import exit_code
 from tests.support.tiny_model import tiny_model
 
 FORMATS = ("jsonl", "parquet")
@@ -69,9 +70,7 @@ def test_a_small_one_with_every_kind_of_model(form: str, tmp_path: Path, monkeyp
         assert result.info.dataset_revision == revision
     tiny_model().save(str(tmp_path / "tiny"), create_model_card=False)
     arguments = ["evaluate", "-m", tmp_path / "tiny", "--data", corpus, "--out", tmp_path / "out", "--quiet"]
-    with pytest.raises(SystemExit) as end:
-        cli.main([*map(str, arguments)])
-    assert not end.value.code
+    assert exit_code(*arguments) == 0
     [path] = (tmp_path / "out").rglob("*.parquet")
     pd.testing.assert_frame_equal(rank_table.read(path)[0].to_pandas(), expected)
 

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import itertools
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beir_hybrid.cli import main
 from beir_hybrid.cli.overlap import overlap as command
 from beir_hybrid.corpora import load, spec_of
 from beir_hybrid.errors import BeirHybridError
@@ -38,6 +36,7 @@ from beir_hybrid.training.pairs import read_source
 from beir_hybrid.training.parallel_pairs import ParallelPairs
 from benchmarks.overlap import altered
 from tests.support import small_xquad
+from tests.support.command_line import exit_code
 from tests.support.helpers import property_test
 
 TEXTS = st.lists(st.text(st.sampled_from("abcd .A"), max_size=45), max_size=12)
@@ -139,19 +138,11 @@ def own(small: Path) -> str:
     return str(write_pairs(small / "own.jsonl", entries))
 
 
-def run(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["beir-hybrid", "overlap", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
-
-
 def test_the_command(
     own: str, small: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = ("--near", 1)  # the questions of the small data set differ in one character
-    assert run("--train", own, "--eval", "XQuADR", *near, "--json", "r.json", monkeypatch=monkeypatch) == 1
+    assert exit_code("overlap", "--train", own, "--eval", "XQuADR", *near, "--json", "r.json") == 1
     printed = capsys.readouterr().out
     report = json.loads((small / "r.json").read_text(encoding="utf-8"))
     assert report["above_max_share"] is True
@@ -170,9 +161,9 @@ def test_the_command(
         assert f"exact 1.00  {part[0]}:q0: {part[0]} question q0?" in printed
     assert "Above 1.00%: XQuADR de questions (25.00%), XQuADR en questions (25.00%)" in printed
 
-    assert run("--train", own, "--eval", "xquad-r", *near, "--max-share", 0.25, monkeypatch=monkeypatch) == 0
+    assert exit_code("overlap", "--train", own, "--eval", "xquad-r", *near, "--max-share", 0.25) == 0
     assert "Above 25.00%: none" in capsys.readouterr().out
-    assert run("--train", own, "--eval", "xquad-r", "--quiet", monkeypatch=monkeypatch) == 1
+    assert exit_code("overlap", "--train", own, "--eval", "xquad-r", "--quiet") == 1
     assert capsys.readouterr() == ("", "")
 
 
@@ -253,7 +244,7 @@ def test_bad_input_is_one_line(
         ("--train", "nothing", "--eval", "XQuADR"): "unknown pairs 'nothing'",
         ("--train", "mlqa-r", "--eval", "MIRACLCL"): "unknown evaluation 'MIRACLCL'; known: the tasks XQuADR",
     }.items():
-        assert run(*arguments, monkeypatch=monkeypatch) == 2
+        assert exit_code("overlap", *arguments) == 2
         printed = capsys.readouterr()
         assert printed.err.startswith(f"error: {message}")
         assert printed.err.count("\n") == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from beir_hybrid.corpora import spec_of
 
 LANGUAGES = spec_of("xquad-r").languages
@@ -39,6 +41,14 @@ def document(language: str) -> dict:
         number += len(texts)
     articles = [{"title": f"article {n}", "paragraphs": [paragraph]} for n, paragraph in enumerate(paragraphs)]
     return {"version": "1.1", "data": articles}
+
+
+def be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the small data set the one that is read, and a new folder the home of rank tables, which is returned."""
+    monkeypatch.setenv("BEIR_HYBRID_DATA", str(write(folder / "data")))
+    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(folder / "home"))
+    return folder / "home"
 
 
 def write(folder: Path) -> Path:

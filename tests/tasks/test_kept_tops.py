@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from sentence_transformers.util import cos_sim
 
 import beir_hybrid as bh
-from beir_hybrid import cli
 from beir_hybrid.corpora import load
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.interface import Result
@@ -32,6 +31,7 @@ from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks import XQuADR
 from beir_hybrid.tasks.miracl import MIRACLCL
 from tests.support import small_xquad
+from tests.support.command_line import exit_code
 from tests.support.helpers import Run, ScoreTable, TableModel, property_test, score_tables
 from tests.support.mteb_models import CountingEncoder, WordSearch, vector_of
 from tests.support.sorted_tops import outranking_by_sorting, rows_by_sorting, rows_of
@@ -44,11 +44,8 @@ K = 3
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BEIR_HYBRID_DATA", str(small_xquad.write(tmp_path / "data")))
-    monkeypatch.setenv("BEIR_HYBRID_DATA_UNVERIFIED", "1")
-    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
     SHARED_RUNS.clear()
-    return tmp_path / "home"
+    return small_xquad.be_read(tmp_path, monkeypatch)
 
 
 def runs_by_sorting(asked: str, pool: Sequence[str]) -> Run:
@@ -174,16 +171,12 @@ def test_the_command_line_says_where_they_are(tmp_path: Path, capsys: pytest.Cap
     tiny_model().save(str(tmp_path / "model"), create_model_card=False)
     asked = ["evaluate", "-m", str(tmp_path / "model"), "--data", "xquad-r", "--languages", "en,de"]
     out = tmp_path / "out"
-    with pytest.raises(SystemExit) as end:
-        cli.main([*asked, "--out", str(out), "--keep-top", "2"])
-    assert end.value.code == 0
+    assert exit_code(*asked, "--out", out, "--keep-top", 2) == 0
     [path] = out.rglob("*.tops.parquet")
     assert f"\nTop passages: {path}\n" in capsys.readouterr().out
     assert len(rows_of(kept(out))) == 2 * 4 * 3 * 2
     for number in ("0", "-1", "99999999999999999999"):
-        with pytest.raises(SystemExit) as end:
-            cli.main([*asked, "--out", str(tmp_path / "bad"), "--keep-top", number])
-        assert end.value.code == 2
+        assert exit_code(*asked, "--out", tmp_path / "bad", "--keep-top", number) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.endswith(f"keep top {number}: write a whole number above 0, such as 10")
     assert not (tmp_path / "bad").exists()
