@@ -79,7 +79,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     observe: Callable[[CountedRun], None] | None = None
     shard: Shard | None = None
     made_of: Mapping[str, Any] | None = None
-    checkpoint_seconds: float = 180.0
+    checkpoint_seconds: float = 300.0
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

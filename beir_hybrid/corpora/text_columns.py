@@ -48,7 +48,13 @@ class TextColumn(Sequence[str]):
 
     def take(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the texts of some rows."""
-        return self._texts(self._dataset[rows.tolist()]) if len(rows) else []
+        if not len(rows):
+            return []
+        first, last = int(rows.min()), int(rows.max())
+        if last - first < 2 * len(rows):  # nearly all of what lies between: read as one piece, that is much faster
+            texts = self[first : last + 1]
+            return [texts[row] for row in (rows - first).tolist()]
+        return self._texts(self._dataset[rows.tolist()])
 
     def _texts(self, columns: dict[str, list[object]]) -> list[str]:
         return [f"{self._prefix}{'' if text is None else text}" for text in columns[self._name]]
