@@ -150,10 +150,18 @@ def _options(
 @_needs_mteb
 def run_mteb(context: typer.Context) -> None:
     """Run MTEB's command line with our tasks and models registered, e.g. `beir-hybrid mteb run -m ... -t XQuADR`."""
+    from beir_hybrid.cli.mteb_options import help_text, taken_out
     from beir_hybrid.mteb.registration import register
+    from beir_hybrid.scoring.shards import asked_for
 
-    register()
-    from mteb.cli import main as mteb_main
+    ours, theirs = taken_out(context.args)
+    with asked_for(ours.shard):
+        register()
+        from mteb.cli import main as mteb_main
 
-    sys.argv = ["beir-hybrid mteb", *context.args]
-    mteb_main()
+        sys.argv = ["beir-hybrid mteb", *theirs]
+        try:
+            mteb_main()
+        finally:
+            if theirs[:1] == ["run"] and {"-h", "--help"} & {*theirs}:
+                print(help_text())
