@@ -25,6 +25,7 @@ from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.export import export
 from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
+from beir_hybrid.cli.merge import merge
 from beir_hybrid.cli.mine import mine
 from beir_hybrid.cli.overlap import overlap
 from beir_hybrid.cli.quickstart import quickstart
@@ -63,6 +64,7 @@ app.command()(bias)
 app.command()(compare)
 app.command()(export)
 app.command()(interleave)
+app.command()(_needs_mteb(merge))
 app.command()(scores)
 app.command()(_needs_mteb(train))
 app.command()(_needs_mteb(mine))

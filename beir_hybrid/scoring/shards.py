@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
 from typing import Self
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, NoScoresYet
 from beir_hybrid.files import shown
 
 SHARD = "BEIR_HYBRID_SHARD"
@@ -46,6 +48,13 @@ class Shard:
     def part(self) -> str:
         """Name of the file that its partial counts go to, without suffix: ``counts-2-of-4``."""
         return f"counts-{self.number}-of-{self.count}"
+
+    @classmethod
+    def of_part(cls, part: str) -> Self | None:
+        """Return the shard whose counts go to a file of some name; None if it is no such name."""
+        name = re.fullmatch(r"counts-([0-9]{1,9})-of-([0-9]{1,9})", part)
+        shard = cls(int(name[1]), int(name[2])) if name else None
+        return shard if shard is not None and shard.part == part else None
 
     @classmethod
     def parse(cls, text: str, asked_by: str = "--shard ") -> Self:
@@ -103,6 +112,22 @@ class Shard:
 
         if torch.cuda.is_available():
             torch.cuda.set_device(self.local % torch.cuda.device_count())
+
+
+class ShardCounted(NoScoresYet):
+    """A shard has been counted; the scores are made of all shards.
+
+    Args:
+        name: What was counted.
+        shard: Which part of it.
+        folder: The folder of the run.
+    """
+
+    def __init__(self, name: str, shard: Shard, folder: Path) -> None:
+        super().__init__(
+            f"{name}: shard {shard} is counted; when all {shard.count} are: beir-hybrid merge {quote(str(folder))}"
+        )
+        self.folder = folder
 
 
 WHOLE = Shard()

@@ -1,0 +1,1 @@
+"""One run on several machines: shards whose counts are merged, and Ray."""
