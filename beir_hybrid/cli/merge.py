@@ -18,7 +18,8 @@ def merge(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Folder that gets the rank table, the heat map and MTEB's result; that above runs/ by default."
+            "--out",
+            help="Folder that gets the rank table, the heat map and MTEB's result; that above runs/ by default.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,

@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from safetensors import SafetensorError
+
 from beir_hybrid.cluster.rebuilt import task_of
 from beir_hybrid.errors import BeirHybridError, ModelError, first_line, one_line
 from beir_hybrid.files import files_below, read_json, shown
-from beir_hybrid.schemas import Known, checked
-from beir_hybrid.scoring.run_folder import RUN_FILE, RUNS, RunFolder
+from beir_hybrid.schemas import Open, checked
+from beir_hybrid.scoring.run_folder import RUN_FILE, RUNS, RunFolder, read_arrays, read_header
 from beir_hybrid.scoring.shards import Shard
 
 if TYPE_CHECKING:
@@ -29,12 +31,12 @@ _MOST_NAMED = 10
 """Shards that a message names."""
 
 
-class _RunFile(Known):
-    """What ``run.json`` says: what the task is made of, what MTEB knows of the model, what the counts depend on."""
+class _RunFile(Open):
+    """What ``run.json`` says: what the counts depend on, what the task is made of, what MTEB knows of the model."""
 
+    key: dict[str, Any]
     source: dict[str, Any]
     model: dict[str, Any]
-    depends_on: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class SharedRun:
             BeirHybridError: It is malformed.
         """
         content = checked(_RunFile, read_json(path), shown(path), BeirHybridError)
-        return cls(path.parent, content.source, content.model, content.depends_on)
+        return cls(path.parent, content.source, content.model, content.key)
 
     @property
     def root(self) -> Path:
@@ -104,7 +106,9 @@ class SharedRun:
             raise BeirHybridError(f"{shown(self.folder)}: no shard has been counted")
         if len(counts) > 1:
             cuts = " and ".join(f"of {count}" for count in counts)
-            raise BeirHybridError(f"{shown(self.folder)} holds shards {cuts}; delete those that the run is not cut into")
+            raise BeirHybridError(
+                f"{shown(self.folder)} holds shards {cuts}; delete those that the run is not cut into"
+            )
         missing = [shard for n in range(counts[0]) if (shard := Shard(n + 1, counts[0])) not in files]
         if missing:
             raise BeirHybridError(f"{shown(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing[0])}")
@@ -122,12 +126,14 @@ class SharedRun:
 
     def _part(self, path: Path, shard: Shard) -> Part:
         try:
-            depends_on, facts = RunFolder.header(path)
+            depends_on, facts = read_header(path)
             chunks = facts["chunks"]
             if not all(isinstance(chunk, str) for chunk in chunks):
                 raise ValueError("the names of its chunks are no texts")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BeirHybridError(f"{shown(path)} cannot be read ({first_line(error)}); run shard {shard} again") from error
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise BeirHybridError(
+                f"{shown(path)} cannot be read ({first_line(error)}); run shard {shard} again"
+            ) from error
         other = difference(self.depends_on, depends_on)
         if other:
             raise BeirHybridError(f"{shown(path)} is {other}; delete it and run shard {shard} of this run")
@@ -172,9 +178,13 @@ class SharedRun:
         from mteb.models import ModelMeta
         from pydantic import ValidationError
 
+        def loader(*args: Any, **kwargs: Any) -> NoReturn:
+            raise ModelError("a merge loads no model")
+
+        loader.__name__ = str(self.model.get("loader"))  # which is what MTEB writes of it
         facts = {name: value for name, value in self.model.items() if name in ModelMeta.model_fields}
         try:
-            return ModelMeta.model_validate({**facts, "loader": None})
+            return ModelMeta.model_validate({**facts, "loader": loader if facts.get("loader") else None})
         except (ValidationError, ValueError, TypeError) as error:
             raise BeirHybridError(f"{where}: what it says of the model is malformed: {one_line(error)}") from error
 
@@ -194,7 +204,9 @@ class SharedRun:
         for part in parts:
             foreign = part.chunks - plan.chunks.keys()
             if foreign:
-                raise BeirHybridError(f"{shown(part.path)} holds chunk {shown(min(foreign))}, which the data here have not")
+                raise BeirHybridError(
+                    f"{shown(part.path)} holds chunk {shown(min(foreign))}, which the data here have not"
+                )
         for part in parts:
             share = {chunk.name for chunk in plan.share(part.shard)}
             if share - part.chunks:
@@ -205,10 +217,10 @@ class SharedRun:
         merged: PartialCounts | None = None
         for part in parts:
             try:
-                arrays, facts = RunFolder.arrays(part.path)
+                arrays, facts = read_arrays(part.path)
                 counts = PartialCounts.from_arrays(plan, arrays, facts, evaluation.wanted, evaluation.keep_top)
                 merged = counts if merged is None else merged.merge(counts)
-            except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+            except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
                 raise BeirHybridError(
                     f"{shown(part.path)} is malformed ({one_line(error)}); delete it and run shard {part.shard} again"
                 ) from error

@@ -109,7 +109,7 @@ def count_shard(
         BeirHybridError: The folder cannot be written to, or another process is at this shard.
     """
     task = task_of_corpus(corpus)
-    task.keep_top, task.ranks_folder, task.shard, task.source = keep_top, folder, shard, source
+    task.keep_top, task.ranks_folder, task.shard, task.made_of = keep_top, folder, shard, source
     encode_kwargs: Any = {"batch_size": batch_size, "show_progress_bar": progress}
     with silenced(*(() if progress else ("datasets",))):
         try:
