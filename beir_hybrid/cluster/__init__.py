@@ -1,1 +1,1 @@
-"""One run on several machines: shards whose counts are merged, and Ray."""
+"""A pass on more than one process: shards by files that are merged, and Ray."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-import mteb
-import numpy as np
 import pytest
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 from beir_hybrid.mteb.passes import SHARED_RUNS
-from beir_hybrid.ranks import rank_table
 from tests.support import small_miracl, small_xquad
 from tests.support.command_line import exit_code
-from tests.support.mteb_models import CountingEncoder, meta_of, vector_of
+from tests.support.mteb_models import CountingEncoder, meta_of
 from tests.support.tiny_model import tiny_model
 
 N = 4
