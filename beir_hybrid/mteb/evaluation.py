@@ -250,6 +250,7 @@ class Evaluation:
         """
         run = self.chunked(shard)
         try:
+            run.folder.check_cut(shard)
             run.folder.describe(self.described())
             run.count()
         finally:

@@ -137,6 +137,19 @@ class RunFolder:
             if not (self.folder / RUN_FILE).exists():
                 write_json(self.folder / RUN_FILE, {"key": json.loads(self.key), **facts})
 
+    def check_cut(self, shard: Shard) -> None:
+        """Make sure that a shard is one of those that the run is cut into.
+
+        Raises:
+            BeirHybridError: There are counts of another cut, some of whose chunks would be counted twice.
+        """
+        for other in shards_in(self.folder):
+            if other.count != shard.count:
+                raise BeirHybridError(
+                    f"{self.folder} has counts of shard {other}, and this is shard {shard}: a run is cut once; go on "
+                    f"with shards i/{other.count}, or delete the folder"
+                )
+
     def save(self, name: str, tensors: Mapping[str, torch.Tensor | NDArray], **facts: Any) -> None:
         """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
 
@@ -208,6 +221,12 @@ class RunFolder:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
+
+
+def shards_in(folder: Path) -> dict[Shard, Path]:
+    """Return the files of counts in the folder of a run, by shard, in order."""
+    files = {shard: path for path in folder.glob("counts-*.safetensors") if (shard := Shard.of_part(path.stem))}
+    return dict(sorted(files.items(), key=lambda item: (item[0].count, item[0].number)))
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -63,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         tiny_model().save(str(folder / "model"), create_model_card=False)
         place = Place(folder, folder / "home")
         for data in ("miracl", "xquad"):
-            assert exit_code(*place.command(data, folder / data)) == 0
+            assert exit_code(*place.command(data, folder / "one" / data)) == 0
         yield place
 
 
@@ -77,14 +77,26 @@ def written(*roots: Path) -> dict[str, bytes]:
         if path.is_file() and path.suffix in (".parquet", ".png", ".json")
     }
     for name, content in files.items():
-        if name.startswith("results/") and not name.endswith("model_meta.json"):
+        if name.startswith("results/"):
+            if name.endswith("model_meta.json"):  # MTEB's own has other versions and indents
+                files[name] = json.dumps(json.loads(content), sort_keys=True).encode()
+                continue
             result = json.loads(content)
             files[name] = json.dumps([result[key] for key in ("scores", "task_name", "dataset_revision")]).encode()
     return files
 
 
-@pytest.mark.parametrize("way", ["i/n", "variable", *LAUNCHERS])
-@pytest.mark.parametrize("data", ["miracl", "xquad"])
+@pytest.mark.parametrize(
+    ("data", "way"),
+    [
+        ("miracl", "i/n"),
+        ("miracl", "torchrun"),
+        ("miracl", "variable"),
+        ("xquad", "i/n"),
+        ("xquad", "srun"),
+        ("xquad", "array"),
+    ],
+)
 def test_merged_shards_are_one_process(
     data: str, way: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,10 +113,10 @@ def test_merged_shards_are_one_process(
     assert not written(home, out)
     monkeypatch.delenv("BEIR_HYBRID_SHARD", raising=False)
     assert exit_code("merge", home if data == "miracl" else out) == 0
-    one = [place.folder / data, *([place.home] if data == "miracl" else [])]
+    one = [place.folder / "one" / data, *([place.home] if data == "miracl" else [])]
     same(written(home, out), written(*one))
 
 
 def same(ours: dict[str, bytes], theirs: dict[str, bytes]) -> None:
-    assert sorted(ours) == sorted(theirs)
-    assert [name for name in ours if ours[name] != theirs[name]] == []
+    assert {name.partition("/")[0] for name in theirs} >= {"ranks", "results"}
+    assert [name for name in theirs if ours.get(name) != theirs[name]] == []
