@@ -238,8 +238,10 @@ class Evaluation:
             counts: The counts of all chunks.
             fingerprint: The fingerprint of the model, where it has one.
         """
-        state = ModelState(fingerprint) if fingerprint is not None else ModelState(sample=counts.sample())
-        return CountedRun(counts.result(), state)
+        if fingerprint is not None:
+            return CountedRun(counts.result(), ModelState(fingerprint))
+        sample = counts.sample(sampled_texts_of(self.corpus, *self.languages))
+        return CountedRun(counts.result(), ModelState(sample=sample))
 
     def count_shard(self, shard: Shard) -> Path:
         """Count the chunks of a shard, and return the folder that its counts are in, with those of the others.

@@ -31,6 +31,7 @@ from beir_hybrid.ranks.model_state import (
     as_rows,
     close,
     sampled_rows,
+    sampled_texts_of,
 )
 from beir_hybrid.scoring.counting import PassageBlock, Similarity, Wanted, own_scores_in, scores_of
 from beir_hybrid.scoring.matrices import select_rows
@@ -240,18 +241,14 @@ class ChunkedRun:
     def _wanted(self) -> dict[tuple[str, str], NDArray[np.int64]]:
         """Rows that the sample of the run has, however it is cut into chunks: kind and language -> rows."""
         plan = self.plan
-        each = max(1, SAMPLED_TEXTS // (len(plan.query_languages) + len(plan.passage_languages)))
-        wanted = {
-            (QUERY, language): sampled_rows(self._n_questions(language), each) for language in plan.query_languages
-        }
-        for language, relevant, ids in zip(plan.passage_languages, plan.relevant, plan.passage_ids, strict=True):
-            rows = relevant[sampled_rows(len(relevant), each)]
-            wanted[PASSAGE, language] = rows if len(rows) else sampled_rows(len(ids), each)
-        return wanted
+        rows: dict[tuple[str, str], list[int]] = {}
+        for text in sampled_texts_of(plan.corpus, plan.query_languages, plan.passage_languages):
+            rows.setdefault((text.kind, text.language), []).append(text.row)
+        return {group: np.array(numbers) for group, numbers in rows.items()}
 
     def _keep_some(self, kind: str, language: str, rows: NDArray[np.int64], embeddings: Any) -> None:
         """Put into the sample what it wants of some embeddings, which are those of ``rows``."""
-        chosen = np.flatnonzero(np.isin(rows, self._wanted[kind, language]))
+        chosen = np.flatnonzero(np.isin(rows, self._wanted.get((kind, language), [])))
         if len(chosen):
             for row, embedding in zip(rows[chosen], as_rows(select_rows(embeddings, chosen)), strict=True):
                 self._sampled[SampledText(kind, language, int(row))] = embedding

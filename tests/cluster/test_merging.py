@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
+import mteb
 import pytest
 from mteb.models.model_implementations import MODEL_REGISTRY
+from safetensors.torch import load_file, save_file
 
 from beir_hybrid.mteb.passes import SHARED_RUNS
+from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.run_folder import read_header, shards_in
 from tests.support import small_miracl, small_xquad
 from tests.support.command_line import exit_code
-from tests.support.mteb_models import CountingEncoder, meta_of
+from tests.support.mteb_models import CountingEncoder, WordSearch, meta_of
 from tests.support.tiny_model import tiny_model
 
 N = 4
@@ -24,7 +29,6 @@ LAUNCHERS = {
     "srun": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
     "array": ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
 }
-ASKED = ("MIRACLCL", "--output-folder")
 
 
 @pytest.fixture(autouse=True)
@@ -37,21 +41,22 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Place(NamedTuple):
-    """Folders of the tests of this module: what is read, and what one process has written."""
+    """Folders of the tests of this module: what is read, and the home that one process has written to."""
 
     folder: Path
     home: Path
 
-    def command(self, data: str, out: Path) -> list[object]:
-        """Return the command that evaluates a model, which embeds by looking up (MIRACL) or is a folder."""
-        if data == "miracl":
-            return ["mteb", "run", "-m", "tests/sharded", "-t", "MIRACLCL", "--output-folder", out]
-        return ["evaluate", "-m", self.folder / "model", "--data", "xquad-r", "--out", out, "--keep-top", 3, "-q"]
+    def command(self, kind: str, out: Path) -> list[object]:
+        """Return the command that evaluates a model: by its folder, or one without a fingerprint."""
+        if kind == "evaluate":
+            return ["evaluate", "-m", self.folder / "model", "--data", "xquad-r", "--out", out, "--keep-top", 3, "-q"]
+        tasks = ["MIRACLCL"] if kind == "miracl" else ["XQuADRLanguageBias", "XQuADR"]
+        return ["mteb", "run", "-m", "tests/sharded", "--output-folder", out, "-t", *tasks]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Make the small data sets the ones that are read, and evaluate a model on both in one process."""
+    """Make the small data sets the ones that are read, and evaluate models on them in one process."""
     folder = tmp_path_factory.mktemp("sharded")
     with pytest.MonkeyPatch.context() as patch:
         small_xquad.be_read(folder, patch)
@@ -62,8 +67,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patch.setitem(MODEL_REGISTRY, "tests/sharded", meta)
         tiny_model().save(str(folder / "model"), create_model_card=False)
         place = Place(folder, folder / "home")
-        for data in ("miracl", "xquad"):
-            assert exit_code(*place.command(data, folder / "one" / data)) == 0
+        for kind in ("evaluate", "miracl", "several tasks"):
+            assert exit_code(*place.command(kind, folder / "one" / kind)) == 0
         yield place
 
 
@@ -78,45 +83,46 @@ def written(*roots: Path) -> dict[str, bytes]:
     }
     for name, content in files.items():
         if name.startswith("results/"):
-            if name.endswith("model_meta.json"):  # MTEB's own has other versions and indents
-                files[name] = json.dumps(json.loads(content), sort_keys=True).encode()
-                continue
-            result = json.loads(content)
-            files[name] = json.dumps([result[key] for key in ("scores", "task_name", "dataset_revision")]).encode()
+            facts = json.loads(content)
+            scores = [facts[key] for key in ("scores", "task_name", "dataset_revision")] if "scores" in facts else facts
+            files[name] = json.dumps(scores, sort_keys=True).encode()
     return files
 
 
 @pytest.mark.parametrize(
-    ("data", "way"),
+    ("kind", "way"),
     [
         ("miracl", "i/n"),
         ("miracl", "torchrun"),
-        ("miracl", "variable"),
-        ("xquad", "i/n"),
-        ("xquad", "srun"),
-        ("xquad", "array"),
+        ("evaluate", "variable"),
+        ("evaluate", "srun"),
+        ("evaluate", "array"),
+        ("several tasks", "variable"),
     ],
 )
 def test_merged_shards_are_one_process(
-    data: str, way: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, way: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
     monkeypatch.setenv("BEIR_HYBRID_HOME", str(home))
     for number in (2, 0, 3, 1):
         for name, value in zip(LAUNCHERS.get(way, ()), (number, N, 0), strict=False):
             monkeypatch.setenv(name, str(value))
-        option = ["--shard", f"{number + 1}/{N}" if way == "i/n" else "auto"]
         if way == "variable":
             monkeypatch.setenv("BEIR_HYBRID_SHARD", f"{number + 1}/{N}")
-            option = []
-        assert exit_code(*place.command(data, out), *option) == 0
+        option = {"variable": [], "i/n": ["--shard", f"{number + 1}/{N}"]}.get(way, ["--shard=auto"])
+        assert exit_code(*place.command(kind, out), *option) == 0
+    assert not [*out.rglob("*.json"), *home.rglob("ranks"), *home.rglob("results")] or kind == "evaluate"
     assert not written(home, out)
-    monkeypatch.delenv("BEIR_HYBRID_SHARD", raising=False)
-    assert exit_code("merge", home if data == "miracl" else out) == 0
-    one = [place.folder / "one" / data, *([place.home] if data == "miracl" else [])]
-    same(written(home, out), written(*one))
+    assert exit_code("merge", out if kind == "evaluate" else home, *(["-q"] if way == "array" else [])) == 0
 
-
-def same(ours: dict[str, bytes], theirs: dict[str, bytes]) -> None:
-    assert {name.partition("/")[0] for name in theirs} >= {"ranks", "results"}
-    assert [name for name in theirs if ours.get(name) != theirs[name]] == []
+    merged = written(home, out)
+    one = written(place.folder / "one" / kind, place.home)
+    task = "MIRACLCL" if kind == "miracl" else "XQuADR"
+    of_task = [name for name in one if Path(name).name.partition(".")[0] == task]
+    assert {name.partition("/")[0] for name in of_task} >= {"ranks", "results"}
+    assert [
+        name for name in of_task if name.startswith("ranks/") and name.endswith(".tops.parquet")
+    ] or kind != "evaluate"
+    of_model = [name for name in of_task if kind != "evaluate" or "tests__" not in name]
+    assert [name for name in of_model if merged.get(name) != one[name]] == []
