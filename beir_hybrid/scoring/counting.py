@@ -156,7 +156,7 @@ class RankCounter:
         pairs, columns = block.find(self.targets.languages, self.targets.passages)
         _put_own_scores(scores, self.targets, pairs, columns, self.own)
         self._mask_ignored(block, scores)
-        thresholds = self._thresholds.to(scores.device)
+        self._thresholds = thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from beir_hybrid.ranks.model_state import QUERY
 from beir_hybrid.scoring import corpus_scores, counting
+from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.matrices import on_device
+from beir_hybrid.scoring.partial_counts import PartialCounts
+from beir_hybrid.scoring.plan import ChunkPlan
+from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.shards import WHOLE, Shard
 from tests.support.random_corpus import random_corpus
 from tests.support.stand_in_device import Copied, largest_copy, resident, stand_in_devices
 
@@ -95,6 +103,55 @@ def test_embeddings_of_a_model_on_the_cpu_stay_there_though_there_is_a_gpu(monke
     assert on_device(matrix, torch.device("cpu")) is matrix
     sparse = torch.ones(2, 3).to_sparse()
     assert on_device(sparse) is sparse
+
+
+def run_on(device: torch.device, shard: Shard, folder: Path, chunk_size: int = 150) -> ChunkedRun:
+    """Return a shard whose model computes on a device."""
+    matrices = embeddings(exact=True)
+
+    def embed(kind: str, language: str, rows: NDArray[np.int64]) -> torch.Tensor:
+        matrix = (matrices.questions if kind == QUERY else matrices.passages)[language]
+        return on_device(matrix[torch.from_numpy(rows)], device)
+
+    return ChunkedRun(
+        name="made-up",
+        embed=embed,
+        similarity=dot,
+        plan=ChunkPlan(CORPUS, ["en", "de"], ["en", "de"], chunk_size),
+        folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "t"}, folder),
+        shard=shard,
+        keep_top=5,
+        device=device,
+        checkpoint_seconds=0,
+    )
+
+
+def all_integers(counts: PartialCounts) -> list[list[list[int]]]:
+    return [integers(of_language) for of_language in counts.result().values()]
+
+
+def test_shards_on_different_devices_merge(tmp_path: Path) -> None:
+    with stand_in_devices() as copied:
+        first = run_on(GPU, Shard(1, 3), tmp_path / "shards").count()
+        # Questions and right answers come out of the files of the first one.
+        second = run_on(OTHER_GPU, Shard(2, 3), tmp_path / "shards").count()
+        third = run_on(torch.device("cpu"), Shard(3, 3), tmp_path / "shards").count()
+    assert largest_copy(copied, floating=True) <= 40 * 1000  # the 1000 best scores of each question, with the counts
+    whole = run_on(torch.device("cpu"), WHOLE, tmp_path / "whole").count()
+    assert all_integers(third.merge(first.merge(second))) == all_integers(whole)
+    assert first.chunks | second.chunks | third.chunks == whole.chunks
+
+
+def test_a_run_that_began_on_one_device_goes_on_on_another(tmp_path: Path) -> None:
+    with stand_in_devices():
+        begun = run_on(GPU, WHOLE, tmp_path)
+        begun.prepare()
+        counts, rest = begun.empty(), begun.plan.share(WHOLE)
+        for chunk in rest[: len(rest) // 2]:
+            begun.add(counts, chunk)
+        begun._save(counts)
+        done = run_on(OTHER_GPU, WHOLE, tmp_path).count()
+    assert all_integers(done) == all_integers(run_on(torch.device("cpu"), WHOLE, tmp_path / "whole").count())
 
 
 def test_the_stand_in_refuses_what_a_gpu_refuses(copied: list[Copied]) -> None:
