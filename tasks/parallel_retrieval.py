@@ -16,9 +16,10 @@ from mteb.languages import check_language_code
 from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, revision_of
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
+from beir_hybrid.scoring.shards import Shard, ShardCounted, asked_shard
 from beir_hybrid.subsets import MULTI, Subset, pairs_of, setting_of
 from beir_hybrid.tasks.metadata import asked_as, task_metadata
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
     from beir_hybrid.mteb.passes import CountedRun
-    from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -38,6 +38,7 @@ TASKS_MODULE = "beir_hybrid.tasks"
 """Where tasks that are made from specs are found, and so where pickle looks for them."""
 
 
+CHUNK_SIZE = "BEIR_HYBRID_CHUNK_SIZE"
 CHECKPOINT_SECONDS = "BEIR_HYBRID_CHECKPOINT_SECONDS"
 
 
@@ -66,9 +67,12 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             BEIR_HYBRID_HOME by default.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
         observe: Is given the pass of an encoder, as ``Evaluation.observe`` is.
-        shard: The part of the pass that this process makes; it writes partial counts and gives no scores. None for all.
-        made_of: What the task can be made of in another process, as JSON: the name of a registered task and its subsets,
-            or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
+        shard: The part of the pass that this process makes; it writes partial counts and gives no scores. None for what
+            BEIR_HYBRID_SHARD says, which is all if it is not set.
+        made_of: What the task can be made of in another process, as JSON: the name of a registered task and its
+            subsets, or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
+        chunk_size: Passages encoded and counted at once, where BEIR_HYBRID_CHUNK_SIZE does not say it; None for all at
+            once, and in shards for 50,000.
         checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks;
             BEIR_HYBRID_CHECKPOINT_SECONDS comes first.
     """
@@ -79,7 +83,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     observe: Callable[[CountedRun], None] | None = None
     shard: Shard | None = None
     made_of: Mapping[str, Any] | None = None
-    checkpoint_seconds: float = 300.0
+    chunk_size: int | None = None
+    checkpoint_seconds: float = 600.0
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -220,13 +225,22 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         subsets = [subset for subset in subsets if self._is_judged(subset)]
         if not subsets:
             return {}
+        shard = self._asked_shard(call)
         if not self._is_counted(call, subsets):
+            if shard is not None:
+                raise ModelError(
+                    f"{call.model.mteb_model_meta.name} searches, and a search cannot be cut into shards: run it in one"
+                )
             return self._search(call, subsets, **kwargs)
-        if self.shard is not None:
-            folder = self._evaluation(call).count_shard(self.shard)
-            logger.info(f"{self.metadata.name}: shard {self.shard} is counted: {folder}")
-            return {}
+        if shard is not None:
+            raise ShardCounted(self.metadata.name, shard, self._evaluation(call).count_shard(shard))
         return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
+
+    def _asked_shard(self, call: Call) -> Shard | None:
+        """Return the part of the pass that this process is asked for; None for all, and where others have counted."""
+        from beir_hybrid.mteb.evaluation import CountsElsewhere
+
+        return None if isinstance(call.model, CountsElsewhere) else self.shard or asked_shard()
 
     def ranks_in_pool(self, call: Call, used_by: str) -> pd.DataFrame:
         """Rank the right answers in the pool of all languages, store the rank table, and return its rows.
@@ -277,10 +291,21 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             "keep_top": self.keep_top,
             "observe": self.observe,
             "made_of": self.made_of or {"task": self.metadata.name, "subsets": list(self.hf_subsets)},
+            "chunk_size": self._chunk_size(call),
             "checkpoint_seconds": self._checkpoint_seconds(),
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
+
+    def _chunk_size(self, call: Call) -> int | None:
+        from beir_hybrid.scoring import chunk_plan
+
+        if self.chunk_size is None and self._asked_shard(call) is None:
+            return None
+        configured = os.environ.get(CHUNK_SIZE, "").strip() or str(self.chunk_size or chunk_plan.CHUNK_SIZE)
+        if not configured.isdecimal() or int(configured) < 1:
+            raise BeirHybridError(f"{CHUNK_SIZE}={configured}: the passages of a chunk must be a whole number from 1")
+        return int(configured)
 
     def _checkpoint_seconds(self) -> float:
         configured = os.environ.get(CHECKPOINT_SECONDS, "").strip() or str(self.checkpoint_seconds)

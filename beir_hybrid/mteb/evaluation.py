@@ -31,10 +31,10 @@ from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
 from beir_hybrid.ranks.search import Results, ranks_in_results, returned, tops_in_results
 from beir_hybrid.scoring.bias import same_language_scores
+from beir_hybrid.scoring.chunk_plan import CHUNK_SIZE, ChunkPlan
 from beir_hybrid.scoring.chunked import CHECKPOINT_SECONDS, ChunkedRun
 from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset, top_rows
-from beir_hybrid.scoring.plan import CHUNK_SIZE, ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.scoring.shards import WHOLE
 from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
@@ -238,8 +238,10 @@ class Evaluation:
             counts: The counts of all chunks.
             fingerprint: The fingerprint of the model, where it has one.
         """
-        state = ModelState(fingerprint) if fingerprint is not None else ModelState(sample=counts.sample())
-        return CountedRun(counts.result(), state)
+        if fingerprint is not None:
+            return CountedRun(counts.result(), ModelState(fingerprint))
+        sample = counts.sample(sampled_texts_of(self.corpus, *self.languages))
+        return CountedRun(counts.result(), ModelState(sample=sample))
 
     def count_shard(self, shard: Shard) -> Path:
         """Count the chunks of a shard, and return the folder that its counts are in, with those of the others.
@@ -250,6 +252,7 @@ class Evaluation:
         """
         run = self.chunked(shard)
         try:
+            run.folder.check_cut(shard)
             run.folder.describe(self.described())
             run.count()
         finally:
@@ -283,7 +286,7 @@ class Evaluation:
         plan, fingerprint = self.plan, self.call.state().fingerprint
         run = partial(self._chunked, plan=plan, shard=shard)
         sampler = self.call.sampler(self.corpus_of)
-        folder = RunFolder.reserve(
+        folder = PassFolder.reserve(
             self.run_key(fingerprint),
             lambda folder: fingerprint is not None or run(folder).is_current(sampler),
             None if shard is None else self.folder,
@@ -292,7 +295,7 @@ class Evaluation:
         return run(folder)
 
     def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
-        wanted = self._wanted
+        wanted = self.wanted
         encode_kwargs = dict(self.call.encode_kwargs)
         key = (self.call.metadata.revision, self.languages, self.call.split, encode_kwargs, wanted, self.keep_top)
         if not alone:
@@ -305,7 +308,7 @@ class Evaluation:
         return run
 
     @property
-    def _wanted(self) -> Wanted:
+    def wanted(self) -> Wanted:
         """In which pools to find out how sure the model is."""
         # A mean over pools has no abstention metrics, so that of many languages few confidences are needed.
         in_pairs = any(
@@ -316,7 +319,7 @@ class Evaluation:
     def _is_current(self, state: ModelState) -> bool:
         return self.same(state, self.call.state())
 
-    def _chunked(self, folder: RunFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
+    def _chunked(self, folder: PassFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
         call = self.call
         return ChunkedRun(
             name=call.metadata.name,
@@ -327,8 +330,9 @@ class Evaluation:
             shard=shard or WHOLE,
             progress=call.progress,
             phase=partial(call.timer, split=call.split),
-            confidence=self._wanted,
+            confidence=self.wanted,
             keep_top=self.keep_top,
+            device=call.device,
             checkpoint_seconds=self.checkpoint_seconds,
         )
 
@@ -354,7 +358,7 @@ class Evaluation:
             "query_languages": questions,
             "passage_languages": passages,
             "questions": asked.hexdigest(),
-            "confidence": self._wanted,
+            "confidence": self.wanted,
             "keep_top": self.keep_top,
             "fingerprint": fingerprint,
         }

@@ -1,15 +1,15 @@
 """What some chunks of a pool have been counted to. Counts of disjoint chunks add up, in any order and grouping.
 
 Chunks may be counted on machines that round differently. Each compares with the scores of the relevant passages that
-were made with the plan, and takes these, not its own, for the relevant passages that it meets: none outranks itself, and
-two of one question have two ranks. What remains is a *different* passage with the text of a relevant one, or a score as
-near as rounding: it is on that side of it which the machine that scores it rounds to. On machines of one kind the counts
-are those of one process, to the last integer.
+were made with the plan, and takes these, not its own, for the relevant passages that it meets: none outranks itself,
+and two of one question have two ranks. What remains is a *different* passage with the text of a relevant one, or with a
+score as near as rounding: it is on that side of it which the machine that scores it rounds to. On machines of one kind
+the counts are those of one process, to the last integer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ import torch
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks.model_state import Sample, SampledText
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import CountedRanks, RankCounter, Wanted
-from beir_hybrid.scoring.plan import ChunkPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,10 +89,14 @@ class PartialCounts:
         """Return query language -> its counted ranks."""
         return {language: counter.result() for language, counter in self.counters.items()}
 
-    def sample(self) -> Sample:
-        """Return the sample of the model's embeddings."""
-        texts = sorted(self.sampled)
-        return Sample.of(texts, np.array([self.sampled[text] for text in texts]))
+    def sample(self, texts: Iterable[SampledText]) -> Sample:
+        """Return the sample of the model's embeddings, as far as its texts have been embedded.
+
+        Args:
+            texts: The texts of the sample, in its order.
+        """
+        seen = [text for text in texts if text in self.sampled]
+        return Sample.of(seen, np.array([self.sampled[text] for text in seen]))
 
     def arrays(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Return all there is as arrays and facts that JSON can hold."""

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS, SampledText
 from beir_hybrid.scoring import chunked
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.interruptions import Interruptions
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 from tests.support.mteb_models import vector_of
 from tests.support.processes import Ended
@@ -78,7 +78,7 @@ def run_of(root: Path, model: Model | None = None, **options: Any) -> ChunkedRun
         embed=model.embed,
         similarity=model.similarity,
         plan=ChunkPlan(CORPUS, LANGUAGES, LANGUAGES, CHUNK_SIZE),
-        folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, root),
+        folder=PassFolder.of({"model": "m", "model_revision": "1", "task": "T"}, root),
         **options,
     )
 
@@ -148,13 +148,13 @@ def test_20_kills_at_random_moments_lose_nothing(whole: Whole, tmp_path: Path) -
 
 def test_a_kill_at_every_write_encodes_no_text_again(whole: Whole, tmp_path: Path) -> None:
     def act() -> None:
-        save = RunFolder.save
+        save = PassFolder.save
 
         def save_and_die(*args: Any, **kwargs: Any) -> None:
             save(*args, **kwargs)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        RunFolder.save = save_and_die  # type: ignore[method-assign]
+        PassFolder.save = save_and_die  # type: ignore[method-assign]
         run_of(tmp_path, checkpoint_seconds=0).count()
 
     kills = 0
@@ -266,15 +266,15 @@ def test_a_full_disk_is_one_line_and_loses_nothing(whole: Whole, tmp_path: Path)
         run = run_of(tmp_path, checkpoint_seconds=0)
         run.prepare()
         sizes = []
-        save = RunFolder.save
+        save = PassFolder.save
 
-        def save_and_fill(folder: RunFolder, name: str, *args: Any, **facts: Any) -> None:
+        def save_and_fill(folder: PassFolder, name: str, *args: Any, **facts: Any) -> None:
             if len(sizes) == 5:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] // 2, resource.RLIM_INFINITY))
             save(folder, name, *args, **facts)
             sizes.append(folder._path(name).stat().st_size)
 
-        RunFolder.save = save_and_fill  # type: ignore[method-assign]
+        PassFolder.save = save_and_fill  # type: ignore[method-assign]
         try:
             run.count()
         except BeirHybridError as error:
@@ -326,13 +326,13 @@ def test_counts_are_written_by_time(
     """A chunk takes 50 seconds by a clock that the model moves."""
     now = 0.0
     writes: list[int] = []
-    save = RunFolder.save
+    save = PassFolder.save
 
     def tick(what: str, number: int) -> None:
         nonlocal now
         now += 50 * (what == "embed")
 
-    def counted_save(folder: RunFolder, name: str, *args: Any, **facts: Any) -> None:
+    def counted_save(folder: PassFolder, name: str, *args: Any, **facts: Any) -> None:
         nonlocal now
         save(folder, name, *args, **facts)
         if name == WHOLE.part:
@@ -342,7 +342,7 @@ def test_counts_are_written_by_time(
     run = run_of(tmp_path, Model(tmp_path / "log", tick), checkpoint_seconds=seconds)
     run.prepare()
     monkeypatch.setattr(chunked, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(RunFolder, "save", counted_save)
+    monkeypatch.setattr(PassFolder, "save", counted_save)
     run.count()
     others = sum(not chunk.relevant for chunk in run.plan.chunks.values())
     relevant = len(run.plan.chunks) - others  # which are read and take no time here
@@ -378,10 +378,10 @@ def test_whether_the_model_is_the_same_is_found_out_without_the_counts(
         return np.stack([vector_of(f"{kind} {language} {row}") for kind, language, row in texts])
 
     loaded: list[str | None] = []
-    load = RunFolder.load
+    load = PassFolder.load
     monkeypatch.setattr(PartialCounts, "from_arrays", lambda *_: pytest.fail("the counts were restored"))
     monkeypatch.setattr(
-        RunFolder, "load", lambda folder, name, only=None: (loaded.append(only), load(folder, name, only))[1]
+        PassFolder, "load", lambda folder, name, only=None: (loaded.append(only), load(folder, name, only))[1]
     )
     assert run_of(tmp_path).is_current(encode)
     assert {text.language for text in asked} == {*LANGUAGES}

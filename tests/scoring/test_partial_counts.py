@@ -21,20 +21,20 @@ from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks import build
 from beir_hybrid.scoring import chunked, confidence, counting
+from beir_hybrid.scoring.chunk_plan import Chunk, ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import rank_rows, scores_by_subset, top_rows
 from beir_hybrid.scoring.counting import CountedRanks, Similarity
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import Chunk, ChunkPlan
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import Shard
 from beir_hybrid.subsets import MULTI
 from tests.support.helpers import ScoreTable, corpus_of, property_test, score_tables
 from tests.support.random_corpus import random_corpus
 
 
-def folder_in(root: str | Path) -> RunFolder:
-    return RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(root))
+def folder_in(root: str | Path) -> PassFolder:
+    return PassFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(root))
 
 
 @contextmanager
@@ -227,7 +227,7 @@ class NearScores:
         return ChunkedRun("T", embed, MACHINES[machine], plan, folder_in(root))
 
 
-def plainly_counted(runs: dict[str, ChunkedRun], keep: RunFolder) -> dict[str, NDArray[np.int64]]:
+def plainly_counted(runs: dict[str, ChunkedRun], keep: PassFolder) -> dict[str, NDArray[np.int64]]:
     """Count what outranks each right answer, given what scores each chunk: one comparison after the other.
 
     A right answer has the score that the run's plan holds, on the left of the comparison and on the right.
