@@ -332,6 +332,7 @@ class Evaluation:
             phase=partial(call.timer, split=call.split),
             confidence=self.wanted,
             keep_top=self.keep_top,
+            device=call.device,
             checkpoint_seconds=self.checkpoint_seconds,
         )
 

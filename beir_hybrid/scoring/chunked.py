@@ -34,7 +34,7 @@ from beir_hybrid.ranks.model_state import (
     sampled_texts_of,
 )
 from beir_hybrid.scoring.counting import PassageBlock, Similarity, Wanted, own_scores_in, scores_of
-from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.matrices import on_device, select_rows
 from beir_hybrid.scoring.partial_counts import PartialCounts
 from beir_hybrid.scoring.plan import Chunk, ChunkPlan
 from beir_hybrid.scoring.run_folder import PLAN, RunFolder
@@ -71,6 +71,7 @@ class ChunkedRun:
         phase: Called with the name of each phase, which the context it returns surrounds.
         confidence: In which pools to find out how sure the model is.
         keep_top: Passages of each query to keep in every pool; None for none.
+        device: Where the model computes, which is where embeddings that are read go, too; None where it does not say.
         checkpoint_seconds: Seconds between two writes of the counts; 0 for one after each chunk.
     """
 
@@ -84,6 +85,7 @@ class ChunkedRun:
     phase: Callable[[str], AbstractContextManager[object]] = nullcontext
     confidence: Wanted = True
     keep_top: int | None = None
+    device: torch.device | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     _sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
@@ -272,7 +274,7 @@ class ChunkedRun:
 
     def _questions_of(self, language: str) -> Any:
         rows = np.arange(self._n_questions(language))
-        embeddings = self.folder.embeddings(_questions_file(language), lambda: self._embed(QUERY, language, rows))
+        embeddings = self._stored(_questions_file(language), QUERY, language, rows)
         self._keep_some(QUERY, language, rows, embeddings)
         return embeddings
 
@@ -280,11 +282,15 @@ class ChunkedRun:
         """Encode a chunk, or read its embeddings where its passages are relevant ones, which the plan has encoded."""
         language, rows = self._language(chunk), self.plan.rows(chunk)
         if chunk.relevant:
-            embeddings = self.folder.embeddings(chunk.name, lambda: self._embed(PASSAGE, language, rows))
+            embeddings = self._stored(chunk.name, PASSAGE, language, rows)
         else:
             embeddings = self._embed(PASSAGE, language, rows)
         self._keep_some(PASSAGE, language, rows, embeddings)
         return embeddings
+
+    def _stored(self, name: str, kind: str, language: str, rows: NDArray[np.int64]) -> Any:
+        """Read embeddings from a file of the folder, or encode texts and write it."""
+        return on_device(self.folder.embeddings(name, lambda: self._embed(kind, language, rows)), self.device)
 
     def _embed(self, kind: str, language: str, rows: NDArray[np.int64]) -> Any:
         logger.info(f"Encoding {len(rows)} {language} {'questions' if kind == QUERY else 'passages'}...")

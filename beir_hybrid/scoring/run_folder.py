@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from beir_hybrid.errors import BeirHybridError, first_line
 from beir_hybrid.files import as_folder, atomic_path, home, make_folder, write_json
 from beir_hybrid.folders import ProcessLock, locked
-from beir_hybrid.scoring.matrices import is_sparse, on_device
+from beir_hybrid.scoring.matrices import is_sparse
 from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -186,7 +186,7 @@ class RunFolder:
             return None
 
     def embeddings(self, name: str, encode: Callable[[], Any]) -> Any:
-        """Return saved embeddings as the encoder gave them, or those it gives now, saving them."""
+        """Return saved embeddings as the encoder gave them, on the CPU, or those it gives now, saving them."""
         embeddings = self.saved_embeddings(name)
         if embeddings is not None:
             return embeddings
@@ -196,7 +196,7 @@ class RunFolder:
         return embeddings
 
     def saved_embeddings(self, name: str) -> Any:
-        """Return embeddings as the encoder gave them; None if they were not saved."""
+        """Return embeddings as the encoder gave them, on the CPU; None if they were not saved."""
         saved = self.load(name)
         return None if saved is None else _unpack(*saved)
 
@@ -263,9 +263,9 @@ def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _unpack(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Any:
-    """Make the matrix again, where this process keeps embeddings: the run may have begun on another device."""
+    """Make the matrix again, on the CPU: the run may have begun on another device."""
     tensor = tensors.get("dense")
     if tensor is None:
         parts = (tensors["indices"], tensors["values"], facts["shape"])
         tensor = torch.sparse_coo_tensor(*parts, check_invariants=True).coalesce()
-    return on_device(tensor.numpy() if facts["kind"] == "numpy" else tensor)
+    return tensor.numpy() if facts["kind"] == "numpy" else tensor
