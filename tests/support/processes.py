@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,21 +90,6 @@ def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kil
         Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output.read_text(errors="replace"))
         for child, output in children
     ]
-
-
-def kill_after(seconds: float, act: Act, folder: Path) -> Ended:
-    """Do something in a fork, and kill it after some seconds, unless it has ended by then."""
-    ready, start = os.pipe()
-    output = folder.with_name(f"{folder.name}.killed.out")
-    child = os.fork()
-    if child == 0:
-        os.close(start)
-        _live(act, folder, output, ready, None)
-    os.close(ready)
-    os.close(start)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)  # it is not waited for yet, so that nobody else has its number
-    return Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output.read_text(errors="replace"))
 
 
 def die_at(operation: int, place: Path, *events: str) -> None:
