@@ -14,7 +14,7 @@ import pytest
 
 from beir_hybrid.cli import main
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.run_folder import shards_in
+from beir_hybrid.scoring.pass_folder import shards_in
 from tests.support import small_xquad
 from tests.support.command_line import exit_code
 from tests.support.processes import run as run_forked

@@ -19,7 +19,7 @@ from beir_hybrid import evaluate
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.run_folder import read_header, shards_in
+from beir_hybrid.scoring.pass_folder import read_header, shards_in
 from beir_hybrid.scoring.shards import Shard
 from tests.support import small_miracl, small_xquad
 from tests.support.command_line import exit_code
