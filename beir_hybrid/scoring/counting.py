@@ -286,6 +286,8 @@ class RankCounter:
             confidence: As for the class.
         """
         counter = cls(targets, torch.from_numpy(state["own"]), confidence, keep_top)
+        if state["outranked"].shape != counter._outranked.shape:
+            raise ValueError("the counts are of other right answers or languages")
         counter._outranked = state["outranked"].copy()
         counter._ignored = state.get("ignored", counter._ignored)
         for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:
