@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from beir_hybrid.cluster.chunk_queue import ChunkQueue
@@ -19,15 +20,15 @@ from beir_hybrid.cluster.ray_cluster import connected, plan_workers
 from beir_hybrid.cluster.ray_crew import Answer, RayCrew
 from beir_hybrid.cluster.ray_worker import Job, read_files, write_files
 from beir_hybrid.errors import ModelError
-from beir_hybrid.mteb.passes import CountedRun
-from beir_hybrid.ranks.model_state import ModelState
 from beir_hybrid.scoring.partial_counts import PartialCounts
 from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.shards import WHOLE
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
 
     from beir_hybrid.mteb.evaluation import Evaluation
+    from beir_hybrid.mteb.passes import CountedRun
     from beir_hybrid.scoring.chunked import ChunkedRun
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -68,9 +69,8 @@ class RayModel:
             return fingerprint is not None or self._crew.ask("is_current", job, folder.key, read_files(folder))
 
         self._folder = RunFolder.reserve(evaluation.run_key(fingerprint), is_current)
-        counts = Counting(self._crew, evaluation.chunked_in(self._folder), job).count()
-        state = ModelState(fingerprint) if fingerprint is not None else ModelState(sample=counts.sample())
-        return CountedRun(counts.result(), state)
+        run = evaluation.chunked_in(self._folder, evaluation.plan)
+        return evaluation.counted_run(Counting(self._crew, run, job).count(), fingerprint)
 
     def finish(self) -> None:
         """Forget the counts of the last evaluation, whose rank table is written."""
@@ -116,7 +116,8 @@ class Counting:
         run, key = self._run, self._run.folder.key
         if run.folder.load(PLAN) is None:
             write_files(run.folder, self._crew.ask("prepare", self._job, key, read_files(run.folder)))
-        self._counts = run.restored()
+        saved = run.folder.load_arrays(WHOLE.part)
+        self._counts = self._restored(*saved) if saved is not None else run.empty()
         done = set(self._counts.chunks)
         self._queue = ChunkQueue(name for name in run.plan.chunks if name not in done)
         self._begin = self._job, key, self._crew.share(read_files(run.folder))
@@ -161,15 +162,22 @@ class Counting:
 
     def _merge(self, worker: int, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Add the counts that a worker has handed over, and write all of them now and then."""
-        self._counts = self._counts.merge(self._run.restored_from(arrays, facts))
+        self._counts = self._counts.merge(self._restored(arrays, facts))
+        self._counts.compact(self._run.plan)
         self._queue.hand_over(worker)
         self._handed_over[worker] = time.monotonic()
         if time.monotonic() - self._saved >= self._run.checkpoint_seconds:
             self._save()
 
     def _save(self) -> None:
-        self._run.save(self._counts)
+        arrays, facts = self._counts.arrays()
+        self._run.folder.save(WHOLE.part, arrays, **facts)
         self._saved = time.monotonic()
+
+    def _restored(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> PartialCounts:
+        run = self._run
+        writable = {name: np.array(array) for name, array in arrays.items()}  # those in Ray's object store are not
+        return PartialCounts.from_arrays(run.plan, writable, facts, run.confidence, run.keep_top)
 
     @contextmanager
     def _bar(self, done: set[str]) -> Iterator[Callable[[int], object]]:

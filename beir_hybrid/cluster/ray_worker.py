@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.files import atomic_path, user_path
+from beir_hybrid.scoring.run_folder import PLAN, RunFolder
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta, MTEBModels
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from beir_hybrid.mteb.evaluation import Evaluation
     from beir_hybrid.scoring.chunked import ChunkedRun
+
+COUNTS = "counts-"
+"""Beginning of the names of files that partial counts are in."""
 
 Files = dict[str, "NDArray[np.uint8]"]
 """Files of a run's folder by name: the embeddings of questions and right answers, and the latter's scores."""
@@ -139,7 +143,7 @@ class Worker:
         self._folder = tempfile.TemporaryDirectory(prefix="beir-hybrid-")
         folder = RunFolder(Path(self._folder.name), key)
         write_files(folder, files)
-        return evaluation.chunked_in(folder)
+        return evaluation.chunked_in(folder, evaluation.plan)
 
 
 def folder_of_model(model: str) -> str:
@@ -157,5 +161,5 @@ def read_files(folder: RunFolder) -> Files:
 def write_files(folder: RunFolder, files: Files) -> None:
     """Write what ``read_files`` returned into another folder, the scores last: with them the plan is whole."""
     for name in sorted(files, key=lambda name: name.startswith(PLAN)):
-        with atomic_path(make_folder(folder.folder) / name) as temporary:
+        with atomic_path(folder.folder / name) as temporary:
             files[name].tofile(temporary)
