@@ -21,7 +21,8 @@ from mteb.models.abs_encoder import AbsEncoder
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.mteb.encode import Call
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.progress import Checkpoint
+from beir_hybrid.scoring.plan import ChunkPlan
+from beir_hybrid.scoring.run_folder import RunFolder
 from beir_hybrid.tasks import MIRACLCLFull
 from benchmarks.measure import measured
 
@@ -88,11 +89,8 @@ def main() -> None:
             name="synthetic",
             embed=partial(call.embed, corpus),
             similarity=encoder.similarity,
-            corpus=corpus,
-            query_languages=LANGUAGES,
-            passage_languages=LANGUAGES,
-            chunk_size=arguments.chunk,
-            checkpoint=Checkpoint({"model": "random", "model_revision": "1", "task": "synthetic"}, Path(folder)),
+            plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, arguments.chunk),
+            folder=RunFolder.of({"model": "random", "model_revision": "1", "task": "synthetic"}, Path(folder)),
         )
         with measured() as result:
             run.count()

@@ -277,20 +277,23 @@ def resume(size: str) -> dict[str, Any]:
 
 def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.progress import Checkpoint
+    from beir_hybrid.scoring.plan import ChunkPlan
+    from beir_hybrid.scoring.run_folder import RunFolder
     from beir_hybrid.tasks import MIRACLCLFull
 
     call = Call(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
-    return ChunkedRun(
-        name="synthetic",
-        embed=partial(call.embed, corpus),
-        similarity=model.similarity,
-        corpus=corpus,
-        query_languages=LANGUAGES,
-        passage_languages=LANGUAGES,
-        chunk_size=max(10, len(corpus.languages["en"].passages) // 4),
-        checkpoint=Checkpoint({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
-    ).count()
+    return (
+        ChunkedRun(
+            name="synthetic",
+            embed=partial(call.embed, corpus),
+            similarity=model.similarity,
+            plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, max(10, len(corpus.languages["en"].passages) // 4)),
+            folder=RunFolder.of({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
+            checkpoint_seconds=0,
+        )
+        .count()
+        .result()
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

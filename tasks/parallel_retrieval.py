@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from mteb.languages import check_language_code
 from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, revision_of
-from beir_hybrid.errors import DataError
+from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
 from beir_hybrid.subsets import MULTI, Subset, pairs_of, setting_of
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
     from beir_hybrid.mteb.passes import CountedRun
+    from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
 TASKS_MODULE = "beir_hybrid.tasks"
 """Where tasks that are made from specs are found, and so where pickle looks for them."""
+
+
+CHECKPOINT_SECONDS = "BEIR_HYBRID_CHECKPOINT_SECONDS"
 
 
 @dataclass
@@ -60,12 +66,20 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             BEIR_HYBRID_HOME by default.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
         observe: Is given the pass of an encoder, as ``Evaluation.observe`` is.
+        shard: The part of the pass that this process makes; it writes partial counts and gives no scores. None for all.
+        made_of: What the task can be made of in another process, as JSON: the name of a registered task and its subsets,
+            or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
+        checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks;
+            BEIR_HYBRID_CHECKPOINT_SECONDS comes first.
     """
 
     spec: ClassVar[CorpusSpec]
     ranks_folder: Path | None = None
     keep_top: int | None = None
     observe: Callable[[CountedRun], None] | None = None
+    shard: Shard | None = None
+    made_of: Mapping[str, Any] | None = None
+    checkpoint_seconds: float = 180.0
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -208,6 +222,10 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             return {}
         if not self._is_counted(call, subsets):
             return self._search(call, subsets, **kwargs)
+        if self.shard is not None:
+            folder = self._evaluation(call).count_shard(self.shard)
+            logger.info(f"{self.metadata.name}: shard {self.shard} is counted: {folder}")
+            return {}
         return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
 
     def ranks_in_pool(self, call: Call, used_by: str) -> pd.DataFrame:
@@ -258,9 +276,21 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             "judged_in_own_language": self.spec.judged_in_own_language,
             "keep_top": self.keep_top,
             "observe": self.observe,
+            "made_of": self.made_of or {"task": self.metadata.name, "subsets": list(self.hf_subsets)},
+            "checkpoint_seconds": self._checkpoint_seconds(),
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
+
+    def _checkpoint_seconds(self) -> float:
+        configured = os.environ.get(CHECKPOINT_SECONDS, "").strip() or str(self.checkpoint_seconds)
+        try:
+            seconds = float(configured)
+        except ValueError:
+            seconds = math.nan
+        if not seconds >= 0:
+            raise BeirHybridError(f"{CHECKPOINT_SECONDS}={configured}: write a number of seconds, 0 or more")
+        return seconds
 
     def _is_counted(self, call: Call, subsets: Sequence[HFSubset]) -> bool:
         from beir_hybrid.mteb.evaluation import is_counted

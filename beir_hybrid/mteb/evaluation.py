@@ -6,6 +6,7 @@ It knows nothing of the order in which MTEB asks for subsets: the task classes d
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 from uuid import uuid4
 
 from mteb.models import CrossEncoderProtocol, EncoderProtocol, SearchProtocol
@@ -30,9 +31,11 @@ from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
 from beir_hybrid.ranks.search import Results, ranks_in_results, returned, tops_in_results
 from beir_hybrid.scoring.bias import same_language_scores
-from beir_hybrid.scoring.chunked import ChunkedRun
+from beir_hybrid.scoring.chunked import CHECKPOINT_SECONDS, ChunkedRun
 from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset, top_rows
-from beir_hybrid.scoring.progress import Checkpoint
+from beir_hybrid.scoring.plan import CHUNK_SIZE, ChunkPlan
+from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.shards import WHOLE
 from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.ranks.tops import Tops
     from beir_hybrid.scoring.counting import CountedRanks, Wanted
+    from beir_hybrid.scoring.partial_counts import PartialCounts
+    from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -69,6 +74,15 @@ def is_counted(model: MTEBModels, reranks: bool) -> TypeGuard[EncoderProtocol]:
     return isinstance(model, EncoderProtocol) and not isinstance(model, SearchProtocol) and not reranks
 
 
+@runtime_checkable
+class CountsElsewhere(Protocol):
+    """A model that stands for one on other machines, which have counted its ranks or will."""
+
+    def counted(self, evaluation: Evaluation) -> CountedRun:
+        """Return the ranks of an evaluation of this model."""
+        ...
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A model on some subsets of a parallel corpus.
@@ -81,9 +95,11 @@ class Evaluation:
         folder: The folder above ``ranks``; BEIR_HYBRID_HOME by default.
         read: Language of the data set -> a corpus that holds it; None where only this corpus is read.
         judged_in_own_language: Whether a question counts in its own language only, in the pool of all languages too.
-        chunk_size: Passages encoded between two checkpoints; None where all embeddings fit into memory.
+        chunk_size: Passages encoded at once; None where all embeddings fit into memory.
+        checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks.
         predicts: Whether predictions can be written, which need all embeddings in memory.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
+        made_of: What the task can be made of in another process, as JSON.
         observe: Is given the pass that ranks were counted in, whose embeddings are still there.
     """
 
@@ -95,9 +111,11 @@ class Evaluation:
     read: Callable[[str], ParallelCorpus] | None = None
     judged_in_own_language: bool = False
     chunk_size: int | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     predicts: bool = True
     keep_top: int | None = None
     observe: Callable[[CountedRun], None] | None = None
+    made_of: Mapping[str, Any] = field(default_factory=dict)
 
     # What is evaluated
 
@@ -148,8 +166,9 @@ class Evaluation:
 
     @property
     def sampler(self) -> Encode | None:
-        """Embeds the texts of a sample by the model as it is now; None where it does not embed."""
-        return self.call.sampler(self.corpus_of) if isinstance(self.call.model, EncoderProtocol) else None
+        """Embeds the texts of a sample by the model as it is now; None where it does not embed, or not here."""
+        embeds = isinstance(self.call.model, EncoderProtocol) and not isinstance(self.call.model, CountsElsewhere)
+        return self.call.sampler(self.corpus_of) if embeds else None
 
     def same(self, stored: ModelState | None, now: ModelState | None) -> bool:
         """Whether what is stored is of the model as it is now."""
@@ -198,30 +217,82 @@ class Evaluation:
             used_by: Name of the task that asks.
             alone: Make a pass of its own, since a shared one keeps ranks only.
         """
+        if isinstance(self.call.model, CountsElsewhere):
+            yield self.call.model.counted(self)
+            return
         if self.chunk_size is None or alone:
             yield self._counted_at_once(used_by, alone)
             return
-        state = self.call.state()
-        run = partial(self._chunked, chunk_size=self.chunk_size)
-        sampler = self.call.sampler(self.corpus_of)
-        checkpoint = Checkpoint.reserve(
-            self._checkpoint_key() | {"fingerprint": state.fingerprint},
-            lambda saved: state.fingerprint is not None or run(saved).is_current(sampler),
-        )
+        run = self.chunked()
         try:
-            chunked = run(checkpoint)
-            counted = chunked.count()
-            yield CountedRun(counted, state if state.fingerprint is not None else ModelState(sample=chunked.sample()))
-            checkpoint.remove()
+            counts = run.count()
+            yield self.counted_run(counts, self.call.state().fingerprint)
+            run.folder.remove()
         finally:
-            checkpoint.release()
+            run.folder.release()
+
+    def counted_run(self, counts: PartialCounts, fingerprint: str | None) -> CountedRun:
+        """Return the ranks of all chunks, with what tells the model from any other.
+
+        Args:
+            counts: The counts of all chunks.
+            fingerprint: The fingerprint of the model, where it has one.
+        """
+        state = ModelState(fingerprint) if fingerprint is not None else ModelState(sample=counts.sample())
+        return CountedRun(counts.result(), state)
+
+    def count_shard(self, shard: Shard) -> Path:
+        """Count the chunks of a shard, and return the folder that its counts are in, with those of the others.
+
+        Raises:
+            ModelError: The model's embeddings cannot be ranked by.
+            BeirHybridError: The folder cannot be written to, or another process is at this shard.
+        """
+        run = self.chunked(shard)
+        try:
+            run.folder.describe(self.described())
+            run.count()
+        finally:
+            run.folder.release()
+        return run.folder.folder
+
+    def described(self) -> dict[str, Any]:
+        """Return what another process needs to know, to count or to merge, as JSON."""
+        meta = self.call.model.mteb_model_meta
+        facts = {
+            "made_of": self.made_of,
+            "subsets": self.subsets,
+            "folder": str(self.folder.absolute()) if self.folder is not None else None,
+            "encode_kwargs": self.call.encode_kwargs,
+            "model": meta.to_dict(),
+            "experiment_kwargs": meta.experiment_kwargs,
+        }
+        return json.loads(json.dumps(facts, default=str))
+
+    @property
+    def plan(self) -> ChunkPlan:
+        """The chunks of the pool."""
+        return ChunkPlan(self.corpus, *self.languages, self.chunk_size or CHUNK_SIZE)
+
+    def chunked(self, shard: Shard | None = None) -> ChunkedRun:
+        """Return the pass in chunks, whose folder is this process's until it is released.
+
+        Args:
+            shard: The part that this process counts, beside others; None where it counts all of it alone.
+        """
+        plan, fingerprint = self.plan, self.call.state().fingerprint
+        run = partial(self._chunked, plan=plan, shard=shard)
+        sampler = self.call.sampler(self.corpus_of)
+        folder = RunFolder.reserve(
+            self.run_key(fingerprint),
+            lambda folder: fingerprint is not None or run(folder).is_current(sampler),
+            None if shard is None else self.folder,
+            shard,
+        )
+        return run(folder)
 
     def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
-        # A mean over pools has no abstention metrics, so that of many languages few confidences are needed.
-        in_pairs = any(
-            subset.pool not in (subset.questions, MULTI, CROSS) for subset in map(Subset.parse, self.subsets)
-        )
-        wanted: Wanted = True if in_pairs or len(self.all_languages) <= MOST_PAIRED else "own"
+        wanted = self._wanted
         encode_kwargs = dict(self.call.encode_kwargs)
         key = (self.call.metadata.revision, self.languages, self.call.split, encode_kwargs, wanted, self.keep_top)
         if not alone:
@@ -233,27 +304,36 @@ class Evaluation:
         SHARED_RUNS.put(self.call.model, self.corpus.name, key, run, used_by)
         return run
 
+    @property
+    def _wanted(self) -> Wanted:
+        """In which pools to find out how sure the model is."""
+        # A mean over pools has no abstention metrics, so that of many languages few confidences are needed.
+        in_pairs = any(
+            subset.pool not in (subset.questions, MULTI, CROSS) for subset in map(Subset.parse, self.subsets)
+        )
+        return True if in_pairs or len(self.all_languages) <= MOST_PAIRED else "own"
+
     def _is_current(self, state: ModelState) -> bool:
         return self.same(state, self.call.state())
 
-    def _chunked(self, checkpoint: Checkpoint, chunk_size: int) -> ChunkedRun:
-        call, (questions, passages) = self.call, self.languages
+    def _chunked(self, folder: RunFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
+        call = self.call
         return ChunkedRun(
             name=call.metadata.name,
             embed=partial(call.embed, self.corpus),
             similarity=call.encoder.similarity,
-            corpus=self.corpus,
-            query_languages=questions,
-            passage_languages=passages,
-            chunk_size=chunk_size,
-            checkpoint=checkpoint,
+            plan=plan,
+            folder=folder,
+            shard=shard or WHOLE,
             progress=call.progress,
             phase=partial(call.timer, split=call.split),
+            confidence=self._wanted,
             keep_top=self.keep_top,
+            checkpoint_seconds=self.checkpoint_seconds,
         )
 
-    def _checkpoint_key(self) -> dict[str, Any]:
-        """Return all that the counts depend on, except for the state of the model."""
+    def run_key(self, fingerprint: str | None) -> dict[str, Any]:
+        """Return all that the counts depend on, except for the state of a model without a fingerprint."""
         meta = self.call.model.mteb_model_meta
         encode_kwargs = {name: value for name, value in self.call.encode_kwargs.items() if name != "show_progress_bar"}
         questions, passages = self.languages
@@ -270,11 +350,13 @@ class Evaluation:
             "model_revision": meta.revision or NO_REVISION,
             "experiment": meta.experiment_name,
             "encode_kwargs": encode_kwargs,
-            "chunk_size": self.chunk_size,
+            "chunk_size": self.chunk_size or CHUNK_SIZE,
             "query_languages": questions,
             "passage_languages": passages,
             "questions": asked.hexdigest(),
+            "confidence": self._wanted,
             "keep_top": self.keep_top,
+            "fingerprint": fingerprint,
         }
 
     def scores(self, counted: Mapping[str, CountedRanks]) -> Scores:

@@ -69,9 +69,9 @@ class TopScores:
 
     @classmethod
     def of_all(cls, parts: Sequence[TopScores]) -> TopScores:
-        """Return the top scores of all blocks that any of ``parts`` has seen."""
+        """Return the top scores of all blocks that any of ``parts`` has seen; there is at least one of them."""
         values = [part.values for part in parts if part.values is not None]
-        top = cls()
+        top = cls(parts[0].top_k)
         if values:
             top.add(torch.cat([one.to(values[0].device) for one in values], dim=1))
         return top

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from beir_hybrid.errors import DataError, ModelError
+from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, Ignored, TopScores
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
@@ -136,8 +136,7 @@ class RankCounter:
         """
         self.targets = targets
         self.own = own
-        self._confidence = bool(confidence)
-        self._is_empty = True
+        self._confidence = confidence
         self._outranked = np.zeros((len(targets.queries), len(targets.passage_languages)), dtype=np.int64)
         self._thresholds = torch.from_numpy(targets.padded(own.numpy(), np.inf))
         # Nobody asks how sure the model is in a pool without relevant passages: such languages share one list.
@@ -148,7 +147,7 @@ class RankCounter:
         }
         self._other_tops = TopScores()
         self._keep_top = keep_top
-        self._top_passages = TopPassages(max(TOP_LANGUAGES, keep_top or 0), keep_top)
+        self._top_passages = TopPassages(*self._widths)
         self._ignored = np.full(targets.ignored.shape[1], np.nan, dtype=np.float32)
 
     def add(self, block: PassageBlock, scores: torch.Tensor) -> None:
@@ -160,7 +159,6 @@ class RankCounter:
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
-        self._is_empty = False
         if self._confidence:
             self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
@@ -192,8 +190,7 @@ class RankCounter:
             DataError: There was none.
         """
         names = self.targets.passage_languages
-        restored = any(top.values is not None for top in (*self._tops.values(), self._other_tops))
-        if self._is_empty and not restored:
+        if self._top_passages.is_empty:
             raise DataError("the pool holds no passage, so nothing can be ranked; name languages that have some")
         confidence: dict[str, Confidence] = {}
         for language, top in self._tops.items():
@@ -226,6 +223,38 @@ class RankCounter:
         in_language = {names[number]: best for number, best in self._top_passages.in_language().items()}
         return in_language | {MULTI: in_pool.first(self._keep_top)}
 
+    def merge(self, other: RankCounter) -> RankCounter:
+        """Return the counter of the blocks of both, which share no passage.
+
+        Raises:
+            BeirHybridError: The relevant passages had other scores.
+        """
+        if not torch.equal(self.own, other.own):
+            raise BeirHybridError("the right answers had other scores there; counts of two plans do not add up")
+        merged = RankCounter(self.targets, self.own, self._confidence, self._keep_top)
+        merged._outranked = self._outranked + other._outranked
+        merged._ignored = np.where(np.isnan(self._ignored), other._ignored, self._ignored)
+        merged._tops = {
+            language: TopScores.of_all([top, other._tops[language]]) for language, top in self._tops.items()
+        }
+        merged._other_tops = TopScores.of_all([self._other_tops, other._other_tops])
+        merged._top_passages = self._top_passages.merge(other._top_passages)
+        return merged
+
+    def compact(self, ids: Sequence[Sequence[str]]) -> None:
+        """Forget the passages that others have pushed out of the top, and the ids of the blocks.
+
+        Args:
+            ids: Ids of all passages of each language of the pool.
+        """
+        best = self._top_passages.state()
+        self._top_passages = TopPassages.from_state(best, ids, *self._widths)
+
+    @property
+    def _widths(self) -> tuple[int, int | None]:
+        """Passages of each query to keep in the pool of all languages, and in that of each."""
+        return max(TOP_LANGUAGES, self._keep_top or 0), self._keep_top
+
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
         tops = {f"top_{language}": top for language, top in self._tops.items()} | {"top": self._other_tops}
@@ -241,6 +270,7 @@ class RankCounter:
         state: Mapping[str, NDArray],
         ids: Sequence[Sequence[str]],
         keep_top: int | None = None,
+        confidence: Wanted = True,
     ) -> RankCounter:
         """Restore a counter.
 
@@ -249,15 +279,16 @@ class RankCounter:
             state: What ``state`` returned.
             ids: Ids of all passages of each language of the pool.
             keep_top: As for the class.
+            confidence: As for the class.
         """
-        counter = cls(targets, torch.from_numpy(state["own"]), keep_top=keep_top)
+        counter = cls(targets, torch.from_numpy(state["own"]), confidence, keep_top)
         counter._outranked = state["outranked"].copy()
         counter._ignored = state.get("ignored", counter._ignored)
         for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:
             if name in state:
                 top.values = torch.from_numpy(state[name])
         best = {name.removeprefix("best_"): values for name, values in state.items() if name.startswith("best_")}
-        counter._top_passages = TopPassages.from_state(best, ids, max(TOP_LANGUAGES, keep_top or 0), keep_top)
+        counter._top_passages = TopPassages.from_state(best, ids, *counter._widths)
         return counter
 
 

@@ -109,6 +109,22 @@ class TopPassages:
         self._candidates.append(_chosen(chosen, scores))
         self._blocks.append(_Block(language, ids, rows))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no block was added."""
+        return self._in_pool.values is None
+
+    def merge(self, other: TopPassages) -> TopPassages:
+        """Return the collector of the blocks of both, which share no passage."""
+        merged = TopPassages(self._in_pool.top_k, self._k)
+        merged._in_pool = TopScores.of_all([self._in_pool, other._in_pool])
+        for language in sorted({*self._in_language, *other._in_language}):
+            tops = [top._in_language[language] for top in (self, other) if language in top._in_language]
+            merged._in_language[language] = TopScores.of_all(tops)
+        merged._candidates = self._candidates + other._candidates
+        merged._blocks = self._blocks + other._blocks
+        return merged
+
     def in_pool(self) -> BestPassages:
         """Return the best passages in the pool of all languages."""
         return self._best([self._in_pool], dict.fromkeys(range(len(self._blocks)), 0))[0]
@@ -124,7 +140,9 @@ class TopPassages:
         return dict(zip(places, self._best([*self._in_language.values()], pools), strict=True))
 
     def state(self) -> dict[str, NDArray]:
-        """Return the best passages so far as arrays; ids are the corpus's own."""
+        """Return the best passages so far as arrays, none of them before the first block; ids are the corpus's own."""
+        if self.is_empty:
+            return {}
         pools = {"pool": self.in_pool()} | {str(language): best for language, best in self.in_language().items()}
         return {f"{pool}_{name}": values for pool, best in pools.items() for name, values in best._asdict().items()}
 
@@ -145,6 +163,8 @@ class TopPassages:
             in_language: As for the class.
         """
         top = cls(in_pool, in_language)
+        if not state:
+            return top
         if in_language is not None:
             top._in_language = {n: TopScores(in_language) for n in range(len(ids)) if f"{n}_scores" in state}
         pools = {"pool": top._in_pool} | {str(language): scores for language, scores in top._in_language.items()}

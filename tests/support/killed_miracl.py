@@ -24,18 +24,18 @@ def run(folder: Path, kill: bool) -> None:
 
     torch.set_num_threads(1)
     from beir_hybrid.scoring.chunked import ChunkedRun
-    from beir_hybrid.scoring.progress import Checkpoint
+    from beir_hybrid.scoring.run_folder import RunFolder
     from beir_hybrid.tasks.miracl import MIRACLCLFull
     from tests.support.mteb_models import CountingEncoder
 
-    save = Checkpoint.save
+    save = RunFolder.save
 
     def save_and_die(*args: Any, **kwargs: Any) -> None:
         save(*args, **kwargs)
         if kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Checkpoint.save = save_and_die  # type: ignore[method-assign]
+    RunFolder.save = save_and_die  # type: ignore[method-assign]
 
     is_current, asked_again = ChunkedRun.is_current, [False]
 
@@ -60,6 +60,7 @@ def run(folder: Path, kill: bool) -> None:
 
     task = MIRACLCLFull()
     task.chunk_size = CHUNK_SIZE
+    task.checkpoint_seconds = 0
     scores = task.evaluate(LoggingEncoder(), "dev", encode_kwargs={"show_progress_bar": False})
     (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
 

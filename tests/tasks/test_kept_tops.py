@@ -26,7 +26,8 @@ from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.tops import Tops, tops_path
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import count_corpus, top_rows
-from beir_hybrid.scoring.progress import Checkpoint
+from beir_hybrid.scoring.plan import ChunkPlan
+from beir_hybrid.scoring.run_folder import RunFolder
 from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks import XQuADR
 from beir_hybrid.tasks.miracl import MIRACLCL
@@ -221,17 +222,15 @@ def test_a_pass_by_chunks_that_is_stopped_keeps_the_same(
             name="MIRACLCL",
             embed=embed,
             similarity=call.encoder.similarity,
-            corpus=table.corpus,
-            query_languages=asked,
-            passage_languages=list(table.corpus.languages),
-            chunk_size=chunk_size,
-            checkpoint=Checkpoint({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
+            plan=ChunkPlan(table.corpus, asked, list(table.corpus.languages), chunk_size),
+            folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
+            checkpoint_seconds=0,
             keep_top=k,
         )
         try:
-            found = start().count()
+            found = start().count().result()
         except Stopped:
-            found = start().count()
+            found = start().count().result()
     for expected in count_corpus(table.corpus, table.embeddings, table.similarity, asked, keep_top=k):
         counted = found[expected.targets.query_language]
         assert counted.top_languages.tolist() == expected.top_languages.tolist()

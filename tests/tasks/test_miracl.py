@@ -36,7 +36,8 @@ from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import count_corpus
-from beir_hybrid.scoring.progress import Checkpoint
+from beir_hybrid.scoring.plan import ChunkPlan
+from beir_hybrid.scoring.run_folder import RunFolder
 from beir_hybrid.tasks.miracl import MIRACLCL, AbsTaskMIRACL, MIRACLCLFull
 from tests.support import small_miracl
 from tests.support.helpers import ScoreTable, TableModel, property_test, score_tables
@@ -300,13 +301,10 @@ def test_counts_by_chunks_equal_counts_by_languages(table: ScoreTable, chunk_siz
             name="MIRACLCL",
             embed=partial(call.embed, table.corpus),
             similarity=call.encoder.similarity,
-            corpus=table.corpus,
-            query_languages=asked,
-            passage_languages=list(table.corpus.languages),
-            chunk_size=chunk_size,
-            checkpoint=Checkpoint({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
+            plan=ChunkPlan(table.corpus, asked, list(table.corpus.languages), chunk_size),
+            folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
         )
-        found = run.count()
+        found = run.count().result()
     for expected in count_corpus(table.corpus, table.embeddings, table.similarity, asked):
         counted = found[expected.targets.query_language]
         assert counted.rank_in_language.tolist() == expected.rank_in_language.tolist()
@@ -364,7 +362,7 @@ def stopped(tmp_path: Path) -> StoppingEncoder:
     model = StoppingEncoder(calls=20)
     with pytest.raises(Stopped):
         count(MIRACLCLFull(), model, CHUNK_SIZE)
-    assert {path.name for path in checkpoints(tmp_path)} >= {"counts.safetensors", "questions-de.safetensors"}
+    assert {path.name for path in checkpoints(tmp_path)} >= {"counts-1-of-1.safetensors", "questions-de.safetensors"}
     return model
 
 
@@ -406,7 +404,7 @@ def test_a_checkpoint_of_another_run_is_not_used(
     assert len(model.texts) == len(LANGUAGES) * N_QUESTIONS + POOL
 
 
-@pytest.mark.parametrize("name", ["counts.safetensors", "questions-de.safetensors"])
+@pytest.mark.parametrize("name", ["counts-1-of-1.safetensors", "questions-de.safetensors"])
 @pytest.mark.parametrize("kept", [0, 5, 400])
 def test_a_truncated_checkpoint_is_done_again_with_one_line(
     stopped: StoppingEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, kept: int
@@ -421,7 +419,7 @@ def test_a_truncated_checkpoint_is_done_again_with_one_line(
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
-    checkpoint = Checkpoint({"model": "a/b", "model_revision": "1", "task": "T"}, tmp_path)
+    checkpoint = RunFolder.of({"model": "a/b", "model_revision": "1", "task": "T"}, tmp_path)
     checkpoint.save("counts", {"x": torch.arange(3)}, done=1)
     (checkpoint.folder / ".counts.safetensors.abc.tmp").write_bytes(b"half")
     checkpoint.save("counts", {"x": torch.arange(4)}, done=2)
@@ -444,7 +442,7 @@ def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> No
     ],
 )
 def test_saved_embeddings_come_back_as_they_were(make: Callable[[torch.Tensor], Any], tmp_path: Path) -> None:
-    checkpoint = Checkpoint({"model": "m", "model_revision": "1", "task": "T"}, tmp_path)
+    checkpoint = RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, tmp_path)
     rows = make(torch.tensor([[0.0, 1.5], [2.0, 0.0], [0.0, -1.0]]))
     checkpoint.embeddings("e", lambda: rows)
     again = checkpoint.embeddings("e", lambda: pytest.fail("they were saved"))

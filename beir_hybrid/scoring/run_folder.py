@@ -10,9 +10,10 @@ import itertools
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,67 +22,120 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from beir_hybrid.errors import BeirHybridError, first_line
-from beir_hybrid.files import as_folder, atomic_path, home, make_folder
-from beir_hybrid.folders import ProcessLock
+from beir_hybrid.files import as_folder, atomic_path, home, make_folder, write_json
+from beir_hybrid.folders import ProcessLock, locked
 from beir_hybrid.scoring.matrices import is_sparse, on_device
+from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+RUNS = "runs"
+"""Folder of the runs that several processes share."""
+
+RUN_FILE = "run.json"
+"""Name of the file that says what the run is."""
+
+PLAN = "plan"
+"""Name of the file that the scores of the relevant passages are in."""
 
 _KEY = "beir_hybrid"
 _FACTS = "facts"
 
 
-class Checkpoint:
-    """The files of one unfinished run: ``checkpoints/<model>/<revision>/<task>/<hash of what the run depends on>/``.
+class RunFolder:
+    """The files of one unfinished run.
 
-    A run that depends on anything else has another folder, so nothing of it is ever taken for this one's.
+    ``<checkpoints or runs>/<model>/<revision>/<task>/<hash of what the run depends on>/``. A run that depends on
+    anything else has another folder, so nothing of it is ever taken for this one's.
 
-    Args:
-        key: All that the outcome depends on, as JSON: task, model and data with their revisions, chunk size and so
-            on. ``model``, ``model_revision`` and ``task`` must be there.
-        folder: The folder above ``checkpoints``; BEIR_HYBRID_HOME by default.
-        number: Which of several runs with this key, from 0.
+    Attributes:
+        folder: The folder.
+        key: All that the outcome depends on, as JSON; it stands in the header of each file.
     """
 
-    def __init__(self, key: Mapping[str, Any], folder: Path | None = None, number: int = 0) -> None:
-        self._key = json.dumps({**key, "format_version": FORMAT_VERSION}, sort_keys=True, default=repr)
+    def __init__(self, folder: Path, key: str, lock: ProcessLock | None = None) -> None:
+        self.folder = folder
+        self.key = key
+        self._lock = lock
+
+    @classmethod
+    def of(
+        cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
+    ) -> RunFolder:
+        """Return the folder of a run, which need not be there.
+
+        Args:
+            key: All that the outcome depends on, as JSON: task, model and data with their revisions, chunk size and so
+                on. ``model``, ``model_revision`` and ``task`` must be there.
+            root: The folder above ``checkpoints`` and ``runs``; BEIR_HYBRID_HOME by default.
+            number: Which of several runs with this key, from 0.
+            shard: The shard that this process counts; None where no other process is at the run.
+        """
+        described = json.dumps({**key, "format_version": FORMAT_VERSION}, sort_keys=True, default=repr)
         names = [as_folder(str(key[name])) for name in ("model", "model_revision", "task")]
-        digest = hashlib.sha256(self._key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         name = f"{digest}-{number}" if number else digest
-        root = folder or home()
-        self.folder = root.joinpath("checkpoints", *names, name)
-        self._lock = ProcessLock(root / "locks" / f"{name}.lock")
+        root = root or home()
+        lock = f"{name}.lock" if shard is None else f"{name}-{shard.part}.lock"
+        folder = root.joinpath("checkpoints" if shard is None else RUNS, *names, name)
+        return cls(folder, described, ProcessLock(root / "locks" / lock))
 
     @classmethod
     def reserve(
-        cls, key: Mapping[str, Any], is_current: Callable[[Checkpoint], bool], folder: Path | None = None
-    ) -> Self:
-        """Return the checkpoint of a run that may go on, or else of a new one, and keep other processes off it.
+        cls,
+        key: Mapping[str, Any],
+        is_current: Callable[[RunFolder], bool],
+        root: Path | None = None,
+        shard: Shard | None = None,
+    ) -> RunFolder:
+        """Return the folder of a run that may go on, or else of a new one, and keep other processes off it.
 
         Args:
-            key: As for the class.
+            key: As for ``of``.
             is_current: Whether files that are there were made by the model as it is now.
-            folder: As for the class.
+            root: As for ``of``.
+            shard: As for ``of``; other processes may be at other shards.
 
         Raises:
-            BeirHybridError: The folder cannot be written to.
+            BeirHybridError: The folder cannot be written to, or another process is at this shard.
         """
         for number in itertools.count():
-            checkpoint = cls(key, folder, number)
-            if not checkpoint._lock.acquire():
-                logger.info(f"Another process is at {checkpoint.folder}; this one keeps a checkpoint of its own.")
+            run = cls.of(key, root, number, shard)
+            if not run._acquire():
+                if shard is not None:
+                    raise BeirHybridError(f"another process is at shard {shard} of {run.folder}; stop one of the two")
+                logger.info(f"Another process is at {run.folder}; this one keeps a checkpoint of its own.")
                 continue
             try:
-                if not checkpoint.folder.exists() or is_current(checkpoint):
-                    return checkpoint
+                if not run.folder.exists() or is_current(run):
+                    return run
             except BaseException:
-                checkpoint.release()  # the next run of this process goes on from it
+                run.release()  # the next run of this process goes on from it
                 raise
-            logger.warning(f"{checkpoint.folder} is left alone: the model has changed since it was written.")
-            checkpoint.release()
+            logger.warning(f"{run.folder} is left alone: the model has changed since it was written.")
+            run.release()
         raise AssertionError("there are enough numbers")
+
+    def _acquire(self) -> bool:
+        return self._lock is None or self._lock.acquire()
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Keep other processes from planning the run while the block does; they wait."""
+        with locked(self._path(PLAN)):
+            yield
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Write what another process needs to know of the run, with its key, where nobody has.
+
+        Raises:
+            BeirHybridError: It cannot be written.
+        """
+        with self.planning():
+            if not (self.folder / RUN_FILE).exists():
+                write_json(self.folder / RUN_FILE, {"key": json.loads(self.key), **facts})
 
     def save(self, name: str, tensors: Mapping[str, torch.Tensor | NDArray], **facts: Any) -> None:
         """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
@@ -90,10 +144,10 @@ class Checkpoint:
             BeirHybridError: It cannot be written.
         """
         make_folder(self.folder)
-        # A process that was killed while it wrote has left its temporary file; nobody else writes to this folder.
+        # A process that was killed while it wrote has left its temporary file; nobody else writes this one.
         for leftover in self.folder.glob(f".{name}.*.tmp"):
             leftover.unlink(missing_ok=True)
-        described = {_KEY: self._key, _FACTS: json.dumps(facts)}
+        described = {_KEY: self.key, _FACTS: json.dumps(facts)}
         content = {key: torch.as_tensor(tensor).contiguous() for key, tensor in tensors.items()}
         with atomic_path(self._path(name)) as temporary:
             try:
@@ -109,7 +163,7 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 described = file.metadata() or {}
-                if described.get(_KEY) != self._key:
+                if described.get(_KEY) != self.key:
                     return None
                 # Copied, since the file is replaced while the tensors are in use.
                 return {key: file.get_tensor(key).clone() for key in file.keys()}, json.loads(described[_FACTS])  # noqa: SIM118
@@ -149,7 +203,8 @@ class Checkpoint:
 
     def release(self) -> None:
         """Let other runs go on from the files, if there are any."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"

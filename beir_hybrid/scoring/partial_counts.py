@@ -1,0 +1,128 @@
+"""What some chunks of a pool have been counted to. Counts of disjoint chunks add up, in any order and grouping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.ranks.model_state import Sample, SampledText
+from beir_hybrid.scoring.counting import CountedRanks, RankCounter, Wanted
+from beir_hybrid.scoring.plan import ChunkPlan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CHUNKS, _SAMPLED = "chunks", "sampled"
+_EMBEDDINGS = "embeddings"
+"""Name of the sampled embeddings among the arrays; a language comes before the slash in all others."""
+
+
+@dataclass
+class PartialCounts:
+    """The counts of some chunks of a plan.
+
+    Attributes:
+        chunks: Names of the chunks.
+        counters: Query language -> its counter.
+        sampled: Embeddings of some texts of the chunks and of the questions, which stand for the state of the model.
+    """
+
+    chunks: set[str]
+    counters: dict[str, RankCounter]
+    sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(
+        cls,
+        plan: ChunkPlan,
+        own: Mapping[str, torch.Tensor],
+        confidence: Wanted = True,
+        keep_top: int | None = None,
+    ) -> PartialCounts:
+        """Return the counts of no chunk.
+
+        Args:
+            plan: What is counted.
+            own: Query language -> score of the relevant passage of each pair, shape (P,).
+            confidence: As for ``RankCounter``.
+            keep_top: As for ``RankCounter``.
+        """
+        counters = {
+            language: RankCounter(targets, own[language], confidence, keep_top)
+            for language, targets in plan.targets.items()
+        }
+        return cls(set(), counters)
+
+    def merge(self, other: PartialCounts) -> PartialCounts:
+        """Return the counts of the chunks of both.
+
+        Raises:
+            BeirHybridError: A chunk is in both, or the relevant passages had other scores.
+        """
+        twice = self.chunks & other.chunks
+        if twice:
+            raise BeirHybridError(f"chunk {min(twice)} was counted twice; leave out one of the two")
+        return PartialCounts(
+            self.chunks | other.chunks,
+            {language: counter.merge(other.counters[language]) for language, counter in self.counters.items()},
+            {**self.sampled, **other.sampled},
+        )
+
+    def compact(self, plan: ChunkPlan) -> None:
+        """Forget what no longer matters: passages that others have pushed out, and copies of ids."""
+        for counter in self.counters.values():
+            counter.compact(plan.passage_ids)
+
+    def result(self) -> dict[str, CountedRanks]:
+        """Return query language -> its counted ranks."""
+        return {language: counter.result() for language, counter in self.counters.items()}
+
+    def sample(self) -> Sample:
+        """Return the sample of the model's embeddings."""
+        texts = sorted(self.sampled)
+        return Sample.of(texts, np.array([self.sampled[text] for text in texts]))
+
+    def arrays(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Return all there is as arrays and facts that JSON can hold."""
+        states = {language: counter.state() for language, counter in self.counters.items()}
+        arrays = {f"{language}/{name}": array for language, state in states.items() for name, array in state.items()}
+        texts = sorted(self.sampled)
+        if texts:
+            arrays[_EMBEDDINGS] = np.array([self.sampled[text] for text in texts])
+        return arrays, {_CHUNKS: sorted(self.chunks), _SAMPLED: texts}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        plan: ChunkPlan,
+        arrays: Mapping[str, NDArray],
+        facts: Mapping[str, Any],
+        confidence: Wanted = True,
+        keep_top: int | None = None,
+    ) -> PartialCounts:
+        """Restore what ``arrays`` returned.
+
+        Args:
+            plan: What is counted.
+            arrays: The arrays.
+            facts: The facts.
+            confidence: As for ``RankCounter``.
+            keep_top: As for ``RankCounter``.
+        """
+        states: dict[str, dict[str, NDArray]] = {language: {} for language in plan.query_languages}
+        for name, array in arrays.items():
+            if name != _EMBEDDINGS:
+                language, _, kind = name.partition("/")
+                states[language][kind] = array
+        counters = {
+            language: RankCounter.from_state(plan.targets[language], state, plan.passage_ids, keep_top, confidence)
+            for language, state in states.items()
+        }
+        texts = [SampledText(*text) for text in facts[_SAMPLED]]
+        sampled = dict(zip(texts, arrays.get(_EMBEDDINGS, ()), strict=True))
+        return cls(set(facts[_CHUNKS]), counters, sampled)
