@@ -115,7 +115,7 @@ def plan_workers(nodes: Sequence[Mapping[str, Any]], number: int | None, gpus: f
 
 
 def settings_of_run() -> dict[str, str]:
-    """Return the variables that belong to a run and not to a node, those of BEIR-Hybrid, with paths that hold anywhere."""
+    """Return the variables that belong to a run and not to a node: BEIR-Hybrid's, with paths that hold anywhere."""
     return {
         name: str(Path(value).resolve()) if os.path.exists(value) else value
         for name, value in os.environ.items()

@@ -39,11 +39,10 @@ class RayModel:
 
     Args:
         crew: The workers, which have been told which model it is.
-        source: What the task is made from on a worker, where its name is not enough.
     """
 
-    def __init__(self, crew: RayCrew, source: Mapping[str, Any] | None = None) -> None:
-        self._crew, self._source = crew, source
+    def __init__(self, crew: RayCrew) -> None:
+        self._crew = crew
         self._folder: RunFolder | None = None
         self.mteb_model_meta: ModelMeta = crew.ask("load")
 
@@ -57,7 +56,7 @@ class RayModel:
         """
         self.finish()
         job = Job(
-            source=self._source or {"task": evaluation.call.metadata.name, "subsets": [*evaluation.subsets]},
+            source=evaluation.made_of,
             split=evaluation.call.split,
             encode_kwargs={**evaluation.call.encode_kwargs, "show_progress_bar": False},
             chunk_size=evaluation.chunk_size,
@@ -119,6 +118,8 @@ class Counting:
         saved = run.folder.load_arrays(WHOLE.part)
         self._counts = self._restored(*saved) if saved is not None else run.empty()
         done = set(self._counts.chunks)
+        if done:
+            logger.info(f"{run.name} goes on after {len(done)} of {len(run.plan.chunks)} chunks: {run.folder.folder}")
         self._queue = ChunkQueue(name for name in run.plan.chunks if name not in done)
         self._begin = self._job, key, self._crew.share(read_files(run.folder))
         with run.phase("Encoding and counting passages"), self._bar(done) as self._progress:
@@ -213,9 +214,9 @@ def ray_models(
         size = plan_workers(ray.nodes(), workers, gpus_per_worker)
         crews, models = [], []
 
-        def load(name: str, revision: str | None = None, source: Mapping[str, Any] | None = None) -> RayModel:
+        def load(name: str, revision: str | None = None) -> RayModel:
             crews.append(RayCrew(ray, size, name, revision))
-            models.append(RayModel(crews[-1], source))
+            models.append(RayModel(crews[-1]))
             return models[-1]
 
         try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from beir_hybrid.scoring.run_folder import PLAN, RunFolder
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta, MTEBModels
+    from mteb.types import EncodeKwargs
     from numpy.typing import NDArray
 
     from beir_hybrid.mteb.evaluation import Evaluation
@@ -81,7 +82,7 @@ class Worker:
         return self._run(evaluation, key, files).is_current(evaluation.call.sampler(evaluation.corpus_of))
 
     def prepare(self, job: Job, key: str, files: Files) -> Files:
-        """Encode the questions and the right answers, as far as that has not been done, and return the files with them."""
+        """Encode the questions and the right answers, as far as that is not done, and return the files of the plan."""
         run = self._run(self._evaluation(job), key, files)
         run.prepare()
         return read_files(run.folder)
@@ -125,7 +126,7 @@ class Worker:
             self._begun, self._job = None, None
             task = task_of(job.source)
             task.keep_top = job.keep_top
-            evaluation = task.evaluation(self._model, job.split, dict(job.encode_kwargs))
+            evaluation = task.evaluation(self._model, job.split, cast("EncodeKwargs", dict(job.encode_kwargs)))
             self._made = replace(evaluation, chunk_size=job.chunk_size)
             self._job = job
         return self._made
@@ -137,8 +138,8 @@ class Worker:
             here, there = json.loads(own), json.loads(key)
             [*names] = (name for name in there if here.get(name) != there[name])
             raise BeirHybridError(
-                f"{platform.node()}: {evaluation.call.metadata.name} is another evaluation on this node of the cluster, "
-                f"by its {' and '.join(names)}: give all nodes the same data, models and versions"
+                f"{evaluation.call.metadata.name} is another evaluation on the node {platform.node()}, by its "
+                f"{' and '.join(names)}: give all nodes of the cluster the same data, models and versions"
             )
         self._folder = tempfile.TemporaryDirectory(prefix="beir-hybrid-")
         folder = RunFolder(Path(self._folder.name), key)

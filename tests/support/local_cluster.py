@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this machine, in a process of its own: the tests fork, which Ray does not survive.
 
-``python -m tests.support.local_cluster NODES CORES SECONDS`` prints the address and the process of each node's raylet as
-JSON, and ends all when its input is closed or the seconds are over.
+``python -m tests.support.local_cluster NODES CORES SECONDS`` prints the address and the process of each node's raylet
+as JSON, and ends all when its input is closed or the seconds are over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -34,23 +34,23 @@ class LocalCluster:
     address: str
     raylets: tuple[int, ...]
 
-    def workers(self) -> list[psutil.Process]:
-        """Return the processes of the actors that run now, on all nodes."""
+    def workers(self) -> list[tuple[int, psutil.Process]]:
+        """Return the processes of the actors that run now, each with the number of its node, 0 for the head."""
         found = []
-        for raylet in self.raylets:
-            try:
-                children = psutil.Process(raylet).children()
-                found += [child for child in children if child.cmdline()[:1] and "ray::Worker" in child.cmdline()[0]]
-            except psutil.NoSuchProcess:
-                continue
+        for number, raylet in enumerate(self.raylets):
+            with suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(raylet).children():
+                    if child.cmdline()[:1] and child.cmdline()[0].startswith("ray::Worker"):
+                        found.append((number, child))
         return found
 
     def kill_worker(self, number: int = 0) -> None:
         """Kill the process of an actor."""
-        self.workers()[number].kill()
+        self.workers()[number][1].kill()
 
-    def kill_node(self, number: int) -> None:
-        """Kill a node, the head excepted, whose actors die with it."""
+    def kill_node(self) -> None:
+        """Kill a node that has an actor and is not the head; with it die all its processes."""
+        number = max(number for number, _ in self.workers())
         assert number > 0
         os.kill(self.raylets[number], signal.SIGKILL)
 
@@ -60,7 +60,9 @@ def local_cluster(nodes: int = 3, cores: int = 1, seconds: int = 240) -> Iterato
     """Run a cluster during the block, and no longer than some seconds."""
     command = [sys.executable, "-m", "tests.support.local_cluster", str(nodes), str(cores), str(seconds)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

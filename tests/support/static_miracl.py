@@ -1,4 +1,4 @@
-"""A data set of any size in the hub's layout of MIRACL, and a fast encoder of its words that a process loads by folder."""
+"""A data set of any size in the hub's layout of MIRACL, and a fast encoder of its words in a folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def write(folder: Path, n_passages: int, n_questions: int, words_of_passage: int
         texts = rng.zipf(1.3, (n_passages, words_of_passage)) % N_WORDS
         repeated = np.arange(0, n_passages, 50)
         texts[repeated] = texts[rng.integers(n_passages, size=len(repeated))]
-        right = (rng.integers(n_passages, size=(n_questions, 1)) + [0, n_passages // 3, 2 * n_passages // 3]) % n_passages
+        first = rng.integers(n_passages, size=(n_questions, 1))
+        right = (first + np.arange(3) * (n_passages // 3)) % n_passages
         n_right = rng.integers(1, 4, size=n_questions)
         asked = texts[right[:, 0]][:, : words_of_passage // 3]
         ids = [f"{number}#0" for number in range(n_passages)]
