@@ -21,6 +21,10 @@ class RankTableError(BeirHybridError):
     """A rank table is missing, truncated or does not fit its neighbours."""
 
 
+class NoScoresYet(Exception):
+    """A task has done what it was asked for, and others have to do theirs before there are scores."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what another package's error says, or its type if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

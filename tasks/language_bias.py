@@ -11,6 +11,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
 from beir_hybrid.corpora.spec import BIAS_SUFFIX
+from beir_hybrid.errors import NoScoresYet
 from beir_hybrid.languages import mteb_code
 from beir_hybrid.metrics import LANGUAGE_FAIRNESS
 from beir_hybrid.scoring.bias import (
@@ -64,6 +65,11 @@ class AbsTaskLanguageBias(AbsTaskParallelRetrieval):
         self.data_loaded = False
 
     def _evaluate(self, call: Call, subsets: Sequence[HFSubset], **kwargs: Any) -> Mapping[HFSubset, ScoresDict]:
+        if self._asked_shard(call) is not None:
+            name = self._retrieval.metadata.name
+            raise NoScoresYet(
+                f"{self.metadata.name} has no figures in a shard: merge the shards of {name}, then `beir-hybrid bias`"
+            )
         self._retrieval.ranks_folder, self._retrieval.keep_top = self.ranks_folder, self.keep_top
         call = replace(call, metadata=self._retrieval.metadata)
         return self._claim(

@@ -16,9 +16,10 @@ from mteb.languages import check_language_code
 from mteb.timing import TimingStack
 
 from beir_hybrid.corpora import CorpusSpec, ParallelCorpus, revision_of
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.files import check_writable, home
 from beir_hybrid.mteb.subset_data import SubsetData, languages_of
+from beir_hybrid.scoring.shards import Shard, ShardCounted, asked_shard
 from beir_hybrid.subsets import MULTI, Subset, pairs_of, setting_of
 from beir_hybrid.tasks.metadata import asked_as, task_metadata
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation, Search
     from beir_hybrid.mteb.passes import CountedRun
-    from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
@@ -66,9 +66,10 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             BEIR_HYBRID_HOME by default.
         keep_top: Passages of each query to keep in every pool, in a file beside the rank table; None for none.
         observe: Is given the pass of an encoder, as ``Evaluation.observe`` is.
-        shard: The part of the pass that this process makes; it writes partial counts and gives no scores. None for all.
-        made_of: What the task can be made of in another process, as JSON: the name of a registered task and its subsets,
-            or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
+        shard: The part of the pass that this process makes; it writes partial counts and gives no scores. None for what
+            BEIR_HYBRID_SHARD says, which is all if it is not set.
+        made_of: What the task can be made of in another process, as JSON: the name of a registered task and its
+            subsets, or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
         checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks;
             BEIR_HYBRID_CHECKPOINT_SECONDS comes first.
     """
@@ -220,13 +221,22 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         subsets = [subset for subset in subsets if self._is_judged(subset)]
         if not subsets:
             return {}
+        shard = self._asked_shard(call)
         if not self._is_counted(call, subsets):
+            if shard is not None:
+                raise ModelError(
+                    f"{call.model.mteb_model_meta.name} searches, and a search cannot be cut into shards: run it in one"
+                )
             return self._search(call, subsets, **kwargs)
-        if self.shard is not None:
-            folder = self._evaluation(call).count_shard(self.shard)
-            logger.info(f"{self.metadata.name}: shard {self.shard} is counted: {folder}")
-            return {}
+        if shard is not None:
+            raise ShardCounted(self.metadata.name, shard, self._evaluation(call).count_shard(shard))
         return self._claim(call, subsets, lambda: dict(self._evaluation(call).evaluate()))
+
+    def _asked_shard(self, call: Call) -> Shard | None:
+        """Return the part of the pass that this process is asked for; None for all, and where others have counted."""
+        from beir_hybrid.mteb.evaluation import CountsElsewhere
+
+        return None if isinstance(call.model, CountsElsewhere) else self.shard or asked_shard()
 
     def ranks_in_pool(self, call: Call, used_by: str) -> pd.DataFrame:
         """Rank the right answers in the pool of all languages, store the rank table, and return its rows.

@@ -25,6 +25,7 @@ from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.export import export
 from beir_hybrid.cli.interleave import interleave
 from beir_hybrid.cli.leaderboard import leaderboard
+from beir_hybrid.cli.merge import merge
 from beir_hybrid.cli.mine import mine
 from beir_hybrid.cli.overlap import overlap
 from beir_hybrid.cli.quickstart import quickstart
@@ -63,6 +64,7 @@ app.command()(bias)
 app.command()(compare)
 app.command()(export)
 app.command()(interleave)
+app.command()(_needs_mteb(merge))
 app.command()(scores)
 app.command()(_needs_mteb(train))
 app.command()(_needs_mteb(mine))
@@ -150,10 +152,18 @@ def _options(
 @_needs_mteb
 def run_mteb(context: typer.Context) -> None:
     """Run MTEB's command line with our tasks and models registered, e.g. `beir-hybrid mteb run -m ... -t XQuADR`."""
+    from beir_hybrid.cli.mteb_options import help_text, taken_out
     from beir_hybrid.mteb.registration import register
+    from beir_hybrid.scoring.shards import asked_for
 
-    register()
-    from mteb.cli import main as mteb_main
+    ours, theirs = taken_out(context.args)
+    with asked_for(ours.shard):
+        register()
+        from mteb.cli import main as mteb_main
 
-    sys.argv = ["beir-hybrid mteb", *context.args]
-    mteb_main()
+        sys.argv = ["beir-hybrid mteb", *theirs]
+        try:
+            mteb_main()
+        finally:
+            if theirs[:1] == ["run"] and {"-h", "--help"} & {*theirs}:
+                print(help_text())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, home, shown, user_path
 from beir_hybrid.indexing import INDEX_K
 from beir_hybrid.metrics import BOARD_LANGUAGE_FIGURES, MAP, ONE_TARGET, metric_of
@@ -17,6 +19,7 @@ from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
     from beir_hybrid.interface import RankTable, Result
+    from beir_hybrid.interface.index_evaluation import IndexResult
 
 _WORST = 5
 
@@ -70,21 +73,37 @@ def evaluate(
     index_k: Annotated[
         int, typer.Option("--index-k", metavar="K", help="Passages that the index is asked for.")
     ] = INDEX_K,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Count one of N equal parts of the run, as one of N processes, or what torchrun or SLURM says: auto. "
+            "`beir-hybrid merge` makes the result of all parts.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Evaluate a model on a corpus: monolingual, cross-lingual, and in the pool of all languages.
 
     The rank table and the scores are those of `mteb run`. Without --out the rank table alone is kept, where `mteb run`
     keeps it. With --index there are two rank tables, that of the index beside the exact one, and a table of what the
-    index finds by language of the question.
+    index finds by language of the question. With --shard partial counts are written below runs/, in the folder that
+    the rank table would go to, and no result.
     """
+    from beir_hybrid.corpora.source_names import lasting
     from beir_hybrid.indexing.faiss_index import parse_params
     from beir_hybrid.interface.any_model import mteb_model
     from beir_hybrid.interface.evaluate_model import check_batch_size, evaluate_on, read_corpus
-    from beir_hybrid.interface.index_evaluation import IndexResult, asked_index
+    from beir_hybrid.interface.index_evaluation import asked_index
+    from beir_hybrid.interface.task_run import count_shard
     from beir_hybrid.quiet import silenced
     from beir_hybrid.ranks.tops import check_k
+    from beir_hybrid.scoring.shards import Shard, asked_shard
 
+    part = Shard.parse(shard) if shard is not None else asked_shard()
+    if part is not None and index is not None:
+        raise BeirHybridError("an index is made of all passages, and a shard has some: leave out --index or --shard")
     check_k(keep_top)
     if out is None:
         check_writable(home() / "ranks")
@@ -97,12 +116,26 @@ def evaluate(
     corpus = read_corpus(data, chosen, progress=not quiet)  # before a model is loaded
     with silenced(notes=quiet):
         progress = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        if part is not None:
+            part.take_gpu()
+            source = {"data": lasting(data), "languages": chosen}
+            run = count_shard(mteb_model(model), corpus, source, part, out, batch_size, progress, keep_top)
+            if not quiet:
+                print(f"Shard {part} is counted: {run}\nWhen all {part.count} are: beir-hybrid merge {quote(str(run))}")
+            return
         result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
     files = result.stored(home()).files if out is None else result.save(out)
     if not quiet:
-        exact = result.exact if isinstance(result, IndexResult) else result
-        print("\n\n".join([*_summary(exact), *_of_index(result)]))
-        print("\n" + "\n".join(f"{_what(path)}: {path}" for path in files))
+        print_result(result, files)
+
+
+def print_result(result: Result | IndexResult, files: Sequence[Path]) -> None:
+    """Print what was found, and where it was written."""
+    from beir_hybrid.interface.index_evaluation import IndexResult
+
+    exact = result.exact if isinstance(result, IndexResult) else result
+    print("\n\n".join([*_summary(exact), *_of_index(result)]))
+    print("\n" + "\n".join(f"{_what(path)}: {path}" for path in files))
 
 
 _WHAT = {".parquet": "Rank table", ".png": "Heat map", ".svg": "Heat map", ".json": "Result"}

@@ -55,6 +55,15 @@ def spec_of_source(source: Source) -> CorpusSpec:
     raise DataError(f"unknown data set {shown(text)!r}; known: {known}, and {FORMS}")
 
 
+def lasting(source: str) -> str:
+    """Return what names the same corpus from any folder: that of a folder is its whole path."""
+    prefix = "beir:" if source.startswith("beir:") else ""
+    if not prefix and (registry.find(source) is not None or _prefix(source) in _read_by_prefix()):
+        return source
+    folder = user_path(source.removeprefix(prefix))
+    return f"{prefix}{folder.resolve()}" if folder.is_dir() else source
+
+
 def _read_by_prefix() -> dict[str, Callable[[str], CorpusSpec]]:
     return {"mteb": _of_mteb, "hub": _of_hub, "beir": _of_beir}
 

@@ -293,7 +293,7 @@ class Evaluation:
         return run(folder)
 
     def _counted_at_once(self, used_by: str, alone: bool) -> CountedRun:
-        wanted = self._wanted
+        wanted = self.wanted
         encode_kwargs = dict(self.call.encode_kwargs)
         key = (self.call.metadata.revision, self.languages, self.call.split, encode_kwargs, wanted, self.keep_top)
         if not alone:
@@ -306,7 +306,7 @@ class Evaluation:
         return run
 
     @property
-    def _wanted(self) -> Wanted:
+    def wanted(self) -> Wanted:
         """In which pools to find out how sure the model is."""
         # A mean over pools has no abstention metrics, so that of many languages few confidences are needed.
         in_pairs = any(
@@ -329,7 +329,7 @@ class Evaluation:
             shard=shard or WHOLE,
             progress=call.progress,
             phase=partial(call.timer, split=call.split),
-            confidence=self._wanted,
+            confidence=self.wanted,
             keep_top=self.keep_top,
             checkpoint_seconds=self.checkpoint_seconds,
         )
@@ -356,7 +356,7 @@ class Evaluation:
             "query_languages": questions,
             "passage_languages": passages,
             "questions": asked.hexdigest(),
-            "confidence": self._wanted,
+            "confidence": self.wanted,
             "keep_top": self.keep_top,
             "fingerprint": fingerprint,
         }

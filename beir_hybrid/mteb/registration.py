@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, NoScoresYet
 
 OLDEST_MTEB, TOO_NEW_MTEB = "2.26.5", "3"
 """What setup.cfg says, too; but an mteb can be installed beside us without a look at it."""
@@ -111,6 +111,8 @@ def register() -> Registered:
     for guard, missing in (
         (_survive_cut_results, "a result file that is cut ends the next run"),
         (_keep_models_without_a_name_apart, "results of models without a name may be mixed"),
+        (_end_without_scores, "a shard of a run ends in an error"),
+        (_let_shards_take_their_gpu, "shards of one machine share a GPU"),
     ):
         try:
             guard()
@@ -179,6 +181,42 @@ def _keep_models_without_a_name_apart() -> None:
         return check(task, meta, cache, overwrite_strategy)
 
     module._check_cache = _guarded(module._check_cache, check_cache)
+
+
+def _end_without_scores() -> None:
+    """Let mteb file nothing of a task of ours that has counted a shard of a run, and go on with the next task.
+
+    A result without scores would be taken for done.
+    """
+    module: Any = importlib.import_module("mteb.evaluate")
+
+    def evaluate_task(evaluate: Any, *args: Any, **kwargs: Any) -> Any:
+        task = signature(evaluate).bind(*args, **kwargs).arguments["task"]
+        loaded = task.data_loaded
+        try:
+            return evaluate(*args, **kwargs)
+        except NoScoresYet as counted:
+            logger.info(str(counted))
+            if not loaded:
+                task.unload_data()
+            return module.TaskError(task_name=task.metadata.name, exception=str(counted))
+
+    module._evaluate_task = _guarded(module._evaluate_task, evaluate_task)
+
+
+def _let_shards_take_their_gpu() -> None:
+    """Let the processes of a launcher, each asked for its shard, load their models on a GPU each."""
+    import mteb
+
+    def get_model(get: Any, *args: Any, **kwargs: Any) -> Any:
+        from beir_hybrid.scoring.shards import asked_shard
+
+        shard = asked_shard()
+        if shard is not None:
+            shard.take_gpu()
+        return get(*args, **kwargs)
+
+    mteb.get_model = _guarded(mteb.get_model, get_model)
 
 
 def _guarded(original: Any, guard: Callable[..., Any]) -> Any:

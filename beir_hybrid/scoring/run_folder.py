@@ -210,6 +210,27 @@ class RunFolder:
         return self.folder / f"{name}.safetensors"
 
 
+def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the run depends on that a file belongs to, and the facts in it; the tensors are not read.
+
+    Raises:
+        SafetensorError, OSError, ValueError, KeyError: It is no whole file of a run.
+    """
+    with safe_open(path, framework="pt") as file:
+        described = file.metadata() or {}
+    key, facts = json.loads(described[_KEY]), json.loads(described[_FACTS])
+    if not isinstance(key, dict) or not isinstance(facts, dict):
+        raise ValueError("its header is malformed")
+    return key, facts
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Return the arrays and the facts of a file; errors are those of ``read_header``."""
+    _, facts = read_header(path)
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+
+
 def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Take a matrix of embeddings apart: its tensors, and what it takes to make the same matrix again."""
     if not isinstance(embeddings, torch.Tensor):

@@ -20,6 +20,7 @@ from beir_hybrid.quiet import silenced
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.schema import TableInfo
 from beir_hybrid.scoring.bias import is_covered
+from beir_hybrid.scoring.shards import check_whole
 from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def evaluate(model: MTEBModels, name: ModelName, task: str, out: Path, batch_siz
     import mteb
     from mteb.cache import ResultCache
 
+    check_whole("a study")
     evaluated = _task(task)
     evaluated.ranks_folder = out
     kept = name.rank_table(task, out)

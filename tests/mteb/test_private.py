@@ -19,7 +19,7 @@ NAMES = {
     "mteb._create_dataloaders": ("create_dataloader",),
     "mteb.get_tasks": ("_TASKS_REGISTRY", "_SIMILAR_TASKS", "_create_similar_tasks", "TASK_LIST"),
     "mteb.benchmarks.get_benchmark": ("_build_registry", "_build_aliases_registry"),
-    "mteb.evaluate": ("_check_cache", "OverwriteStrategy"),
+    "mteb.evaluate": ("_check_cache", "_evaluate_task", "OverwriteStrategy", "TaskError"),
     "mteb.models.model_implementations": ("MODEL_REGISTRY",),
     "mteb.models.get_model_meta": ("get_model_meta", "MODEL_REGISTRY"),
     "mteb.models.sentence_transformer_wrapper": ("SentenceTransformerEncoderWrapper",),
