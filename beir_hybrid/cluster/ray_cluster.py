@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ def connected(address: str | None) -> Iterator[Any]:
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
+        _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
         raise BeirHybridError(
             f"cannot join the Ray cluster {shown(address)} ({one_line(error)}): start one with `ray start --head`, or "
             "leave --address out for one of this machine alone"
@@ -80,6 +82,13 @@ def connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise an OSError where nobody listens, after some seconds: Ray tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def plan_workers(nodes: Sequence[Mapping[str, Any]], number: int | None, gpus: float | None) -> Workers:

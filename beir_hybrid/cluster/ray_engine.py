@@ -39,10 +39,12 @@ class RayModel:
 
     Args:
         crew: The workers, which have been told which model it is.
+        source: What names the corpus on any machine, as ``cluster.rebuilt.task_of`` takes it, where that is no task
+            that is registered with MTEB.
     """
 
-    def __init__(self, crew: RayCrew) -> None:
-        self._crew = crew
+    def __init__(self, crew: RayCrew, source: Mapping[str, Any] | None = None) -> None:
+        self._crew, self._source = crew, source
         self._folder: RunFolder | None = None
         self.mteb_model_meta: ModelMeta = crew.ask("load")
 
@@ -56,7 +58,7 @@ class RayModel:
         """
         self.finish()
         job = Job(
-            source=evaluation.made_of,
+            source=self._source or evaluation.made_of,
             split=evaluation.call.split,
             encode_kwargs={**evaluation.call.encode_kwargs, "show_progress_bar": False},
             chunk_size=evaluation.chunk_size,
@@ -138,6 +140,7 @@ class Counting:
         if answer.is_lost:
             lost = self._queue.lose(worker)
             self._progress(-self._run.plan.n_passages(lost[:-1] if answer.method == "count" else lost))
+            logger.info(f"{self._run.name}: {len(lost)} chunks of worker {worker} are counted again")
             while self._idle and not self._queue.is_empty:
                 self._give_work(self._idle.pop())
         elif answer.method == "load":
@@ -214,9 +217,9 @@ def ray_models(
         size = plan_workers(ray.nodes(), workers, gpus_per_worker)
         crews, models = [], []
 
-        def load(name: str, revision: str | None = None) -> RayModel:
+        def load(name: str, revision: str | None = None, source: Mapping[str, Any] | None = None) -> RayModel:
             crews.append(RayCrew(ray, size, name, revision))
-            models.append(RayModel(crews[-1]))
+            models.append(RayModel(crews[-1], source))
             return models[-1]
 
         try:

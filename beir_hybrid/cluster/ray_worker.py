@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, ModelError
 from beir_hybrid.files import atomic_path, user_path
 from beir_hybrid.scoring.run_folder import PLAN, RunFolder
 
@@ -68,9 +68,14 @@ class Worker:
         """Load the model and return what MTEB knows of it.
 
         Raises:
-            ModelError: It cannot be loaded.
+            ModelError: It cannot be loaded, or does not embed.
         """
-        return self._model.mteb_model_meta
+        from beir_hybrid.mteb.evaluation import is_counted
+
+        meta = self._model.mteb_model_meta
+        if not is_counted(self._model, reranks=False):
+            raise ModelError(f"{meta.name} searches and does not embed: evaluate it without --engine ray")
+        return meta
 
     def fingerprint(self, job: Job) -> str | None:
         """Return the fingerprint of the model, if it has one."""
