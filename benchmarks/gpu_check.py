@@ -1,9 +1,10 @@
 """Whether all that runs on a GPU is right there, and how fast: `python -m benchmarks.gpu_check`, under five minutes.
 
-It makes its own data, of XQuAD-R's size. Four checks: the ranks that the GPU counts are those of the CPU; what counting
-takes beside the bare product and beside a copy of the device's memory; training steps in bf16; and a run that broke off
-on the CPU, finished on the GPU. The outcome is printed as JSON; the exit code is 1 if a check failed, 2 without a GPU.
-`--device cpu --size small` tries the script itself.
+It makes its own data, of XQuAD-R's size. The checks: the ranks that the GPU counts are those of the CPU; scores have
+all digits of float32 where the process allows TF32; embeddings that MTEB's wrapper hands over are on the GPU; what
+counting takes beside the bare product and beside a copy of the device's memory; training steps in bf16; a run that
+broke off on the CPU, finished on the GPU; and shards, one on every GPU and one on the CPU, that merge. The outcome is
+printed as JSON; the exit code is 1 if a check failed, 2 without a GPU. `--device cpu --size small` tries the script.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.quiet import silenced
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
-from beir_hybrid.scoring.counting import CountedRanks
+from beir_hybrid.scoring.counting import scores_of
+from beir_hybrid.scoring.partial_counts import PartialCounts
+from beir_hybrid.scoring.shards import WHOLE, Shard
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 SIZES = {"xquad-r": (1190, 13_014, 384), "small": (20, 330, 16)}
@@ -113,6 +116,41 @@ def check_ranks(corpus: ParallelCorpus, dimensions: int, device: str) -> dict[st
 
 def _ranks(counted: Any) -> np.ndarray:
     return np.concatenate([np.stack([ranks.rank_in_language, ranks.rank_in_pool]) for ranks in counted], axis=1)
+
+
+def check_precision(dimensions: int, device: str) -> dict[str, Any]:
+    """Compute scores where the process allows TF32, or bfloat16 on the CPU; ``passed`` if that changes none."""
+    generator = torch.Generator().manual_seed(0)
+    questions, passages = (torch.randn(n, dimensions, generator=generator).to(device) for n in (1000, 2000))
+    full = scores_of(dot, questions, passages)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        scores, bare = scores_of(dot, questions, passages), dot(questions, passages)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return {"difference_without_care": float((bare - full).abs().max()), "passed": bool((scores == full).all())}
+
+
+def check_embeddings(device: str) -> dict[str, Any]:
+    """Embed texts by MTEB's wrapper of a Sentence Transformer; ``passed`` if they are on the device, and right."""
+    from mteb.models import SentenceTransformerEncoderWrapper
+
+    from beir_hybrid.mteb.encode import Call
+    from beir_hybrid.tasks import XQuADR
+    from beir_hybrid.training import load_pairs
+
+    texts = load_pairs("atlas", languages=["en"], progress=False)
+    corpus = synthetic(*SIZES["small"][:2])
+    found = []
+    for where in (device, "cpu"):
+        model: Any = SentenceTransformerEncoderWrapper(_encoder(texts, 1, 16).to(where))
+        call = Call(model, XQuADR.metadata, "test", {"batch_size": 8, "show_progress_bar": False})
+        found.append(torch.as_tensor(call.embed(corpus, "document", "en")))
+    there, here = found
+    difference = float((there.cpu() - here).abs().max())
+    is_there = there.device.type == torch.device(device).type
+    return {"on": str(there.device), "largest_difference": difference, "passed": is_there and difference < 1e-3}
 
 
 def time_counting(corpus: ParallelCorpus, dimensions: int, device: str) -> dict[str, Any]:
@@ -227,25 +265,29 @@ class Table:
     Args:
         corpus: The texts.
         embeddings: Their embeddings.
+        device: Where it computes.
         breaks_off_after: Calls after which it is interrupted; never by default.
     """
 
-    def __init__(self, corpus: ParallelCorpus, embeddings: Embeddings, breaks_off_after: float = math.inf) -> None:
+    def __init__(
+        self, corpus: ParallelCorpus, embeddings: Embeddings, device: str, breaks_off_after: float = math.inf
+    ) -> None:
         from mteb.models import ModelMeta
 
         self.mteb_model_meta = ModelMeta.create_empty({"name": "benchmarks/table", "revision": "1"})
+        self.device = torch.device(device)
         self.left = breaks_off_after
         self.rows: dict[str, torch.Tensor] = {}
         for language, part in corpus.languages.items():
             self.rows |= dict(zip(part.query_ids, embeddings.questions[language], strict=True))
             self.rows |= dict(zip(part.passage_ids, embeddings.passages[language], strict=True))
 
-    def encode(self, inputs: Any, **_: Any) -> np.ndarray:
+    def encode(self, inputs: Any, **_: Any) -> torch.Tensor:
         """Return a row for each text."""
         if not self.left:
             raise Interrupted
         self.left -= 1
-        return torch.stack([self.rows[name] for name in inputs.dataset["id"]]).numpy()
+        return torch.stack([self.rows[name] for name in inputs.dataset["id"]]).to(self.device)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
         """Return the products."""
@@ -256,44 +298,91 @@ class Table:
         return (torch.as_tensor(embeddings1) * torch.as_tensor(embeddings2)).sum(1)
 
 
-def resume(size: str) -> dict[str, Any]:
-    """Break off a run on the CPU, finish it on the GPU if there is one, and compare with an undisturbed one."""
-    n_questions, n_passages, dimensions = SIZES[size]
-    corpus = synthetic(max(2, n_questions // 20), n_passages)
+class DoubleTable(Table):
+    """Multiplies in float64, and so rounds as no other device does."""
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        """Return the products."""
+        return dot(torch.as_tensor(embeddings1).double(), torch.as_tensor(embeddings2).double())
+
+
+def resume(corpus: ParallelCorpus, dimensions: int, device: str) -> dict[str, Any]:
+    """Break off a run on the CPU, finish it on the device, and compare with an undisturbed one."""
     embeddings = vectors(corpus, dimensions, exact=True)
     with tempfile.TemporaryDirectory() as folder:
+        broken, whole = Path(folder) / "broken", Path(folder) / "whole"
         runs = 3 * len(LANGUAGES)  # questions, relevant passages, and the chunks of a third of the languages
-        with patch("beir_hybrid.scoring.matrices.torch.cuda.is_available", return_value=False):
-            broke_off = False
-            try:
-                _chunked(corpus, Table(corpus, embeddings, runs), Path(folder) / "broken")
-            except Interrupted:
-                broke_off = True
-        found = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "broken")
-        expected = _chunked(corpus, Table(corpus, embeddings), Path(folder) / "whole")
-    equal = all((found[code].rank_in_pool == expected[code].rank_in_pool).all() for code in expected)
-    return {"broke_off": broke_off, "passed": broke_off and equal}
+        broke_off = False
+        try:
+            _chunked(corpus, Table(corpus, embeddings, "cpu", runs), broken)
+        except Interrupted:
+            broke_off = True
+        found = _chunked(corpus, Table(corpus, embeddings, device), broken)
+        expected = _chunked(corpus, Table(corpus, embeddings, "cpu"), whole)
+    differing, _ = _difference(found, expected)
+    return {"broke_off": broke_off, "passed": broke_off and not differing}
 
 
-def _chunked(corpus: ParallelCorpus, model: Table, folder: Path) -> dict[str, CountedRanks]:
+def merge_shards(corpus: ParallelCorpus, dimensions: int, models: Sequence[tuple[type[Table], str]]) -> dict[str, Any]:
+    """Count a shard of a run with each model, merge the counts, and compare with one process on the CPU.
+
+    Args:
+        corpus: The texts.
+        dimensions: Of each embedding.
+        models: Of each shard, with its device.
+
+    Returns:
+        ``passed``: with exact products no rank differs; of unit vectors, which each shard rounds in its own way, the
+        share of ranks that differ and the largest difference. Copies of a right answer tie with it on one device, and
+        not on two.
+    """
+    outcome: dict[str, Any] = {"shards": [f"{kind.__name__} on {device}" for kind, device in models]}
+    for exact in (True, False):
+        embeddings = vectors(corpus, dimensions, exact)
+        with tempfile.TemporaryDirectory() as folder:
+            parts = [
+                _chunked(corpus, kind(corpus, embeddings, device), Path(folder) / "shards", Shard(number, len(models)))
+                for number, (kind, device) in enumerate(models, 1)
+            ]
+            whole = _chunked(corpus, Table(corpus, embeddings, "cpu"), Path(folder) / "whole")
+        share, largest = _difference(reduce(PartialCounts.merge, parts), whole)
+        if exact:
+            outcome |= {"chunks": [len(part.chunks) for part in parts], "passed": not share}
+        else:
+            outcome["rounding"] = {"share_that_differs": share, "largest_difference": largest}
+    return outcome
+
+
+def _difference(counts: PartialCounts, expected: PartialCounts) -> tuple[float, int]:
+    """Return the share of ranks that differ, and the largest difference."""
+    ours, theirs = (_ranks(part.result().values()) for part in (counts, expected))
+    return float((ours != theirs).mean()), int(np.abs(ours - theirs).max())
+
+
+def _chunked(corpus: ParallelCorpus, model: Table, folder: Path, shard: Shard = WHOLE) -> PartialCounts:
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.plan import ChunkPlan
-    from beir_hybrid.scoring.run_folder import RunFolder
+    from beir_hybrid.scoring.chunk_plan import ChunkPlan
+    from beir_hybrid.scoring.pass_folder import PassFolder
     from beir_hybrid.tasks import MIRACLCLFull
 
     call = Call(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
-    return (
-        ChunkedRun(
-            name="synthetic",
-            embed=partial(call.embed, corpus),
-            similarity=model.similarity,
-            plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, max(10, len(corpus.languages["en"].passages) // 4)),
-            folder=RunFolder.of({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
-            checkpoint_seconds=0,
-        )
-        .count()
-        .result()
-    )
+    return ChunkedRun(
+        name="synthetic",
+        embed=partial(call.embed, corpus),
+        similarity=model.similarity,
+        plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, max(10, len(corpus.languages["en"].passages) // 4)),
+        folder=PassFolder.of({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
+        shard=shard,
+        device=call.device,
+        checkpoint_seconds=0,
+    ).count()
+
+
+def _devices(device: str) -> list[tuple[type[Table], str]]:
+    """Return the models of the shards: on every GPU and on the CPU; without a GPU, two that round differently."""
+    if not device.startswith("cuda"):
+        return [(Table, device), (DoubleTable, "cpu")]
+    return [*((Table, f"cuda:{number}") for number in range(torch.cuda.device_count())), (Table, "cpu")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -306,19 +395,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: torch finds no GPU here; --device cpu --size small tries the script itself", file=sys.stderr)
         return 2
     n_questions, n_passages, dimensions = SIZES[options.size]
-    corpus = synthetic(n_questions, n_passages)
+    corpus, fewer = (synthetic(n, n_passages) for n in (n_questions, max(2, n_questions // 20)))
+    name = torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else options.device
     start = time.perf_counter()
-    outcome: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else options.device,
-        "torch": torch.__version__,
-        "questions": n_questions * len(LANGUAGES),
-        "passages": n_passages,
-        "dimensions": dimensions,
-        "ranks": check_ranks(corpus, dimensions, options.device),
-        "counting": time_counting(corpus, dimensions, options.device),
-        "training": train(options.size, options.device),
-        "checkpoint": resume(options.size),
-    }
+    with silenced("datasets"):
+        outcome: dict[str, Any] = {
+            "device": name,
+            "torch": torch.__version__,
+            "questions": n_questions * len(LANGUAGES),
+            "passages": n_passages,
+            "dimensions": dimensions,
+            "ranks": check_ranks(corpus, dimensions, options.device),
+            "precision": check_precision(dimensions, options.device),
+            "embeddings": check_embeddings(options.device),
+            "counting": time_counting(corpus, dimensions, options.device),
+            "training": train(options.size, options.device),
+            "checkpoint": resume(fewer, dimensions, options.device),
+            "shards": merge_shards(fewer, dimensions, _devices(options.device)),
+        }
     outcome["seconds"] = time.perf_counter() - start
     outcome["passed"] = all(part["passed"] for part in outcome.values() if isinstance(part, dict))
     print(json.dumps(outcome, indent=1))

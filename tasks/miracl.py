@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +11,7 @@ from mteb.tasks.retrieval import MIRACLRetrieval, MIRACLRetrievalHardNegatives
 
 from beir_hybrid.corpora import ParallelCorpus, miracl
 from beir_hybrid.corpora.miracl import MIRACLSource
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import DataError
 from beir_hybrid.mteb.subset_data import subset_languages
 from beir_hybrid.subsets import setting_of
 from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
@@ -20,8 +19,6 @@ from beir_hybrid.tasks.parallel_retrieval import AbsTaskParallelRetrieval
 if TYPE_CHECKING:
     from beir_hybrid.mteb.encode import Call
     from beir_hybrid.mteb.evaluation import Evaluation
-
-_CHUNK_SIZE = "BEIR_HYBRID_CHUNK_SIZE"
 
 
 class AbsTaskMIRACL(AbsTaskParallelRetrieval):
@@ -37,13 +34,12 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
 
     Attributes:
         source: Where the data is; BEIR_HYBRID_MIRACL names a copy of it, which may have fewer languages.
-        chunk_size: Passages encoded between two checkpoints; BEIR_HYBRID_CHUNK_SIZE comes first.
         predicts: Whether predictions are written for callers who ask; they need all embeddings in memory.
     """
 
     metadata: TaskMetadata
     source: ClassVar[MIRACLSource]
-    chunk_size: int = 50_000
+    chunk_size = 50_000
     predicts: ClassVar[bool] = True
 
     def __init__(self, *args: Any, translated_questions: Path | str | None = None, **kwargs: Any) -> None:
@@ -69,10 +65,7 @@ class AbsTaskMIRACL(AbsTaskParallelRetrieval):
         return miracl.read(self.source, self.hf_subsets, self._translations, num_proc)
 
     def _evaluation(self, call: Call, **options: Any) -> Evaluation:
-        configured = os.environ.get(_CHUNK_SIZE, "").strip() or str(self.chunk_size)
-        if not configured.isdecimal() or int(configured) < 1:
-            raise BeirHybridError(f"{_CHUNK_SIZE}={configured}: the passages of a chunk must be a whole number from 1")
-        return super()._evaluation(call, chunk_size=int(configured), predicts=self.predicts, read=None)
+        return super()._evaluation(call, **{"predicts": self.predicts, "read": None, **options})
 
 
 def _subset_languages(languages: Sequence[str], translated: Sequence[str] = ()) -> dict[str, list[str]]:

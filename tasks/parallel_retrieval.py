@@ -38,6 +38,7 @@ TASKS_MODULE = "beir_hybrid.tasks"
 """Where tasks that are made from specs are found, and so where pickle looks for them."""
 
 
+CHUNK_SIZE = "BEIR_HYBRID_CHUNK_SIZE"
 CHECKPOINT_SECONDS = "BEIR_HYBRID_CHECKPOINT_SECONDS"
 
 
@@ -70,6 +71,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             BEIR_HYBRID_SHARD says, which is all if it is not set.
         made_of: What the task can be made of in another process, as JSON: the name of a registered task and its
             subsets, or, of a corpus that is no task of MTEB's, what ``beir_hybrid.load`` takes and the languages.
+        chunk_size: Passages encoded and counted at once, where BEIR_HYBRID_CHUNK_SIZE does not say it; None for all at
+            once, and in shards for 50,000.
         checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks;
             BEIR_HYBRID_CHECKPOINT_SECONDS comes first.
     """
@@ -80,7 +83,8 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     observe: Callable[[CountedRun], None] | None = None
     shard: Shard | None = None
     made_of: Mapping[str, Any] | None = None
-    checkpoint_seconds: float = 180.0
+    chunk_size: int | None = None
+    checkpoint_seconds: float = 600.0
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -298,10 +302,21 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             "keep_top": self.keep_top,
             "observe": self.observe,
             "made_of": self.made_of or {"task": self.metadata.name, "subsets": list(self.hf_subsets)},
+            "chunk_size": self._chunk_size(call),
             "checkpoint_seconds": self._checkpoint_seconds(),
             **options,
         }
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
+
+    def _chunk_size(self, call: Call) -> int | None:
+        from beir_hybrid.scoring import chunk_plan
+
+        if self.chunk_size is None and self._asked_shard(call) is None:
+            return None
+        configured = os.environ.get(CHUNK_SIZE, "").strip() or str(self.chunk_size or chunk_plan.CHUNK_SIZE)
+        if not configured.isdecimal() or int(configured) < 1:
+            raise BeirHybridError(f"{CHUNK_SIZE}={configured}: the passages of a chunk must be a whole number from 1")
+        return int(configured)
 
     def _checkpoint_seconds(self) -> float:
         configured = os.environ.get(CHECKPOINT_SECONDS, "").strip() or str(self.checkpoint_seconds)

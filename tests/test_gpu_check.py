@@ -26,12 +26,29 @@ def test_all_checks_pass_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert outcome["ranks"]["ranks"] == 2 * 20 * 11 * 11
     assert outcome["training"]["steps"] == 2
     assert outcome["checkpoint"]["broke_off"]
+    assert outcome["shards"]["chunks"] == [23, 21]
+    assert outcome["embeddings"]["on"] == "cpu"
 
 
 def test_wrong_ranks_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([torch.zeros(2, 3).numpy(), torch.ones(2, 3).numpy()] * 2)
     monkeypatch.setattr(gpu_check, "_ranks", lambda _: next(answers))
     assert not gpu_check.check_ranks(gpu_check.synthetic(2, 11), 4, "cpu")["passed"]
+
+
+class Wrong(gpu_check.Table):
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        return -super().similarity(embeddings1, embeddings2)
+
+
+def test_a_shard_that_scores_otherwise_fails() -> None:
+    corpus = gpu_check.synthetic(2, 44)
+    assert not gpu_check.merge_shards(corpus, 4, [(gpu_check.Table, "cpu"), (Wrong, "cpu")])["passed"]
+
+
+def test_there_is_a_shard_on_every_gpu_and_one_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [device for _, device in gpu_check._devices("cuda")] == ["cuda:0", "cuda:1", "cpu"]
 
 
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,8 +33,8 @@ def evaluate(
         str,
         typer.Option(
             "--data",
-            help="A data set of `beir-hybrid data list`, the folder of a corpus, mteb:TASK, hub:OWNER/NAME or "
-            "beir:FOLDER.",
+            help="A data set of `beir-hybrid data list`, the folder or address (s3://...) of a corpus, mteb:TASK, "
+            "hub:OWNER/NAME or beir:FOLDER.",
         ),
     ],
     languages: Annotated[

@@ -15,7 +15,7 @@ from beir_hybrid.cluster.rebuilt import task_of
 from beir_hybrid.errors import BeirHybridError, ModelError, first_line, one_line
 from beir_hybrid.files import files_below, read_json, shown
 from beir_hybrid.schemas import Open, checked
-from beir_hybrid.scoring.run_folder import RUN_FILE, RUNS, RunFolder, read_arrays, read_header
+from beir_hybrid.scoring.pass_folder import RUN_FILE, RUNS, PassFolder, read_arrays, read_header, shards_in
 from beir_hybrid.scoring.shards import Shard
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from beir_hybrid.interface.result import Result
     from beir_hybrid.mteb.evaluation import Evaluation
     from beir_hybrid.mteb.passes import CountedRun
+    from beir_hybrid.scoring.chunk_plan import ChunkPlan
     from beir_hybrid.scoring.partial_counts import PartialCounts
-    from beir_hybrid.scoring.plan import ChunkPlan
 
 _MOST_NAMED = 10
 """Shards that a message names."""
@@ -35,7 +35,7 @@ class _RunFile(Open):
     """What ``run.json`` says: what the counts depend on, what the task is made of, what MTEB knows of the model."""
 
     key: dict[str, Any]
-    source: dict[str, Any]
+    made_of: dict[str, Any]
     model: dict[str, Any]
 
 
@@ -60,13 +60,13 @@ class SharedRun:
 
     Attributes:
         folder: The folder.
-        source: What the task is made of.
+        made_of: What the task is made of.
         model: What MTEB knows of the model, as JSON.
         depends_on: All that the counts depend on, by name.
     """
 
     folder: Path
-    source: Mapping[str, Any]
+    made_of: Mapping[str, Any]
     model: Mapping[str, Any]
     depends_on: Mapping[str, Any]
 
@@ -78,7 +78,7 @@ class SharedRun:
             BeirHybridError: It is malformed.
         """
         content = checked(_RunFile, read_json(path), shown(path), BeirHybridError)
-        return cls(path.parent, content.source, content.model, content.key)
+        return cls(path.parent, content.made_of, content.model, content.key)
 
     @property
     def root(self) -> Path:
@@ -99,9 +99,8 @@ class SharedRun:
         Raises:
             BeirHybridError: One is missing, cannot be read, is of another run or has counted what another has, too.
         """
-        files = {Shard.of_part(path.stem): path for path in self.folder.glob("counts-*.safetensors")}
-        shards = sorted((shard for shard in files if shard is not None), key=lambda shard: (shard.count, shard.number))
-        counts = sorted({shard.count for shard in shards})
+        files = shards_in(self.folder)
+        counts = sorted({shard.count for shard in files})
         if not counts:
             raise BeirHybridError(f"{shown(self.folder)}: no shard has been counted")
         if len(counts) > 1:
@@ -112,7 +111,7 @@ class SharedRun:
         missing = [shard for n in range(counts[0]) if (shard := Shard(n + 1, counts[0])) not in files]
         if missing:
             raise BeirHybridError(f"{shown(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing[0])}")
-        parts = [self._part(files[shard], shard) for shard in shards]
+        parts = [self._part(files[shard], shard) for shard in files]
         owner: dict[str, Part] = {}
         for part in parts:
             for chunk in sorted(part.chunks):
@@ -163,7 +162,7 @@ class SharedRun:
         from beir_hybrid.interface.task_run import result_of
 
         parts, where = self.parts, shown(self.folder / RUN_FILE)
-        task = task_of(self.source, where)
+        task = task_of(self.made_of, where)
         revision = self.depends_on.get("data_revision")
         if task.metadata.revision != revision:
             raise BeirHybridError(
@@ -242,7 +241,7 @@ class _Merged:
         run = self.run
         evaluation = replace(evaluation, chunk_size=run.depends_on.get("chunk_size"))
         fingerprint = run.depends_on.get("fingerprint")
-        other = difference(json.loads(RunFolder.of(evaluation.run_key(fingerprint)).key), run.depends_on)
+        other = difference(json.loads(PassFolder.of(evaluation.run_key(fingerprint)).key), run.depends_on)
         if other:
             raise BeirHybridError(f"{shown(run.folder)} is {other}")
         return evaluation.counted_run(run.counts(evaluation.plan, self.parts, evaluation), fingerprint)

@@ -21,7 +21,7 @@ from beir_hybrid.cluster.ray_crew import Answer, RayCrew
 from beir_hybrid.cluster.ray_worker import Job, read_files, write_files
 from beir_hybrid.errors import ModelError
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class RayModel:
 
     def __init__(self, crew: RayCrew, source: Mapping[str, Any] | None = None) -> None:
         self._crew, self._source = crew, source
-        self._folder: RunFolder | None = None
+        self._folder: PassFolder | None = None
         self.mteb_model_meta: ModelMeta = crew.ask("load")
 
     def counted(self, evaluation: Evaluation) -> CountedRun:
@@ -66,10 +66,10 @@ class RayModel:
         )
         fingerprint = self._crew.ask("fingerprint", job)
 
-        def is_current(folder: RunFolder) -> bool:
+        def is_current(folder: PassFolder) -> bool:
             return fingerprint is not None or self._crew.ask("is_current", job, folder.key, read_files(folder))
 
-        self._folder = RunFolder.reserve(evaluation.run_key(fingerprint), is_current)
+        self._folder = PassFolder.reserve(evaluation.run_key(fingerprint), is_current)
         run = evaluation.chunked_in(self._folder, evaluation.plan)
         return evaluation.counted_run(Counting(self._crew, run, job).count(), fingerprint)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from beir_hybrid.errors import BeirHybridError, ModelError
 from beir_hybrid.files import atomic_path, user_path
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta, MTEBModels
@@ -138,7 +138,7 @@ class Worker:
 
     def _run(self, evaluation: Evaluation, key: str, files: Files) -> ChunkedRun:
         """Return the pass, whose files go into a folder of this worker's own."""
-        own = RunFolder.of(evaluation.run_key(evaluation.call.state().fingerprint)).key
+        own = PassFolder.of(evaluation.run_key(evaluation.call.state().fingerprint)).key
         if own != key:
             here, there = json.loads(own), json.loads(key)
             [*names] = (name for name in there if here.get(name) != there[name])
@@ -147,7 +147,7 @@ class Worker:
                 f"{' and '.join(names)}: give all nodes of the cluster the same data, models and versions"
             )
         self._folder = tempfile.TemporaryDirectory(prefix="beir-hybrid-")
-        folder = RunFolder(Path(self._folder.name), key)
+        folder = PassFolder(Path(self._folder.name), key)
         write_files(folder, files)
         return evaluation.chunked_in(folder, evaluation.plan)
 
@@ -158,13 +158,13 @@ def folder_of_model(model: str) -> str:
     return str(folder.resolve()) if folder.is_dir() else model
 
 
-def read_files(folder: RunFolder) -> Files:
+def read_files(folder: PassFolder) -> Files:
     """Return the files that a run's plan consists of, those that are there."""
     paths = sorted(path for path in folder.folder.glob("*.safetensors") if not path.name.startswith(COUNTS))
     return {path.name: np.fromfile(path, np.uint8) for path in paths}
 
 
-def write_files(folder: RunFolder, files: Files) -> None:
+def write_files(folder: PassFolder, files: Files) -> None:
     """Write what ``read_files`` returned into another folder, the scores last: with them the plan is whole."""
     for name in sorted(files, key=lambda name: name.startswith(PLAN)):
         with atomic_path(folder.folder / name) as temporary:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from beir_hybrid.corpora import registry
 from beir_hybrid.corpora.discovery import is_corpus_folder
+from beir_hybrid.corpora.parquet_texts import is_address
 from beir_hybrid.corpora.spec import CorpusSpec
 from beir_hybrid.errors import DataError
 from beir_hybrid.files import shown, user_path
 
 Source = str | Path | CorpusSpec
-"""What names a corpus: its name, its folder, ``mteb:TASK``, ``hub:OWNER/NAME``, ``beir:FOLDER``, or its spec."""
+"""What names a corpus: its name, its folder or address, ``mteb:TASK``, ``hub:OWNER/NAME``, ``beir:FOLDER``, or its
+spec."""
 
-FORMS = "the folder of a corpus, mteb:TASK, hub:OWNER/NAME or beir:FOLDER"
+FORMS = "the folder or address (s3://...) of a corpus, mteb:TASK, hub:OWNER/NAME or beir:FOLDER"
 
 
 def is_corpus(source: object) -> bool:
@@ -25,7 +27,7 @@ def is_corpus(source: object) -> bool:
     spec = registry.find(text) if isinstance(source, str) else None
     if spec is not None:
         return spec.read is not None
-    return _prefix(text) in _read_by_prefix() or is_corpus_folder(user_path(text))
+    return is_address(text) or _prefix(text) in _read_by_prefix() or is_corpus_folder(user_path(text))
 
 
 def spec_of_source(source: Source) -> CorpusSpec:
@@ -33,8 +35,8 @@ def spec_of_source(source: Source) -> CorpusSpec:
 
     Args:
         source: Its name in `beir-hybrid data list`; the folder of a corpus of the user's own; ``mteb:TASK`` for the
-            pool of a retrieval task of MTEB's; ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``; ``beir:FOLDER``; or
-            a spec.
+            pool of a retrieval task of MTEB's; ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``; ``beir:FOLDER``;
+            the address of a folder in object storage, such as ``s3://bucket/corpus``; or a spec.
 
     Raises:
         DataError: There is no such corpus, or what describes it is malformed.
@@ -44,6 +46,10 @@ def spec_of_source(source: Source) -> CorpusSpec:
     text = str(source)
     if isinstance(source, str) and registry.find(text) is not None:
         return registry.retrieval_spec_of(text)
+    if is_address(text):
+        from beir_hybrid.corpora.own import spec_of_address
+
+        return spec_of_address(text)
     reader = _read_by_prefix().get(_prefix(text))
     if reader is not None:
         return reader(text.partition(":")[2])

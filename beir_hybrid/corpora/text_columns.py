@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
     from numpy.typing import NDArray
 
@@ -14,7 +16,31 @@ _AT_ONCE = 10_000
 """Rows read at once by a pass over all of them."""
 
 
-class TextColumn(Sequence[str]):
+class StoredTexts(Sequence[str]):
+    """Texts that are read from files each time they are asked for: ask for many at once."""
+
+    @abstractmethod
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the texts of some rows."""
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return self.take(np.arange(*place.indices(len(self))))
+        row = range(len(self))[place]
+        return self.take(np.array([row]))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), _AT_ONCE):
+            yield from self[first : first + _AT_ONCE]
+
+
+class TextColumn(StoredTexts):
     """One column of a data set of the hub, as a sequence of texts; a missing text is empty.
 
     Args:
@@ -31,29 +57,14 @@ class TextColumn(Sequence[str]):
     def __len__(self) -> int:
         return len(self._dataset)
 
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return self._texts(self._dataset[place])
-        return self._texts(self._dataset[place : place + 1 or None])[0]
-
-    def __iter__(self) -> Iterator[str]:
-        for first in range(0, len(self), _AT_ONCE):
-            yield from self[first : first + _AT_ONCE]
-
     def take(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the texts of some rows."""
-        return self._texts(self._dataset[rows.tolist()]) if len(rows) else []
-
-    def _texts(self, columns: dict[str, list[object]]) -> list[str]:
-        return [f"{self._prefix}{'' if text is None else text}" for text in columns[self._name]]
+        consecutive = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all())
+        where = slice(int(rows[0]), int(rows[-1]) + 1) if consecutive else rows.tolist()
+        texts = self._dataset[where][self._name] if len(rows) else []
+        return [f"{self._prefix}{'' if text is None else text}" for text in texts]
 
 
 def take(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:
     """Return the texts of some rows of any sequence."""
-    return texts.take(rows) if isinstance(texts, TextColumn) else [texts[row] for row in rows]
+    return texts.take(rows) if isinstance(texts, StoredTexts) else [texts[row] for row in rows]

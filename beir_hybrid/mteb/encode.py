@@ -14,12 +14,13 @@ from mteb.types import PromptType
 
 from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.mteb.fingerprint import fingerprint
-from beir_hybrid.mteb.private import create_dataloader
+from beir_hybrid.mteb.private import create_dataloader, kept_on_gpu
 from beir_hybrid.ranks.model_state import Encode, ModelState, by_language
 from beir_hybrid.scoring.matrices import check_embeddings, on_device, widened
 from beir_hybrid.subsets import Subset
 
 if TYPE_CHECKING:
+    import torch
     from mteb import TaskMetadata
     from mteb.models import EncoderProtocol, MTEBModels
     from mteb.types import EncodeKwargs
@@ -56,6 +57,24 @@ def passage_dataset(corpus: ParallelCorpus, languages: Sequence[str], rows: NDAr
 
 def _some(texts: Sequence[str], rows: NDArray[Any] | None) -> list[str]:
     return list(texts) if rows is None else take(texts, rows)
+
+
+def device_of(model: Any) -> torch.device | None:
+    """Return where a model computes, as its wrapper says or the model inside; None where neither does."""
+    import torch
+
+    for part in (model, getattr(model, "model", None)):
+        device = getattr(part, "device", None)
+        if device is None and isinstance(part, torch.nn.Module):
+            device = next((weights.device for weights in part.parameters()), None)
+        try:
+            device = torch.device(device) if isinstance(device, str | torch.device) else None
+        except RuntimeError:  # "auto", or another word of the wrapper's own
+            continue
+        if device is not None and device.type != "meta":  # where weights wait that are loaded when they are used
+            return device
+    encoder = getattr(model, "encoder", None)
+    return None if encoder is None else device_of(encoder)
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,11 @@ class Call:
         return cast("EncoderProtocol", self.model)
 
     @property
+    def device(self) -> torch.device | None:
+        """Where the model computes; None where it does not say."""
+        return device_of(self.model)
+
+    @property
     def progress(self) -> bool:
         """Whether progress bars are wanted."""
         return bool(self.encode_kwargs.get("show_progress_bar", True))
@@ -120,7 +144,7 @@ class Call:
             prompt_type: Query or document.
 
         Returns:
-            What the encoder returned: a matrix of n rows, small numbers as float32.
+            What the encoder returned: a matrix of n rows, small numbers as float32, on the device of the model.
 
         Raises:
             ModelError: The number of rows is wrong, or a row is not finite.
@@ -134,17 +158,18 @@ class Call:
             batch_size=self.encode_kwargs.get("batch_size", 32),
             num_proc=self.num_proc,
         )
-        embeddings = self.encoder.encode(
-            loader,
-            task_metadata=asked_as.metadata,
-            hf_split=asked_as.split,
-            hf_subset=asked_as.subsets.get(language, subset),
-            prompt_type=prompt_type,
-            **self.encode_kwargs,
-        )
+        with kept_on_gpu(self.encoder, self.encode_kwargs) as options:
+            embeddings = self.encoder.encode(
+                loader,
+                task_metadata=asked_as.metadata,
+                hf_split=asked_as.split,
+                hf_subset=asked_as.subsets.get(language, subset),
+                prompt_type=prompt_type,
+                **options,
+            )
         kind = "questions" if prompt_type == PromptType.query else "passages"
         check_embeddings(embeddings, texts["id"], f"{self.model.mteb_model_meta.name}: the {language} {kind}")
-        return on_device(widened(embeddings))
+        return on_device(widened(embeddings), self.device)
 
     def embed(self, corpus: ParallelCorpus, kind: str, language: str, rows: NDArray[Any] | None = None) -> Any:
         """Encode questions or passages of a language, all or some.

@@ -31,10 +31,10 @@ from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
 from beir_hybrid.ranks.search import Results, ranks_in_results, returned, tops_in_results
 from beir_hybrid.scoring.bias import same_language_scores
+from beir_hybrid.scoring.chunk_plan import CHUNK_SIZE, ChunkPlan
 from beir_hybrid.scoring.chunked import CHECKPOINT_SECONDS, ChunkedRun
 from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset, top_rows
-from beir_hybrid.scoring.plan import CHUNK_SIZE, ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.scoring.shards import WHOLE
 from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
@@ -239,8 +239,10 @@ class Evaluation:
             counts: The counts of all chunks.
             fingerprint: The fingerprint of the model, where it has one.
         """
-        state = ModelState(fingerprint) if fingerprint is not None else ModelState(sample=counts.sample())
-        return CountedRun(counts.result(), state)
+        if fingerprint is not None:
+            return CountedRun(counts.result(), ModelState(fingerprint))
+        sample = counts.sample(sampled_texts_of(self.corpus, *self.languages))
+        return CountedRun(counts.result(), ModelState(sample=sample))
 
     def count_shard(self, shard: Shard) -> Path:
         """Count the chunks of a shard, and return the folder that its counts are in, with those of the others.
@@ -251,6 +253,7 @@ class Evaluation:
         """
         run = self.chunked(shard)
         try:
+            run.folder.check_cut(shard)
             run.folder.describe(self.described())
             run.count()
         finally:
@@ -284,7 +287,7 @@ class Evaluation:
         plan, fingerprint = self.plan, self.call.state().fingerprint
         run = partial(self.chunked_in, plan=plan, shard=shard)
         sampler = self.call.sampler(self.corpus_of)
-        folder = RunFolder.reserve(
+        folder = PassFolder.reserve(
             self.run_key(fingerprint),
             lambda folder: fingerprint is not None or run(folder).is_current(sampler),
             None if shard is None else self.folder,
@@ -317,7 +320,7 @@ class Evaluation:
     def _is_current(self, state: ModelState) -> bool:
         return self.same(state, self.call.state())
 
-    def chunked_in(self, folder: RunFolder, plan: ChunkPlan, shard: Shard | None = None) -> ChunkedRun:
+    def chunked_in(self, folder: PassFolder, plan: ChunkPlan, shard: Shard | None = None) -> ChunkedRun:
         """Return the pass in chunks, with a folder of the caller's."""
         call = self.call
         return ChunkedRun(
@@ -331,6 +334,7 @@ class Evaluation:
             phase=partial(call.timer, split=call.split),
             confidence=self.wanted,
             keep_top=self.keep_top,
+            device=call.device,
             checkpoint_seconds=self.checkpoint_seconds,
         )
 

@@ -19,6 +19,7 @@ from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.files import atomic_path
 from beir_hybrid.mteb.passes import CountedRun
 from beir_hybrid.scoring.confidence import TOP_K
+from beir_hybrid.scoring.counting import scores_of
 from beir_hybrid.scoring.matrices import is_sparse, select_rows
 from beir_hybrid.subsets import MULTI, Subset
 
@@ -61,7 +62,7 @@ class _Pool:
         if self.index is not None:
             scores, rows = self.index.search(_single(questions), TOP_K, self.model.similarity)
             return np.asarray(scores, dtype=np.float32), np.asarray(rows)
-        blocks = [_single(self.model.similarity(questions, part)).cpu() for part in self.parts]
+        blocks = [scores_of(self.model.similarity, questions, part).cpu() for part in self.parts]
         best = torch.topk(torch.cat(blocks, dim=1), min(TOP_K, len(self.ids)), dim=1)
         return best.values.numpy(), best.indices.numpy()
 

@@ -31,12 +31,13 @@ from beir_hybrid.ranks.model_state import (
     as_rows,
     close,
     sampled_rows,
+    sampled_texts_of,
 )
+from beir_hybrid.scoring.chunk_plan import Chunk, ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock, Similarity, Wanted, own_scores_in, scores_of
-from beir_hybrid.scoring.matrices import select_rows
+from beir_hybrid.scoring.matrices import on_device, select_rows
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import Chunk, ChunkPlan
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ TILE = 2048
 """Passages scored at once, always: a matrix product of another shape rounds differently, and then the chunk size, which
 only decides what is in memory, would decide ties."""
 
-CHECKPOINT_SECONDS = 180.0
+CHECKPOINT_SECONDS = 600.0
 """Time between two writes of the counts, unless told otherwise: at MIRACL's size they are 120 MB."""
 
 
@@ -70,6 +71,7 @@ class ChunkedRun:
         phase: Called with the name of each phase, which the context it returns surrounds.
         confidence: In which pools to find out how sure the model is.
         keep_top: Passages of each query to keep in every pool; None for none.
+        device: Where the model computes, which is where embeddings that are read go, too; None where it does not say.
         checkpoint_seconds: Seconds between two writes of the counts; 0 for one after each chunk.
     """
 
@@ -77,12 +79,13 @@ class ChunkedRun:
     embed: Embed
     similarity: Similarity
     plan: ChunkPlan
-    folder: RunFolder
+    folder: PassFolder
     shard: Shard = WHOLE
     progress: bool = False
     phase: Callable[[str], AbstractContextManager[object]] = nullcontext
     confidence: Wanted = True
     keep_top: int | None = None
+    device: torch.device | None = None
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     _sampled: dict[SampledText, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
@@ -240,18 +243,14 @@ class ChunkedRun:
     def _wanted(self) -> dict[tuple[str, str], NDArray[np.int64]]:
         """Rows that the sample of the run has, however it is cut into chunks: kind and language -> rows."""
         plan = self.plan
-        each = max(1, SAMPLED_TEXTS // (len(plan.query_languages) + len(plan.passage_languages)))
-        wanted = {
-            (QUERY, language): sampled_rows(self._n_questions(language), each) for language in plan.query_languages
-        }
-        for language, relevant, ids in zip(plan.passage_languages, plan.relevant, plan.passage_ids, strict=True):
-            rows = relevant[sampled_rows(len(relevant), each)]
-            wanted[PASSAGE, language] = rows if len(rows) else sampled_rows(len(ids), each)
-        return wanted
+        rows: dict[tuple[str, str], list[int]] = {}
+        for text in sampled_texts_of(plan.corpus, plan.query_languages, plan.passage_languages):
+            rows.setdefault((text.kind, text.language), []).append(text.row)
+        return {group: np.array(numbers) for group, numbers in rows.items()}
 
     def _keep_some(self, kind: str, language: str, rows: NDArray[np.int64], embeddings: Any) -> None:
         """Put into the sample what it wants of some embeddings, which are those of ``rows``."""
-        chosen = np.flatnonzero(np.isin(rows, self._wanted[kind, language]))
+        chosen = np.flatnonzero(np.isin(rows, self._wanted.get((kind, language), [])))
         if len(chosen):
             for row, embedding in zip(rows[chosen], as_rows(select_rows(embeddings, chosen)), strict=True):
                 self._sampled[SampledText(kind, language, int(row))] = embedding
@@ -275,7 +274,7 @@ class ChunkedRun:
 
     def _questions_of(self, language: str) -> Any:
         rows = np.arange(self._n_questions(language))
-        embeddings = self.folder.embeddings(_questions_file(language), lambda: self._embed(QUERY, language, rows))
+        embeddings = self._stored(_questions_file(language), QUERY, language, rows)
         self._keep_some(QUERY, language, rows, embeddings)
         return embeddings
 
@@ -283,11 +282,15 @@ class ChunkedRun:
         """Encode a chunk, or read its embeddings where its passages are relevant ones, which the plan has encoded."""
         language, rows = self._language(chunk), self.plan.rows(chunk)
         if chunk.relevant:
-            embeddings = self.folder.embeddings(chunk.name, lambda: self._embed(PASSAGE, language, rows))
+            embeddings = self._stored(chunk.name, PASSAGE, language, rows)
         else:
             embeddings = self._embed(PASSAGE, language, rows)
         self._keep_some(PASSAGE, language, rows, embeddings)
         return embeddings
+
+    def _stored(self, name: str, kind: str, language: str, rows: NDArray[np.int64]) -> Any:
+        """Read embeddings from a file of the folder, or encode texts and write it."""
+        return on_device(self.folder.embeddings(name, lambda: self._embed(kind, language, rows)), self.device)
 
     def _embed(self, kind: str, language: str, rows: NDArray[np.int64]) -> Any:
         logger.info(f"Encoding {len(rows)} {language} {'questions' if kind == QUERY else 'passages'}...")

@@ -18,6 +18,7 @@ from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, Ignored, TopScores
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
+from beir_hybrid.scoring.precision import full_precision
 from beir_hybrid.scoring.targets import Targets
 from beir_hybrid.scoring.top_passages import BestPassages, TopPassages
 from beir_hybrid.subsets import MULTI
@@ -155,7 +156,7 @@ class RankCounter:
         pairs, columns = block.find(self.targets.languages, self.targets.passages)
         _put_own_scores(scores, self.targets, pairs, columns, self.own)
         self._mask_ignored(block, scores)
-        thresholds = self._thresholds.to(scores.device)
+        self._thresholds = thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
         ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
@@ -352,10 +353,13 @@ def split_blocks(block: PassageBlock, n_queries: int) -> Iterator[PassageBlock]:
 def scores_of(similarity: Similarity, questions: Any, passages: Any) -> torch.Tensor:
     """Return the similarity of (Q, D) and (n, D) as float32 of shape (Q, n) that can be written to.
 
+    It is computed in single precision at least, whatever precision the model or the process computes in.
+
     Raises:
         ModelError: The scores are not finite, or not one for each query and passage.
     """
-    scores = torch.as_tensor(similarity(widened(questions), widened(passages))).detach()
+    with full_precision(questions, passages):
+        scores = torch.as_tensor(similarity(widened(questions), widened(passages))).detach()
     scores = (scores if scores.layout == torch.strided else scores.to_dense()).to(torch.float32).contiguous()
     shape = (questions.shape[0], passages.shape[0])
     if scores.shape != shape:

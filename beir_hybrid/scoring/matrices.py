@@ -116,8 +116,17 @@ def _check_rows(rows: Any, first: int, ids: Sequence[str], what: str) -> np.ndar
     return first + np.flatnonzero(~nonzero_rows(tensor))
 
 
-def on_device(embeddings: Any) -> Any:
-    """Move a dense matrix to the GPU where there is one; everything else stays as the encoder returned it."""
-    if not torch.cuda.is_available() or is_sparse(embeddings):
+def on_device(embeddings: Any, device: torch.device | None = None) -> Any:
+    """Put a matrix where its model computes, in single precision; on the CPU it stays as the encoder returned it.
+
+    Args:
+        embeddings: Matrix, numpy or torch, dense or sparse. One that is on a GPU stays there.
+        device: Of the model; None where that is not known: then dense matrices go to the GPU, if there is one.
+    """
+    if isinstance(embeddings, torch.Tensor) and embeddings.device.type != "cpu":
+        device = embeddings.device
+    elif device is None and torch.cuda.is_available() and not is_sparse(embeddings):
+        device = torch.device("cuda")
+    if device is None or device.type == "cpu":
         return embeddings
-    return torch.as_tensor(embeddings).to("cuda")
+    return torch.as_tensor(embeddings).to(device, torch.float32)  # not all devices have float64

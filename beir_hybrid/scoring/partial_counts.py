@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import torch
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks.model_state import Sample, SampledText
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import CountedRanks, RankCounter, Wanted
-from beir_hybrid.scoring.plan import ChunkPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,10 +82,14 @@ class PartialCounts:
         """Return query language -> its counted ranks."""
         return {language: counter.result() for language, counter in self.counters.items()}
 
-    def sample(self) -> Sample:
-        """Return the sample of the model's embeddings."""
-        texts = sorted(self.sampled)
-        return Sample.of(texts, np.array([self.sampled[text] for text in texts]))
+    def sample(self, texts: Iterable[SampledText]) -> Sample:
+        """Return the sample of the model's embeddings, as far as its texts have been embedded.
+
+        Args:
+            texts: The texts of the sample, in its order.
+        """
+        seen = [text for text in texts if text in self.sampled]
+        return Sample.of(seen, np.array([self.sampled[text] for text in seen]))
 
     def arrays(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Return all there is as arrays and facts that JSON can hold."""

@@ -24,7 +24,6 @@ LAUNCHERS = {
     "srun": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
     "array": ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
 }
-ASKED = ("MIRACLCL", "--output-folder")
 
 
 @pytest.fixture(autouse=True)
@@ -37,21 +36,22 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Place(NamedTuple):
-    """Folders of the tests of this module: what is read, and what one process has written."""
+    """Folders of the tests of this module: what is read, and the home that one process has written to."""
 
     folder: Path
     home: Path
 
-    def command(self, data: str, out: Path) -> list[object]:
-        """Return the command that evaluates a model, which embeds by looking up (MIRACL) or is a folder."""
-        if data == "miracl":
-            return ["mteb", "run", "-m", "tests/sharded", "-t", "MIRACLCL", "--output-folder", out]
-        return ["evaluate", "-m", self.folder / "model", "--data", "xquad-r", "--out", out, "--keep-top", 3, "-q"]
+    def command(self, kind: str, out: Path) -> list[object]:
+        """Return the command that evaluates a model: by its folder, or one without a fingerprint."""
+        if kind == "evaluate":
+            return ["evaluate", "-m", self.folder / "model", "--data", "xquad-r", "--out", out, "--keep-top", 3, "-q"]
+        tasks = ["MIRACLCL"] if kind == "miracl" else ["XQuADRLanguageBias", "XQuADR"]
+        return ["mteb", "run", "-m", "tests/sharded", "--output-folder", out, "-t", *tasks]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Make the small data sets the ones that are read, and evaluate a model on both in one process."""
+    """Make the small data sets the ones that are read, and evaluate models on them in one process."""
     folder = tmp_path_factory.mktemp("sharded")
     with pytest.MonkeyPatch.context() as patch:
         small_xquad.be_read(folder, patch)
@@ -62,8 +62,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patch.setitem(MODEL_REGISTRY, "tests/sharded", meta)
         tiny_model().save(str(folder / "model"), create_model_card=False)
         place = Place(folder, folder / "home")
-        for data in ("miracl", "xquad"):
-            assert exit_code(*place.command(data, folder / data)) == 0
+        for kind in ("evaluate", "miracl", "several tasks"):
+            assert exit_code(*place.command(kind, folder / "one" / kind)) == 0
         yield place
 
 
@@ -77,34 +77,47 @@ def written(*roots: Path) -> dict[str, bytes]:
         if path.is_file() and path.suffix in (".parquet", ".png", ".json")
     }
     for name, content in files.items():
-        if name.startswith("results/") and not name.endswith("model_meta.json"):
-            result = json.loads(content)
-            files[name] = json.dumps([result[key] for key in ("scores", "task_name", "dataset_revision")]).encode()
+        if name.startswith("results/"):
+            facts = json.loads(content)
+            scores = [facts[key] for key in ("scores", "task_name", "dataset_revision")] if "scores" in facts else facts
+            files[name] = json.dumps(scores, sort_keys=True).encode()
     return files
 
 
-@pytest.mark.parametrize("way", ["i/n", "variable", *LAUNCHERS])
-@pytest.mark.parametrize("data", ["miracl", "xquad"])
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("miracl", "i/n"),
+        ("miracl", "torchrun"),
+        ("evaluate", "variable"),
+        ("evaluate", "srun"),
+        ("evaluate", "array"),
+        ("several tasks", "variable"),
+    ],
+)
 def test_merged_shards_are_one_process(
-    data: str, way: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, way: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
     monkeypatch.setenv("BEIR_HYBRID_HOME", str(home))
     for number in (2, 0, 3, 1):
         for name, value in zip(LAUNCHERS.get(way, ()), (number, N, 0), strict=False):
             monkeypatch.setenv(name, str(value))
-        option = ["--shard", f"{number + 1}/{N}" if way == "i/n" else "auto"]
         if way == "variable":
             monkeypatch.setenv("BEIR_HYBRID_SHARD", f"{number + 1}/{N}")
-            option = []
-        assert exit_code(*place.command(data, out), *option) == 0
+        option = {"variable": [], "i/n": ["--shard", f"{number + 1}/{N}"]}.get(way, ["--shard=auto"])
+        assert exit_code(*place.command(kind, out), *option) == 0
+    assert not [*out.rglob("*.json"), *home.rglob("ranks"), *home.rglob("results")] or kind == "evaluate"
     assert not written(home, out)
-    monkeypatch.delenv("BEIR_HYBRID_SHARD", raising=False)
-    assert exit_code("merge", home if data == "miracl" else out) == 0
-    one = [place.folder / data, *([place.home] if data == "miracl" else [])]
-    same(written(home, out), written(*one))
+    assert exit_code("merge", out if kind == "evaluate" else home, *(["-q"] if way == "array" else [])) == 0
 
-
-def same(ours: dict[str, bytes], theirs: dict[str, bytes]) -> None:
-    assert sorted(ours) == sorted(theirs)
-    assert [name for name in ours if ours[name] != theirs[name]] == []
+    merged = written(home, out)
+    one = written(place.folder / "one" / kind, place.home)
+    task = "MIRACLCL" if kind == "miracl" else "XQuADR"
+    of_task = [name for name in one if Path(name).name.partition(".")[0] == task]
+    assert {name.partition("/")[0] for name in of_task} >= {"ranks", "results"}
+    assert [
+        name for name in of_task if name.startswith("ranks/") and name.endswith(".tops.parquet")
+    ] or kind != "evaluate"
+    of_model = [name for name in of_task if kind != "evaluate" or "tests__" not in name]
+    assert [name for name in of_model if merged.get(name) != one[name]] == []

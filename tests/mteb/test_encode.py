@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import mteb
 import numpy as np
 import pytest
 import torch
+from mteb.models import SentenceTransformerEncoderWrapper, sentence_transformer_wrapper
 from mteb.types import PromptType
 
 from beir_hybrid.errors import ModelError
-from beir_hybrid.mteb.encode import Call, passage_dataset, question_dataset
+from beir_hybrid.mteb.encode import Call, device_of, passage_dataset, question_dataset
 from beir_hybrid.scoring.matrices import check_embeddings, on_device
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import ScoreTable, TableModel, corpus_of
+from tests.support.stand_in_device import largest_copy, resident, stand_in_devices
+from tests.support.tiny_model import tiny_model
 
 IDS = ["en:0", "en:1", "en:2"]
 GOOD = np.array([[1.0, 0.0], [-1.0, 1.0], [0.0, 1e-30]])
@@ -152,12 +156,13 @@ CORPUS = corpus_of({"en": ["b", "a"], "de": ["c"]}, {"en": ["q2", "q1"], "de": [
 TABLE = ScoreTable(CORPUS, np.zeros((2, 3), dtype=np.float32))
 
 
-def encoded(model: TableModel, prompt_type: PromptType = PromptType.document, **options: Any) -> Any:
+def encoded(model: Any, prompt_type: PromptType = PromptType.document, **encode_kwargs: Any) -> Any:
     texts = {
         PromptType.query: question_dataset(CORPUS, "en"),
         PromptType.document: passage_dataset(CORPUS, ["en", "de"]),
     }
-    call = Call(model, XQuADR.metadata, "test", {"batch_size": 2, "show_progress_bar": False}, **options)
+    options: Any = {"batch_size": 2, "show_progress_bar": False, **encode_kwargs}
+    call = Call(model, XQuADR.metadata, "test", options)
     return call.encode(texts[prompt_type], "en", prompt_type)
 
 
@@ -185,6 +190,67 @@ def test_a_bad_embedding_stops_the_run_with_model_language_and_row(monkeypatch: 
         encoded(TableModel(TABLE), PromptType.query)
     with pytest.raises(ModelError, match=r"^tests/table: the en passages are 3 texts"):
         encoded(TableModel(TABLE))
+
+
+GPU = torch.device("xpu", 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "device"),
+    [
+        (SimpleNamespace(device="cuda:2"), torch.device("cuda:2")),
+        (SimpleNamespace(model=SimpleNamespace(device=GPU)), GPU),
+        (SimpleNamespace(model=torch.nn.Linear(2, 2)), torch.device("cpu")),
+        (SimpleNamespace(device="auto", model=SimpleNamespace(device="mps")), torch.device("mps")),
+        (SimpleNamespace(encoder=SimpleNamespace(model=SimpleNamespace(device="cpu"))), torch.device("cpu")),
+        (SimpleNamespace(model=torch.nn.Linear(2, 2, device="meta")), None),
+        (SimpleNamespace(model="the name of a model behind an API", device=None), None),
+    ],
+)
+def test_the_device_of_a_model_is_what_it_or_the_model_inside_says(model: Any, device: torch.device | None) -> None:
+    assert device_of(model) == device
+
+
+def test_embeddings_go_to_the_device_of_the_model_or_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand_in_devices() as copied:
+        monkeypatch.setattr(TableModel, "device", GPU, raising=False)
+        embeddings = encoded(TableModel(TABLE))
+        assert (embeddings.device, embeddings.dtype) == (GPU, torch.float32)
+        elsewhere = torch.device("xpu", 0)
+        monkeypatch.setattr(TableModel, "encode", lambda *_, **__: resident(torch.ones(3, 1).half(), elsewhere))
+        embeddings = encoded(TableModel(TABLE))
+        assert (embeddings.device, embeddings.dtype) == (elsewhere, torch.float32)
+    assert largest_copy(copied, floating=True) == 0
+
+
+class OnGpu:
+    """A model of Sentence Transformers that says it is on a GPU; what it embeds is there unless numpy is wanted."""
+
+    def __init__(self) -> None:
+        self.inner, self.device, self.asked = tiny_model(), GPU, list[dict[str, Any]]()
+
+    def encode_document(self, texts: list[str], **options: Any) -> Any:
+        self.asked.append(options)
+        embeddings = self.inner.encode_document(texts, **options)
+        return resident(embeddings.bfloat16(), GPU) if options.get("convert_to_tensor") else embeddings
+
+
+def test_the_wrapper_of_sentence_transformers_leaves_embeddings_on_the_gpu() -> None:
+    wrapper: Any = SentenceTransformerEncoderWrapper(tiny_model())
+    on_cpu = encoded(wrapper)
+    wrapper.model = OnGpu()
+    with stand_in_devices() as copied:
+        embeddings = encoded(wrapper)
+        assert (embeddings.device, embeddings.dtype) == (GPU, torch.float32)
+        assert largest_copy(copied, floating=True) == 0
+        assert embeddings.cpu().tolist() == torch.as_tensor(on_cpu).bfloat16().float().tolist()
+    assert wrapper.model.asked[0]["convert_to_tensor"]
+    with stand_in_devices():  # what is made on the CPU is asked as ever
+        assert encoded(wrapper, precision="int8").device == GPU
+    assert "convert_to_tensor" not in wrapper.model.asked[1]
+    # Nothing is left of it: MTEB's own tasks get what they expect.
+    assert isinstance(on_cpu, np.ndarray)
+    assert sentence_transformer_wrapper._postprocess_dense_embeddings(torch.ones(1).half()).dtype == torch.float32
 
 
 def test_embeddings_stay_where_they_are_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,10 @@ NAMES = {
     "mteb.evaluate": ("_check_cache", "_evaluate_task", "OverwriteStrategy", "TaskError"),
     "mteb.models.model_implementations": ("MODEL_REGISTRY",),
     "mteb.models.get_model_meta": ("get_model_meta", "MODEL_REGISTRY"),
-    "mteb.models.sentence_transformer_wrapper": ("SentenceTransformerEncoderWrapper",),
+    "mteb.models.sentence_transformer_wrapper": (
+        "SentenceTransformerEncoderWrapper",
+        "_postprocess_dense_embeddings",
+    ),
     "mteb.models.search_encoder_index.search_indexes.faiss_search_index": ("FaissSearchIndex",),
 }
 """Module -> names that are private, or in no documentation."""

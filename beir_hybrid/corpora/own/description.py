@@ -73,6 +73,8 @@ class Description(Known):
         content: Hash of the files that ``revision`` was given to.
         source: Where the texts are, ``hub:OWNER/NAME[@REVISION]``; by default in the folder (docs/hub.md).
         columns: Names of columns of a data set of the hub.
+        passages: Where the passages of each language are if not in the folder: the path or address of a Parquet file,
+            or of a folder of such files, in which ``{language}`` stands for the language.
     """
 
     name: Annotated[str, AfterValidator(_corpus_name)]
@@ -88,6 +90,7 @@ class Description(Known):
     content: str = ""
     source: Annotated[str, Field(pattern=r"^(hub:.+)?$")] = ""
     columns: Columns | None = None
+    passages: Annotated[str, Field(pattern=r"^(.*\{language\}.*)?$")] = ""
 
     @property
     def task_name(self) -> str:

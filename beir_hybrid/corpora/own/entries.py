@@ -122,7 +122,7 @@ def _parquet(path: Path, needed: Sequence[str], optional: Sequence[str], faults:
 
     try:
         with reading(path, DataError), pq.ParquetFile(path) as file:
-            columns = _columns(path, file.schema_arrow, needed, optional, faults)
+            columns = checked_columns(path, file.schema_arrow, needed, optional)
             number = 0
             for batch in file.iter_batches(_AT_ONCE, columns=columns):
                 values = [
@@ -136,10 +136,12 @@ def _parquet(path: Path, needed: Sequence[str], optional: Sequence[str], faults:
         raise DataError(f"{shown(path)}: is not a whole Parquet file ({first_line(error)})") from error
 
 
-def _columns(
-    path: Path, schema: pa.Schema, needed: Sequence[str], optional: Sequence[str], faults: Faults
-) -> list[str]:
-    """Return the columns that are there, after a look at their types: texts, but for the grades of judgments."""
+def checked_columns(path: Path | str, schema: pa.Schema, needed: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """Return the columns of Parquet that are there, after a look at their types: texts, but grades are numbers.
+
+    Raises:
+        DataError: A needed one is missing, or one has another type.
+    """
     import pyarrow.types as kinds
 
     missing = [column for column in needed if column not in schema.names]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from beir_hybrid.corpora.own.faults import Faults
+from beir_hybrid.corpora.spec import CORPUS_FILE
 from beir_hybrid.files import shown
 
 LanguageFiles = Mapping[str, Path]
@@ -30,27 +31,45 @@ _FLAT = {
 }
 
 
-def locate(folder: Path, languages: Sequence[str], faults: Faults) -> dict[str, LanguageFiles]:
+def places_of(language: str, kind: str) -> list[str]:
+    """Return where a file of a language may stand in the folder of its corpus."""
+    own, flat = f"{language}/{IN_FOLDER[kind]}", f"{language}{_FLAT[kind]}"
+    return [own, flat, f"{language}/{kind}.parquet", f"{language}-{kind}.parquet"]
+
+
+def locate(
+    folder: Path, languages: Sequence[str], faults: Faults, elsewhere: Container[str] = ()
+) -> dict[str, LanguageFiles]:
     """Find the files of some languages.
 
     A language needs passages. One without questions has neither questions nor judgments of them.
+
+    Args:
+        folder: The folder.
+        languages: The languages.
+        faults: Is told what is missing.
+        elsewhere: Languages whose passages are not in the folder.
     """
-    return {language: _of_language(folder, language, faults) for language in languages}
+    return {language: _of_language(folder, language, faults, language in elsewhere) for language in languages}
 
 
-def _of_language(folder: Path, language: str, faults: Faults) -> LanguageFiles:
+def _of_language(folder: Path, language: str, faults: Faults, elsewhere: bool) -> LanguageFiles:
     files: dict[str, Path] = {}
-    for kind, name in IN_FOLDER.items():
-        places = [f"{language}/{name}", f"{language}{_FLAT[kind]}", f"{language}/{kind}.parquet"]
-        there = [path for place in (*places, f"{language}-{kind}.parquet") if (path := folder / place).exists()]
+    for kind in IN_FOLDER:
+        there = [path for place in places_of(language, kind) if (path := folder / place).exists()]
         if len(there) > 1:
             faults.add(shown(there[0]), f"{shown(there[1].relative_to(folder))} is there, too; keep one of them")
         if there:
             files[kind] = there[0]
-    if not files:
+    if elsewhere and "corpus" in files:
+        faults.add(shown(files["corpus"]), f"{CORPUS_FILE} says that the passages are elsewhere; keep one of them")
+    if not files and not elsewhere:
         what = f"nothing of the language {language}: neither {language}/corpus.jsonl nor {language}-corpus.jsonl"
         faults.add(shown(folder), what)
-    for kind in ("corpus", *(["queries", "qrels"] if files.keys() & {"queries", "qrels"} else [])):
+    for kind in (
+        *([] if elsewhere else ["corpus"]),
+        *(["queries", "qrels"] if files.keys() & {"queries", "qrels"} else []),
+    ):
         if files and kind not in files:
             faults.add(_beside(folder, language, kind, files), "the file is missing")
     return files

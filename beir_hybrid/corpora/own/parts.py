@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
+from beir_hybrid.corpora.own import stored_passages
 from beir_hybrid.corpora.own.entries import SCORE, Entry, entries
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import LanguageFiles
+from beir_hybrid.corpora.own.stored_passages import StoredPassages
 from beir_hybrid.corpora.parallel import LanguageCorpus
+from beir_hybrid.corpora.parquet_texts import SUFFIX, ParquetTable
 from beir_hybrid.files import shown
 
 QUERY, PASSAGE = "query-id", "corpus-id"
+
+_JUDGMENTS = ("qrels", "others", "ignored")
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -33,12 +38,28 @@ class Folder:
         judged_in_own_language: Equal ids in two languages are different questions.
         is_beir: It is BEIR's: questions without a judgment are those of other splits, a grade below 0 is as 0, and a
             passage with the id and the text of a question is the question itself.
+        passages: Language -> address of its passages, Parquet, where they are not in the folder.
     """
 
     path: Path
     files: Mapping[str, LanguageFiles]
     judged_in_own_language: bool = False
     is_beir: bool = False
+    passages: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def stored(self) -> dict[str, ParquetTable]:
+        """Language -> its passages, where they stay in their files: all that are not in the folder, and large ones.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+        places: dict[str, str | Path] = {**self.passages}
+        for language, files in self.files.items():
+            path = files.get("corpus")
+            if path is not None and path.suffix == SUFFIX and path.stat().st_size >= stored_passages.LARGE:
+                places[language] = path
+        return {language: ParquetTable(place) for language, place in places.items()}
 
     def passage_id(self, language: str, name: str) -> str:
         """Return the id of a passage: no query has it, whatever the questions are called."""
@@ -52,12 +73,16 @@ class Folder:
 
 @dataclass
 class _Passages:
-    """The passages of a language; ``whole`` unless some of their ids could not be read."""
+    """The passages of a language; ``whole`` unless some of their ids could not be read.
+
+    ``rows`` has all of them, but of passages that stay in their files those that judgments name.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     whole: bool = True
+    stored: StoredPassages | None = None
 
 
 @dataclass
@@ -119,25 +144,27 @@ class _Reader:
         self._check_ids(language, questions, passages)
         self._check_articles(language, questions)
         said = _Judgments()
-        for kind in ("qrels", "others", "ignored"):
+        for kind in _JUDGMENTS:
             if kind in files:
                 self._judgments(language, files[kind], kind == "ignored", passages, said)
         if self._folder.is_beir:
             self._as_beir(language, questions, passages, said)
-        ids = tuple(questions.texts)
+        ids, stored = tuple(questions.texts), passages.stored
         return LanguageCorpus(
             language=language,
             question_ids=ids,
             questions=tuple(questions.texts.values()),
             articles=tuple(questions.articles.get(question, question) for question in ids),
-            passage_ids=tuple(passages.rows),
-            passages=tuple(passages.texts),
+            passage_ids=tuple(passages.rows) if stored is None else stored.ids,
+            passages=tuple(passages.texts) if stored is None else stored.texts,
             relevance={question: judged for question, grades in said.grades.items() if (judged := _relevant(grades))},
-            titles=tuple(passages.titles) if any(passages.titles) else None,
+            titles=(tuple(passages.titles) if any(passages.titles) else None) if stored is None else stored.titles,
             ignored=said.ignored,
         )
 
     def _passages(self, language: str) -> _Passages:
+        if language in self._folder.stored:
+            return self._stored(language)
         passages = _Passages()
         path = self._folder.files[language].get("corpus")
         name = partial(self._folder.passage_id, language)
@@ -162,6 +189,19 @@ class _Reader:
             self._faults.add(shown(path), "there is no passage")
             passages.whole = False
         return passages
+
+    def _stored(self, language: str) -> _Passages:
+        """Look through the ids of passages that stay in their files; a query may have the id of one."""
+        name = partial(self._folder.passage_id, language)
+        named = {f"{language}:{question}" for question in self._questions_of(language).texts}
+        for kind in _JUDGMENTS:
+            columns = (QUERY, PASSAGE) if kind == "ignored" else (QUERY, PASSAGE, SCORE)
+            path = self._folder.files[language].get(kind)
+            for entry in () if path is None else entries(path, columns, (), Faults(collect=True)):
+                if entry.values and isinstance(entry.values[1], str):
+                    named.add(name(entry.values[1]))
+        stored = stored_passages.stored_passages(self._folder.stored[language], name, named, self._faults)
+        return _Passages(whole=False) if stored is None else _Passages(rows=stored.rows, stored=stored)
 
     def _questions_of(self, language: str) -> _Questions:
         """Return the questions of a language, reading them at the first call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,13 @@ from beir_hybrid.corpora.hub.repository import content_hash
 from beir_hybrid.corpora.own.description import Description, read_description
 from beir_hybrid.corpora.own.faults import Faults
 from beir_hybrid.corpora.own.layout import IN_FOLDER, LanguageFiles, locate
+from beir_hybrid.corpora.own.object_storage import copied
 from beir_hybrid.corpora.own.parts import Folder, read_parts
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.parquet_texts import is_address
 from beir_hybrid.corpora.spec import CORPUS_FILE, CorpusSpec, TaskFacts
 from beir_hybrid.errors import DataError
-from beir_hybrid.files import as_folder, check_regular, shown
+from beir_hybrid.files import as_folder, check_regular, shown, user_path
 from beir_hybrid.languages import is_tag
 
 _BEIR_LANGUAGE = "en"
@@ -40,6 +43,9 @@ class OwnCorpus:
     def revision(self) -> str:
         """What names its texts: the given revision as long as the files are those it was given to, else their hash."""
         content = content_of(self.folder.path, self.folder.files)
+        elsewhere = "".join(f"{x} {self.folder.stored[x].identity}\n" for x in sorted(self.folder.passages))
+        if elsewhere:
+            content = hashlib.sha256(f"{content}\n{elsewhere}".encode()).hexdigest()[:16]
         given = self.description
         return given.revision if given.revision and given.content == content else f"local-{content}"
 
@@ -85,11 +91,30 @@ def spec_of_folder(path: Path) -> CorpusSpec:
     """
     description = read_description(path, Faults())
     assert description is not None, "the first fault is raised"
+    if description.source and description.passages:
+        raise DataError(f"{shown(path / CORPUS_FILE)}: has both source and passages; keep one of them")
     if description.source:
         from beir_hybrid.corpora.hub.hub_corpora import spec_of_hub
 
         return spec_of_hub(description.source.partition(":")[2], description)
     return open_folder(path, description, Faults()).spec()
+
+
+def spec_of_address(address: str) -> CorpusSpec:
+    """Return the spec of a corpus in object storage, a folder as on disk whose passages are Parquet.
+
+    Its small files are copied to this machine. The passages stay where they are.
+
+    Args:
+        address: Such as ``s3://bucket/help-centre``.
+
+    Raises:
+        DataError: It cannot be read, or is not the address of a corpus.
+    """
+    folder, passages = copied(address)
+    description = read_description(folder, Faults())
+    assert description is not None, "the first fault is raised"
+    return open_folder(folder, description, Faults(), passages).spec()
 
 
 def spec_of_beir(path: Path) -> CorpusSpec:
@@ -113,10 +138,26 @@ def folder_of(spec: CorpusSpec) -> Path | None:
     return corpus.folder.path if isinstance(corpus, OwnCorpus) else None
 
 
-def open_folder(path: Path, description: Description, faults: Faults) -> OwnCorpus:
-    """Find the files of a corpus in a folder."""
-    files = locate(path, description.languages, faults)
-    return OwnCorpus(description, Folder(path, files, description.judged_in_own_language))
+def open_folder(
+    path: Path, description: Description, faults: Faults, passages: Mapping[str, str] | None = None
+) -> OwnCorpus:
+    """Find the files of a corpus in a folder.
+
+    Args:
+        path: The folder.
+        description: What it says of itself.
+        faults: Is told what is missing.
+        passages: Language -> address of its passages, where they are not in the folder; by default as described.
+    """
+    if passages is None and description.passages:
+        passages = {x: _beside(path, description.passages.replace("{language}", x)) for x in description.languages}
+    files = locate(path, description.languages, faults, passages or ())
+    return OwnCorpus(description, Folder(path, files, description.judged_in_own_language, passages=passages or {}))
+
+
+def _beside(folder: Path, place: str) -> str:
+    """Return an address as it is, and a path as one that begins at the folder of the corpus."""
+    return place if is_address(place) else str(folder / user_path(place))
 
 
 def open_beir(path: Path, faults: Faults) -> OwnCorpus | None:

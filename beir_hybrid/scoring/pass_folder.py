@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from beir_hybrid.errors import BeirHybridError, first_line
 from beir_hybrid.files import as_folder, atomic_path, home, make_folder, write_json
 from beir_hybrid.folders import ProcessLock, locked
-from beir_hybrid.scoring.matrices import is_sparse, on_device
+from beir_hybrid.scoring.matrices import is_sparse
 from beir_hybrid.scoring.shards import Shard
 
 logger = logging.getLogger("mteb.beir_hybrid")
@@ -44,7 +44,7 @@ _KEY = "beir_hybrid"
 _FACTS = "facts"
 
 
-class RunFolder:
+class PassFolder:
     """The files of one unfinished run.
 
     ``<checkpoints or runs>/<model>/<revision>/<task>/<hash of what the run depends on>/``. A run that depends on
@@ -63,7 +63,7 @@ class RunFolder:
     @classmethod
     def of(
         cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
-    ) -> RunFolder:
+    ) -> PassFolder:
         """Return the folder of a run, which need not be there.
 
         Args:
@@ -86,10 +86,10 @@ class RunFolder:
     def reserve(
         cls,
         key: Mapping[str, Any],
-        is_current: Callable[[RunFolder], bool],
+        is_current: Callable[[PassFolder], bool],
         root: Path | None = None,
         shard: Shard | None = None,
-    ) -> RunFolder:
+    ) -> PassFolder:
         """Return the folder of a run that may go on, or else of a new one, and keep other processes off it.
 
         Args:
@@ -137,6 +137,19 @@ class RunFolder:
             if not (self.folder / RUN_FILE).exists():
                 write_json(self.folder / RUN_FILE, {"key": json.loads(self.key), **facts})
 
+    def check_cut(self, shard: Shard) -> None:
+        """Make sure that a shard is one of those that the run is cut into.
+
+        Raises:
+            BeirHybridError: There are counts of another cut, some of whose chunks would be counted twice.
+        """
+        for other in shards_in(self.folder):
+            if other.count != shard.count:
+                raise BeirHybridError(
+                    f"{self.folder} has counts of shard {other}, and this is shard {shard}: a run is cut once; go on "
+                    f"with shards i/{other.count}, or delete the folder"
+                )
+
     def save(self, name: str, tensors: Mapping[str, torch.Tensor | NDArray], **facts: Any) -> None:
         """Write a file of tensors and facts; a killed process leaves the old file or the new one, never a part.
 
@@ -173,7 +186,7 @@ class RunFolder:
             return None
 
     def embeddings(self, name: str, encode: Callable[[], Any]) -> Any:
-        """Return saved embeddings as the encoder gave them, or those it gives now, saving them."""
+        """Return saved embeddings as the encoder gave them, on the CPU, or those it gives now, saving them."""
         embeddings = self.saved_embeddings(name)
         if embeddings is not None:
             return embeddings
@@ -183,7 +196,7 @@ class RunFolder:
         return embeddings
 
     def saved_embeddings(self, name: str) -> Any:
-        """Return embeddings as the encoder gave them; None if they were not saved."""
+        """Return embeddings as the encoder gave them, on the CPU; None if they were not saved."""
         saved = self.load(name)
         return None if saved is None else _unpack(*saved)
 
@@ -208,6 +221,12 @@ class RunFolder:
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
+
+
+def shards_in(folder: Path) -> dict[Shard, Path]:
+    """Return the files of counts in the folder of a run, by shard, in order."""
+    files = {shard: path for path in folder.glob("counts-*.safetensors") if (shard := Shard.of_part(path.stem))}
+    return dict(sorted(files.items(), key=lambda item: (item[0].count, item[0].number)))
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -244,9 +263,9 @@ def _pack(embeddings: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _unpack(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> Any:
-    """Make the matrix again, where this process keeps embeddings: the run may have begun on another device."""
+    """Make the matrix again, on the CPU: the run may have begun on another device."""
     tensor = tensors.get("dense")
     if tensor is None:
         parts = (tensors["indices"], tensors["values"], facts["shape"])
         tensor = torch.sparse_coo_tensor(*parts, check_invariants=True).coalesce()
-    return on_device(tensor.numpy() if facts["kind"] == "numpy" else tensor)
+    return tensor.numpy() if facts["kind"] == "numpy" else tensor
