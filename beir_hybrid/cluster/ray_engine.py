@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("mteb.beir_hybrid")
 
+HAND_OVER_SECONDS = 180.0
+"""Time after which a worker hands its counts over, if the counts are not written more often than that."""
+
 
 class RayModel:
     """Stands for a model that the workers of a Ray cluster hold: MTEB evaluates it, and they count its ranks.
@@ -156,7 +159,8 @@ class Counting:
 
     def _give_work(self, worker: int) -> None:
         """Let a worker hand over its counts, if it is time or there is nothing else to do, or count another chunk."""
-        is_time = time.monotonic() - self._handed_over[worker] >= self._run.checkpoint_seconds
+        period = min(HAND_OVER_SECONDS, self._run.checkpoint_seconds)
+        is_time = time.monotonic() - self._handed_over[worker] >= period
         if self._queue.held(worker) and (is_time or self._queue.is_empty):
             self._crew.call(worker, "hand_over", job=self)
         elif chunk := self._queue.take(worker):
