@@ -280,6 +280,17 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         assert self._kept is not None and self._kept.search is not None
         return self._kept.search.add(hf_subset, results, qrels, top_k(self))
 
+    def evaluation(self, model: MTEBModels, split: str, encode_kwargs: EncodeKwargs) -> Evaluation:
+        """Return what ``evaluate`` would make of a model on all subsets, for a process that counts a part of it.
+
+        Raises:
+            DataError: The data cannot be had or is malformed.
+        """
+        from beir_hybrid.mteb.encode import Call
+
+        self.load_data()
+        return self._evaluation(Call(model, self.metadata, split, encode_kwargs, asked_as=asked_as(self.spec.origin)))
+
     def _evaluation(self, call: Call, **options: Any) -> Evaluation:
         from beir_hybrid.mteb.evaluation import Evaluation
 

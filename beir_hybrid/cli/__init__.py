@@ -152,18 +152,22 @@ def _options(
 @_needs_mteb
 def run_mteb(context: typer.Context) -> None:
     """Run MTEB's command line with our tasks and models registered, e.g. `beir-hybrid mteb run -m ... -t XQuADR`."""
+    from beir_hybrid.cli.engines import Engine
     from beir_hybrid.cli.mteb_options import help_text, taken_out
     from beir_hybrid.mteb.registration import register
-    from beir_hybrid.scoring.shards import asked_for
+    from beir_hybrid.scoring.shards import asked_for, asked_shard
 
     ours, theirs = taken_out(context.args)
+    engine = Engine(ours.engine, ours.address, ours.workers, ours.gpus_per_worker)
     with asked_for(ours.shard):
+        engine.check(shard=asked_shard(), device=next((name for name in theirs if name.startswith("--device")), None))
         register()
         from mteb.cli import main as mteb_main
 
         sys.argv = ["beir-hybrid mteb", *theirs]
         try:
-            mteb_main()
+            with engine.in_place_of_models():
+                mteb_main()
         finally:
             if theirs[:1] == ["run"] and {"-h", "--help"} & {*theirs}:
                 print(help_text())

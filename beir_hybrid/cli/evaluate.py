@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beir_hybrid.cli import engines
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.files import check_writable, home, shown, user_path
 from beir_hybrid.indexing import INDEX_K
@@ -82,6 +83,12 @@ def evaluate(
             "`beir-hybrid merge` makes the result of all parts.",
         ),
     ] = None,
+    engine: Annotated[str | None, typer.Option("--engine", metavar="ENGINE", help=engines.HELP["engine"])] = None,
+    address: Annotated[str | None, typer.Option("--address", metavar="ADDRESS", help=engines.HELP["address"])] = None,
+    workers: Annotated[int | None, typer.Option("--workers", metavar="N", help=engines.HELP["workers"])] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option("--gpus-per-worker", metavar="N", help=engines.HELP["gpus_per_worker"])
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no summary.")] = False,
 ) -> None:
     """Evaluate a model on a corpus: monolingual, cross-lingual, and in the pool of all languages.
@@ -89,7 +96,8 @@ def evaluate(
     The rank table and the scores are those of `mteb run`. Without --out the rank table alone is kept, where `mteb run`
     keeps it. With --index there are two rank tables, that of the index beside the exact one, and a table of what the
     index finds by language of the question. With --shard partial counts are written below runs/, in the folder that
-    the rank table would go to, and no result.
+    the rank table would go to, and no result. With --engine ray the workers of a Ray cluster load the model and read
+    the data.
     """
     from beir_hybrid.corpora.source_names import lasting
     from beir_hybrid.indexing.faiss_index import parse_params
@@ -104,6 +112,8 @@ def evaluate(
     part = Shard.parse(shard) if shard is not None else asked_shard()
     if part is not None and index is not None:
         raise BeirHybridError("an index is made of all passages, and a shard has some: leave out --index or --shard")
+    elsewhere = engines.Engine(engine, address, workers, gpus_per_worker)
+    elsewhere.check(shard=part, index=index)
     check_k(keep_top)
     if out is None:
         check_writable(home() / "ranks")
@@ -123,7 +133,12 @@ def evaluate(
             if not quiet:
                 print(f"Shard {part} is counted: {run}\nWhen all {part.count} are: beir-hybrid merge {quote(str(run))}")
             return
-        result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
+        if elsewhere:
+            with elsewhere.models() as load:
+                loaded = load(model, source={"data": lasting(data), "languages": chosen})
+                result = evaluate_on(loaded, corpus, batch_size, progress, keep_top)
+        else:
+            result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
     files = result.stored(home()).files if out is None else result.save(out)
     if not quiet:
         print_result(result, files)

@@ -6,7 +6,16 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
+from beir_hybrid.cli import engines
 from beir_hybrid.errors import BeirHybridError
+
+_OF_ENGINE = {
+    "engine": (str, "ENGINE"),
+    "address": (str, "ADDRESS"),
+    "workers": (int, "N"),
+    "gpus_per_worker": (float, "N"),
+}
+"""Name of an option that says who counts -> its type, and its value in --help."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,6 +36,8 @@ def _parser() -> _Parser:
         help="Count one of N equal parts of each pass, as one of N processes, or what a launcher says: auto. "
         "`beir-hybrid merge` makes the scores of all parts.",
     )
+    for name, (kind, metavar) in _OF_ENGINE.items():
+        ours.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=engines.HELP[name])
     return parser
 
 

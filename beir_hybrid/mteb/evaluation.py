@@ -200,12 +200,13 @@ class Evaluation:
 
     def _predictions_file(self) -> Path | None:
         folder, task = self.call.prediction_folder, self.call.metadata.name
-        if folder is not None and not self.predicts:
+        predicts = self.predicts and not isinstance(self.call.model, CountsElsewhere)
+        if folder is not None and not predicts:
             logger.warning(
                 f"{task} writes no predictions, which would need all passages' embeddings in memory; "
                 "scores and the rank table are complete."
             )
-        return folder / f"{task}{PREDICTIONS_SUFFIX}" if folder is not None and self.predicts else None
+        return folder / f"{task}{PREDICTIONS_SUFFIX}" if folder is not None and predicts else None
 
     @contextmanager
     def counted(self, used_by: str, alone: bool = False) -> Iterator[CountedRun]:
@@ -284,7 +285,7 @@ class Evaluation:
             shard: The part that this process counts, beside others; None where it counts all of it alone.
         """
         plan, fingerprint = self.plan, self.call.state().fingerprint
-        run = partial(self._chunked, plan=plan, shard=shard)
+        run = partial(self.chunked_in, plan=plan, shard=shard)
         sampler = self.call.sampler(self.corpus_of)
         folder = PassFolder.reserve(
             self.run_key(fingerprint),
@@ -319,7 +320,8 @@ class Evaluation:
     def _is_current(self, state: ModelState) -> bool:
         return self.same(state, self.call.state())
 
-    def _chunked(self, folder: PassFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
+    def chunked_in(self, folder: PassFolder, plan: ChunkPlan, shard: Shard | None = None) -> ChunkedRun:
+        """Return the pass in chunks, with a folder of the caller's."""
         call = self.call
         return ChunkedRun(
             name=call.metadata.name,

@@ -6,9 +6,10 @@ moves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from mteb._create_dataloaders import create_dataloader
 from mteb.models import sentence_transformer_wrapper
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.types import ScoresDict
 
-__all__ = ["add_main_score", "create_dataloader", "kept_on_gpu", "top_k"]
+__all__ = ["add_main_score", "create_dataloader", "kept_on_gpu", "models_from", "top_k"]
 
 
 def top_k(task: AbsTaskRetrieval) -> int:
@@ -28,6 +29,21 @@ def top_k(task: AbsTaskRetrieval) -> int:
 def add_main_score(task: AbsTaskRetrieval, scores: ScoresDict) -> None:
     """Enter the main score among the scores of a subset, under MTEB's key."""
     task._add_main_score(scores)
+
+
+@contextmanager
+def models_from(load: Callable[[str, str | None], Any]) -> Iterator[None]:
+    """Let MTEB's command line take its model from somewhere else during the block.
+
+    Args:
+        load: Gives the model of a name and a revision.
+    """
+
+    def get_model(name: str, revision: str | None = None, **kwargs: Any) -> Any:
+        return load(name, revision)
+
+    with patch("mteb.get_model", get_model):
+        yield
 
 
 @contextmanager
