@@ -20,9 +20,9 @@ from mteb.models.abs_encoder import AbsEncoder
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.mteb.encode import Call
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.tasks import MIRACLCLFull
 from benchmarks.measure import measured
 
@@ -90,7 +90,7 @@ def main() -> None:
             embed=partial(call.embed, corpus),
             similarity=encoder.similarity,
             plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, arguments.chunk),
-            folder=RunFolder.of({"model": "random", "model_revision": "1", "task": "synthetic"}, Path(folder)),
+            folder=PassFolder.of({"model": "random", "model_revision": "1", "task": "synthetic"}, Path(folder)),
         )
         with measured() as result:
             run.count()

@@ -361,8 +361,8 @@ def _difference(counts: PartialCounts, expected: PartialCounts) -> tuple[float, 
 
 def _chunked(corpus: ParallelCorpus, model: Table, folder: Path, shard: Shard = WHOLE) -> PartialCounts:
     from beir_hybrid.mteb.encode import Call
-    from beir_hybrid.scoring.plan import ChunkPlan
-    from beir_hybrid.scoring.run_folder import RunFolder
+    from beir_hybrid.scoring.chunk_plan import ChunkPlan
+    from beir_hybrid.scoring.pass_folder import PassFolder
     from beir_hybrid.tasks import MIRACLCLFull
 
     call = Call(model, MIRACLCLFull.metadata, "dev", {"batch_size": 1024, "show_progress_bar": False})
@@ -371,7 +371,7 @@ def _chunked(corpus: ParallelCorpus, model: Table, folder: Path, shard: Shard = 
         embed=partial(call.embed, corpus),
         similarity=model.similarity,
         plan=ChunkPlan(corpus, LANGUAGES, LANGUAGES, max(10, len(corpus.languages["en"].passages) // 4)),
-        folder=RunFolder.of({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
+        folder=PassFolder.of({"model": "table", "model_revision": "1", "task": "synthetic"}, folder),
         shard=shard,
         device=call.device,
         checkpoint_seconds=0,

@@ -26,9 +26,9 @@ from beir_hybrid import corpora
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus, miracl, ntrex
 from beir_hybrid.corpora.miracl import MIRACLSource
 from beir_hybrid.files import read_json, write_json
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock, RankCounter, own_scores_in, scores_of
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import ChunkPlan
 from beir_hybrid.scoring.targets import Targets
 from tools import one_line_errors
 from tools.scale_figures import RECORD, TILE, Pool, miracl_pool

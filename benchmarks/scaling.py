@@ -28,11 +28,11 @@ import psutil
 import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import TILE
 from beir_hybrid.scoring.counting import PassageBlock
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.scoring.shards import Shard
 from benchmarks import sleeping
 from benchmarks.measure import measured
@@ -186,7 +186,7 @@ def miracl_shaped(parts: int) -> ParallelCorpus:
     return ParallelCorpus("made-up", "1", languages)
 
 
-def write_parts(plan: ChunkPlan, folder: RunFolder, parts: int) -> None:
+def write_parts(plan: ChunkPlan, folder: PassFolder, parts: int) -> None:
     """Write the counts of as many shards, each of another TILE passages of every language."""
     random = torch.Generator().manual_seed(0)
     own = {language: torch.rand(len(targets.queries), generator=random) for language, targets in plan.targets.items()}
@@ -202,7 +202,7 @@ def write_parts(plan: ChunkPlan, folder: RunFolder, parts: int) -> None:
         folder.save(Shard(part + 1, parts).part, arrays, **facts)
 
 
-def merge_parts(plan: ChunkPlan, folder: RunFolder, parts: int) -> dict[str, Any]:
+def merge_parts(plan: ChunkPlan, folder: PassFolder, parts: int) -> dict[str, Any]:
     """Read and merge the counts of all shards, as ``beir-hybrid merge`` and the driver of Ray do."""
     merged, seconds, held = None, [], 0.0
     before = psutil.Process().memory_info().rss
@@ -232,7 +232,7 @@ def merging(parts: int) -> dict[str, Any]:
     """Measure what merging counts of MIRACL's size takes, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         plan = ChunkPlan(miracl_shaped(parts), *([f"q{chr(97 + n)}a" for n in range(N_LANGUAGES)],) * 2)
-        folder = RunFolder.of({"model": "m", "model_revision": "1", "task": "t"}, Path(name))
+        folder = PassFolder.of({"model": "m", "model_revision": "1", "task": "t"}, Path(name))
         process = os.fork()
         if not process:  # what writing has taken is not to be in the memory of this one
             torch.set_num_threads(1)

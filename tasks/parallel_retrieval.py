@@ -84,7 +84,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     shard: Shard | None = None
     made_of: Mapping[str, Any] | None = None
     chunk_size: int | None = None
-    checkpoint_seconds: float = 180.0
+    checkpoint_seconds: float = 600.0
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -298,11 +298,11 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
 
     def _chunk_size(self, call: Call) -> int | None:
-        from beir_hybrid.scoring import plan
+        from beir_hybrid.scoring import chunk_plan
 
         if self.chunk_size is None and self._asked_shard(call) is None:
             return None
-        configured = os.environ.get(CHUNK_SIZE, "").strip() or str(self.chunk_size or plan.CHUNK_SIZE)
+        configured = os.environ.get(CHUNK_SIZE, "").strip() or str(self.chunk_size or chunk_plan.CHUNK_SIZE)
         if not configured.isdecimal() or int(configured) < 1:
             raise BeirHybridError(f"{CHUNK_SIZE}={configured}: the passages of a chunk must be a whole number from 1")
         return int(configured)

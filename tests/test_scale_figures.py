@@ -8,9 +8,9 @@ import torch
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.files import read_json
 from beir_hybrid.scoring import chunked, confidence, plan
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import ChunkPlan
 from tools import scale_figures
 from tools.scale_figures import RECORD, Pool, checkpoints, figures_of, miracl_pool, pass_seconds
 

@@ -22,7 +22,7 @@ RECORD = TABLES.parent / "measurements" / "scale.json"
 CHUNK = 50_000
 """Passages of a chunk, the default of MIRACLCLFull."""
 
-CHECKPOINT_SECONDS = 180
+CHECKPOINT_SECONDS = 600
 """Seconds between two checkpoints, the default."""
 
 WORKERS = (1, 8, 64, 512, 4096)

@@ -15,7 +15,7 @@ from beir_hybrid.cluster.rebuilt import task_of
 from beir_hybrid.errors import BeirHybridError, ModelError, first_line, one_line
 from beir_hybrid.files import files_below, read_json, shown
 from beir_hybrid.schemas import Open, checked
-from beir_hybrid.scoring.run_folder import RUN_FILE, RUNS, RunFolder, read_arrays, read_header, shards_in
+from beir_hybrid.scoring.pass_folder import RUN_FILE, RUNS, PassFolder, read_arrays, read_header, shards_in
 from beir_hybrid.scoring.shards import Shard
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from beir_hybrid.interface.result import Result
     from beir_hybrid.mteb.evaluation import Evaluation
     from beir_hybrid.mteb.passes import CountedRun
+    from beir_hybrid.scoring.chunk_plan import ChunkPlan
     from beir_hybrid.scoring.partial_counts import PartialCounts
-    from beir_hybrid.scoring.plan import ChunkPlan
 
 _MOST_NAMED = 10
 """Shards that a message names."""
@@ -241,7 +241,7 @@ class _Merged:
         run = self.run
         evaluation = replace(evaluation, chunk_size=run.depends_on.get("chunk_size"))
         fingerprint = run.depends_on.get("fingerprint")
-        other = difference(json.loads(RunFolder.of(evaluation.run_key(fingerprint)).key), run.depends_on)
+        other = difference(json.loads(PassFolder.of(evaluation.run_key(fingerprint)).key), run.depends_on)
         if other:
             raise BeirHybridError(f"{shown(run.folder)} is {other}")
         return evaluation.counted_run(run.counts(evaluation.plan, self.parts, evaluation), fingerprint)

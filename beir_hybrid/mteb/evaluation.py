@@ -31,10 +31,10 @@ from beir_hybrid.ranks.rows import Columns, build, search_rows
 from beir_hybrid.ranks.schema import NO_NAME, NO_REVISION, TableInfo, is_named
 from beir_hybrid.ranks.search import Results, ranks_in_results, returned, tops_in_results
 from beir_hybrid.scoring.bias import same_language_scores
+from beir_hybrid.scoring.chunk_plan import CHUNK_SIZE, ChunkPlan
 from beir_hybrid.scoring.chunked import CHECKPOINT_SECONDS, ChunkedRun
 from beir_hybrid.scoring.corpus_scores import own_language_scores, rank_rows, scores_by_subset, top_rows
-from beir_hybrid.scoring.plan import CHUNK_SIZE, ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.scoring.shards import WHOLE
 from beir_hybrid.subsets import CROSS, MOST_PAIRED, MULTI, SETTINGS, Subset, pairs_of, setting_of
 
@@ -286,7 +286,7 @@ class Evaluation:
         plan, fingerprint = self.plan, self.call.state().fingerprint
         run = partial(self._chunked, plan=plan, shard=shard)
         sampler = self.call.sampler(self.corpus_of)
-        folder = RunFolder.reserve(
+        folder = PassFolder.reserve(
             self.run_key(fingerprint),
             lambda folder: fingerprint is not None or run(folder).is_current(sampler),
             None if shard is None else self.folder,
@@ -319,7 +319,7 @@ class Evaluation:
     def _is_current(self, state: ModelState) -> bool:
         return self.same(state, self.call.state())
 
-    def _chunked(self, folder: RunFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
+    def _chunked(self, folder: PassFolder, plan: ChunkPlan, shard: Shard | None) -> ChunkedRun:
         call = self.call
         return ChunkedRun(
             name=call.metadata.name,

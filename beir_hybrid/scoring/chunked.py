@@ -33,11 +33,11 @@ from beir_hybrid.ranks.model_state import (
     sampled_rows,
     sampled_texts_of,
 )
+from beir_hybrid.scoring.chunk_plan import Chunk, ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock, Similarity, Wanted, own_scores_in, scores_of
 from beir_hybrid.scoring.matrices import on_device, select_rows
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import Chunk, ChunkPlan
-from beir_hybrid.scoring.run_folder import PLAN, RunFolder
+from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ TILE = 2048
 """Passages scored at once, always: a matrix product of another shape rounds differently, and then the chunk size, which
 only decides what is in memory, would decide ties."""
 
-CHECKPOINT_SECONDS = 180.0
+CHECKPOINT_SECONDS = 600.0
 """Time between two writes of the counts, unless told otherwise: at MIRACL's size they are 120 MB."""
 
 
@@ -79,7 +79,7 @@ class ChunkedRun:
     embed: Embed
     similarity: Similarity
     plan: ChunkPlan
-    folder: RunFolder
+    folder: PassFolder
     shard: Shard = WHOLE
     progress: bool = False
     phase: Callable[[str], AbstractContextManager[object]] = nullcontext

@@ -11,8 +11,8 @@ import torch
 
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.ranks.model_state import Sample, SampledText
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import CountedRanks, RankCounter, Wanted
-from beir_hybrid.scoring.plan import ChunkPlan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import datasets
-import mteb
 import pytest
 from mteb.models.model_implementations import MODEL_REGISTRY
-from safetensors.torch import load_file, save_file
 
 from beir_hybrid.mteb.passes import SHARED_RUNS
-from beir_hybrid.scoring.chunked import ChunkedRun
-from beir_hybrid.scoring.run_folder import read_header, shards_in
 from tests.support import small_miracl, small_xquad
 from tests.support.command_line import exit_code
-from tests.support.mteb_models import CountingEncoder, WordSearch, meta_of
+from tests.support.mteb_models import CountingEncoder, meta_of
 from tests.support.tiny_model import tiny_model
 
 N = 4

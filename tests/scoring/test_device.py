@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from beir_hybrid.ranks.model_state import QUERY
 from beir_hybrid.scoring import corpus_scores, counting
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
 from beir_hybrid.scoring.counting import CountedRanks
 from beir_hybrid.scoring.matrices import on_device
 from beir_hybrid.scoring.partial_counts import PartialCounts
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 from tests.support.random_corpus import random_corpus
 from tests.support.stand_in_device import Copied, largest_copy, resident, stand_in_devices
@@ -118,7 +118,7 @@ def run_on(device: torch.device, shard: Shard, folder: Path, chunk_size: int = 1
         embed=embed,
         similarity=dot,
         plan=ChunkPlan(CORPUS, ["en", "de"], ["en", "de"], chunk_size),
-        folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "t"}, folder),
+        folder=PassFolder.of({"model": "m", "model_revision": "1", "task": "t"}, folder),
         shard=shard,
         keep_top=5,
         device=device,

@@ -29,7 +29,7 @@ from beir_hybrid.ranks.model_state import (
     sampled_rows,
     sampled_texts,
 )
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.tasks import MIRACLCL, XQuADR, XQuADRLanguageBias
 from tests.support.helpers import property_test
 from tests.support.mteb_models import CountingEncoder, meta_of, vector_of
@@ -203,16 +203,16 @@ def test_a_folder_that_was_trained_on_after_an_interrupted_miracl_run(
     monkeypatch.setenv("BEIR_HYBRID_CHUNK_SIZE", "7")
     folder = tmp_path / "model"
     model = static_model(1, words, folder)
-    save, saved = RunFolder.save, [0]
+    save, saved = PassFolder.save, [0]
 
-    def save_some(self: RunFolder, *args: Any, **kwargs: Any) -> None:
+    def save_some(self: PassFolder, *args: Any, **kwargs: Any) -> None:
         saved[0] += 1
         if saved[0] > 9:
             raise KeyboardInterrupt
         save(self, *args, **kwargs)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(RunFolder, "save", save_some)
+        patch.setattr(PassFolder, "save", save_some)
         evaluate(model, MIRACLCL())
     change_words(model, ["fi"])
     model.save_pretrained(str(folder))
@@ -223,8 +223,8 @@ def test_a_folder_that_was_trained_on_after_an_interrupted_miracl_run(
 
 def test_two_runs_of_one_model_have_a_checkpoint_each(tmp_path: Path) -> None:
     key = {"model": "m", "model_revision": "1", "task": "T"}
-    first = RunFolder.reserve(key, lambda saved: True, tmp_path)
-    second = RunFolder.reserve(key, lambda saved: True, tmp_path)
+    first = PassFolder.reserve(key, lambda saved: True, tmp_path)
+    second = PassFolder.reserve(key, lambda saved: True, tmp_path)
     assert first.folder != second.folder
     first.save("counts", {"x": torch.arange(2)})
     second.save("counts", {"x": torch.arange(3)})
@@ -232,10 +232,10 @@ def test_two_runs_of_one_model_have_a_checkpoint_each(tmp_path: Path) -> None:
     loaded = first.load("counts")
     assert loaded is not None and len(loaded[0]["x"]) == 2
     first.release()
-    again = RunFolder.reserve(key, lambda saved: True, tmp_path)
+    again = PassFolder.reserve(key, lambda saved: True, tmp_path)
     assert again.folder == first.folder
     again.release()
-    other = RunFolder.reserve(key, lambda saved: False, tmp_path)
+    other = PassFolder.reserve(key, lambda saved: False, tmp_path)
     assert other.folder != first.folder and first.load("counts") is not None
 
 

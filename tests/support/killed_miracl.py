@@ -24,18 +24,18 @@ def run(folder: Path, kill: bool) -> None:
 
     torch.set_num_threads(1)
     from beir_hybrid.scoring.chunked import ChunkedRun
-    from beir_hybrid.scoring.run_folder import RunFolder
+    from beir_hybrid.scoring.pass_folder import PassFolder
     from beir_hybrid.tasks.miracl import MIRACLCLFull
     from tests.support.mteb_models import CountingEncoder
 
-    save = RunFolder.save
+    save = PassFolder.save
 
     def save_and_die(*args: Any, **kwargs: Any) -> None:
         save(*args, **kwargs)
         if kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    RunFolder.save = save_and_die  # type: ignore[method-assign]
+    PassFolder.save = save_and_die  # type: ignore[method-assign]
 
     is_current, asked_again = ChunkedRun.is_current, [False]
 

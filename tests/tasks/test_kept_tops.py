@@ -24,10 +24,10 @@ from beir_hybrid.mteb.encode import Call
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.tops import Tops, tops_path
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import count_corpus, top_rows
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.subsets import MULTI
 from beir_hybrid.tasks import XQuADR
 from beir_hybrid.tasks.miracl import MIRACLCL
@@ -223,7 +223,7 @@ def test_a_pass_by_chunks_that_is_stopped_keeps_the_same(
             embed=embed,
             similarity=call.encoder.similarity,
             plan=ChunkPlan(table.corpus, asked, list(table.corpus.languages), chunk_size),
-            folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
+            folder=PassFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
             checkpoint_seconds=0,
             keep_top=k,
         )

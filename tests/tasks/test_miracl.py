@@ -34,10 +34,10 @@ from beir_hybrid.mteb.encode import Call
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.ranks import rank_table
 from beir_hybrid.ranks.model_state import SAMPLED_TEXTS
+from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import count_corpus
-from beir_hybrid.scoring.plan import ChunkPlan
-from beir_hybrid.scoring.run_folder import RunFolder
+from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.tasks.miracl import MIRACLCL, AbsTaskMIRACL, MIRACLCLFull
 from tests.support import small_miracl
 from tests.support.helpers import ScoreTable, TableModel, property_test, score_tables
@@ -302,7 +302,7 @@ def test_counts_by_chunks_equal_counts_by_languages(table: ScoreTable, chunk_siz
             embed=partial(call.embed, table.corpus),
             similarity=call.encoder.similarity,
             plan=ChunkPlan(table.corpus, asked, list(table.corpus.languages), chunk_size),
-            folder=RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
+            folder=PassFolder.of({"model": "m", "model_revision": "1", "task": "T"}, Path(folder)),
         )
         found = run.count().result()
     for expected in count_corpus(table.corpus, table.embeddings, table.similarity, asked):
@@ -419,7 +419,7 @@ def test_a_truncated_checkpoint_is_done_again_with_one_line(
 
 
 def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> None:
-    checkpoint = RunFolder.of({"model": "a/b", "model_revision": "1", "task": "T"}, tmp_path)
+    checkpoint = PassFolder.of({"model": "a/b", "model_revision": "1", "task": "T"}, tmp_path)
     checkpoint.save("counts", {"x": torch.arange(3)}, done=1)
     (checkpoint.folder / ".counts.safetensors.abc.tmp").write_bytes(b"half")
     checkpoint.save("counts", {"x": torch.arange(4)}, done=2)
@@ -442,7 +442,7 @@ def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path: Path) -> No
     ],
 )
 def test_saved_embeddings_come_back_as_they_were(make: Callable[[torch.Tensor], Any], tmp_path: Path) -> None:
-    checkpoint = RunFolder.of({"model": "m", "model_revision": "1", "task": "T"}, tmp_path)
+    checkpoint = PassFolder.of({"model": "m", "model_revision": "1", "task": "T"}, tmp_path)
     rows = make(torch.tensor([[0.0, 1.5], [2.0, 0.0], [0.0, -1.0]]))
     checkpoint.embeddings("e", lambda: rows)
     again = checkpoint.embeddings("e", lambda: pytest.fail("they were saved"))

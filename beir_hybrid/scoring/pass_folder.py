@@ -44,7 +44,7 @@ _KEY = "beir_hybrid"
 _FACTS = "facts"
 
 
-class RunFolder:
+class PassFolder:
     """The files of one unfinished run.
 
     ``<checkpoints or runs>/<model>/<revision>/<task>/<hash of what the run depends on>/``. A run that depends on
@@ -63,7 +63,7 @@ class RunFolder:
     @classmethod
     def of(
         cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
-    ) -> RunFolder:
+    ) -> PassFolder:
         """Return the folder of a run, which need not be there.
 
         Args:
@@ -86,10 +86,10 @@ class RunFolder:
     def reserve(
         cls,
         key: Mapping[str, Any],
-        is_current: Callable[[RunFolder], bool],
+        is_current: Callable[[PassFolder], bool],
         root: Path | None = None,
         shard: Shard | None = None,
-    ) -> RunFolder:
+    ) -> PassFolder:
         """Return the folder of a run that may go on, or else of a new one, and keep other processes off it.
 
         Args:
