@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
@@ -203,23 +204,26 @@ def write_parts(plan: ChunkPlan, folder: PassFolder, parts: int) -> None:
 
 def merge_parts(plan: ChunkPlan, folder: PassFolder, parts: int) -> dict[str, Any]:
     """Read and merge the counts of all shards, as ``beir-hybrid merge`` and the driver of Ray do."""
-    merged = None
-    seconds = []
+    merged, seconds, held = None, [], 0.0
+    before = psutil.Process().memory_info().rss
     with measured() as whole:
         for part in range(parts):
-            start = time.perf_counter()
+            start = time.process_time()
+            if part == 1:
+                held = psutil.Process().memory_info().rss - before
             saved = folder.load_arrays(Shard(part + 1, parts).part)
             assert saved is not None
             counts = PartialCounts.from_arrays(plan, *saved)
             merged = counts if merged is None else merged.merge(counts)
             merged.compact(plan)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         assert merged is not None
-        start = time.perf_counter()
+        start = time.process_time()
         merged.result()
     return {
-        "seconds_a_shard": float(np.mean(seconds[1:])),
-        "result_seconds": time.perf_counter() - start,
+        "processor_seconds_a_shard": float(np.mean(seconds[1:])),
+        "counts_megabytes": held / 2**20,
+        "processor_seconds_of_result": time.process_time() - start,
         "driver_megabytes": whole.megabytes,
     }
 

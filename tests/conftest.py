@@ -16,6 +16,7 @@ LONGEST = (
     # These fork what they attack, and come before anything that starts threads.
     "attacks/test_kills.py",
     "attacks/test_together.py",
+    "cluster/test_killed_shards.py",
     "tasks/test_miracl.py",
     "tests/test_packaging.py",
     "study/test_study.py",

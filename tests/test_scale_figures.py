@@ -7,7 +7,7 @@ import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.files import read_json
-from beir_hybrid.scoring import chunked, confidence, plan
+from beir_hybrid.scoring import chunk_plan, chunked, confidence
 from beir_hybrid.scoring.chunk_plan import ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock
 from beir_hybrid.scoring.partial_counts import PartialCounts
@@ -48,7 +48,7 @@ def test_partial_counts_have_the_bytes_that_the_formula_says(counted: PartialCou
 
 
 def test_the_constants_of_the_formulas_are_those_of_the_code() -> None:
-    assert (scale_figures.CHUNK, scale_figures.TILE) == (plan.CHUNK_SIZE, chunked.TILE)
+    assert (scale_figures.CHUNK, scale_figures.TILE) == (chunk_plan.CHUNK_SIZE, chunked.TILE)
     assert (scale_figures.TOP_SCORES, scale_figures.CHECKPOINT_SECONDS) == (
         confidence.TOP_K,
         chunked.CHECKPOINT_SECONDS,

@@ -110,7 +110,7 @@ class SharedRun:
             )
         missing = [shard for n in range(counts[0]) if (shard := Shard(n + 1, counts[0])) not in files]
         if missing:
-            raise BeirHybridError(f"{shown(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing[0])}")
+            raise BeirHybridError(f"{shown(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing)}")
         parts = [self._part(files[shard], shard) for shard in files]
         owner: dict[str, Part] = {}
         for part in parts:
@@ -138,8 +138,9 @@ class SharedRun:
             raise BeirHybridError(f"{shown(path)} is {other}; delete it and run shard {shard} of this run")
         return Part(path, shard, frozenset(chunks))
 
-    def _elsewhere(self, shard: Shard) -> str:
-        """Say where a missing shard is, if a run of the same model and task has it that differs from this one."""
+    def _elsewhere(self, missing: Sequence[Shard]) -> str:
+        """Say what to do; and where a missing shard is, if another run of the same model and task has it."""
+        shard = missing[0]
         pattern = f"*/{self.folder.parent.name}/*/{shard.part}.safetensors"
         for path in sorted(self.folder.parent.parent.parent.glob(pattern)):
             try:
@@ -148,7 +149,7 @@ class SharedRun:
                 continue
             if other:
                 return f"; {shown(path.parent)} has shard {shard}, but is {other}"
-        return f"; run {'it' if shard.count == 1 else 'them'} with --shard {shard} and so on"
+        return f"; run it with --shard {shard}" if len(missing) == 1 else f"; run them: --shard {shard} and so on"
 
     def merge(self, progress: bool = False) -> Result:
         """Make the scores and the rank table that one process would have made.

@@ -13,6 +13,8 @@ from beir_hybrid.errors import DataError
 from beir_hybrid.languages import is_tag
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from beir_hybrid.corpora.spec import CorpusSpec
 
 
@@ -143,11 +145,15 @@ def _check(where: str, part: LanguageCorpus) -> None:
         raise DataError(f"{where}: {len(part.passage_ids)} passage ids for {len(part.passages)} passages")
     if part.titles is not None and len(part.titles) != len(part.passages):
         raise DataError(f"{where}: {len(part.titles)} titles for {len(part.passages)} passages")
-    for kind, ids in (("question", part.question_ids), ("passage", part.passage_ids)):
-        twice = _first_repeated(ids)
+    questions, passages = _sorted_hashes(part.question_ids), _sorted_hashes(part.passage_ids)
+    for kind, ids, hashes in (("question", part.question_ids, questions), ("passage", part.passage_ids, passages)):
+        twice = _first_repeated(ids) if (hashes[1:] == hashes[:-1]).any() else None
         if twice is not None:
             raise DataError(f"{where}: the {kind} id {twice!r} stands twice; ids must be unique")
-    shared = set(part.query_ids).intersection(part.passage_ids)
+    queries = _sorted_hashes(part.query_ids)
+    places = np.searchsorted(passages, queries)
+    maybe_shared = len(passages) and (passages[np.minimum(places, len(passages) - 1)] == queries).any()
+    shared = set(part.query_ids).intersection(part.passage_ids) if maybe_shared else ()
     if shared:
         raise DataError(f"{where}: {min(shared)!r} names both a query and a passage; rename the question")
     for question_id, rows in part.relevance.items():
@@ -156,13 +162,15 @@ def _check(where: str, part: LanguageCorpus) -> None:
                 raise DataError(f"{where}: question {question_id!r} has no passage row {row} of grade {grade}")
 
 
-def _first_repeated(ids: Sequence[str]) -> str | None:
-    """Return the first id that stands a second time."""
-    # Hashes take 8 bytes each, sorted where they are: the ids of thirty million passages need not be in memory.
+def _sorted_hashes(ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return a hash of each id: 8 bytes each, so that the ids of thirty million passages need not be in memory."""
     hashes = np.fromiter(map(hash, ids), dtype=np.int64, count=len(ids))
     hashes.sort()
-    if not (hashes[1:] == hashes[:-1]).any():
-        return None
+    return hashes
+
+
+def _first_repeated(ids: Iterable[str]) -> str | None:
+    """Return the first id that stands a second time."""
     seen: set[str] = set()
     for name in ids:
         if name in seen:

@@ -59,10 +59,13 @@ class TextColumn(StoredTexts):
 
     def take(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the texts of some rows."""
-        consecutive = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all())
-        where = slice(int(rows[0]), int(rows[-1]) + 1) if consecutive else rows.tolist()
-        texts = self._dataset[where][self._name] if len(rows) else []
-        return [f"{self._prefix}{'' if text is None else text}" for text in texts]
+        if not len(rows):
+            return []
+        first, last = int(rows.min()), int(rows.max())
+        dense = last - first < 2 * len(rows)  # read as one piece, that is much faster
+        texts = self._dataset[slice(first, last + 1) if dense else rows.tolist()][self._name]
+        texts = [f"{self._prefix}{'' if text is None else text}" for text in texts]
+        return [texts[row] for row in (rows - first).tolist()] if dense else texts
 
 
 def take(texts: Sequence[str], rows: NDArray[np.int64]) -> list[str]:

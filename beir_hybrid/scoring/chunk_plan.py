@@ -114,18 +114,18 @@ class ChunkPlan:
 
     def rows(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return the rows of the passages of a chunk, ascending."""
-        return self._rows(chunk.language, chunk.first, chunk.last, chunk.relevant)
+        return self._rows(chunk.language, np.arange(chunk.first, chunk.last), chunk.relevant)
 
-    def _rows(self, language: int, first: int, last: int, is_relevant: bool) -> NDArray[np.int64]:
-        relevant, places = self.relevant[language], np.arange(first, last)
+    def _rows(self, language: int, places: NDArray[np.int64], is_relevant: bool) -> NDArray[np.int64]:
+        relevant = self.relevant[language]
         if is_relevant:
-            return relevant[first:last]
+            return relevant[places]
         # A passage's place among the others is its row less the relevant passages before it.
         return places + np.searchsorted(relevant - np.arange(len(relevant)), places, side="right")
 
     def _chunk(self, number: int, first: int, last: int, relevant: bool) -> Chunk:
         language = self.passage_languages[number]
-        ends = self._rows(number, first, last, relevant)[[0, -1]]
+        ends = self._rows(number, np.array([first, last - 1]), relevant)
         content = [
             self.corpus.name,
             self.corpus.revision,

@@ -35,8 +35,9 @@ from beir_hybrid.ranks.model_state import (
 )
 from beir_hybrid.scoring.chunk_plan import Chunk, ChunkPlan
 from beir_hybrid.scoring.counting import PassageBlock, Similarity, Wanted, own_scores_in, scores_of
+from beir_hybrid.scoring.interruptions import Interruptions
 from beir_hybrid.scoring.matrices import on_device, select_rows
-from beir_hybrid.scoring.partial_counts import PartialCounts
+from beir_hybrid.scoring.partial_counts import EMBEDDINGS, PartialCounts, sampled_in
 from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 
@@ -98,23 +99,29 @@ class ChunkedRun:
         Args:
             encode: Embeds texts by the model as it is now.
         """
-        groups: list[tuple[list[SampledText], Any]] = []
-        for language in self.plan.query_languages:
-            texts = [SampledText(QUERY, language, row) for row in range(self._n_questions(language))]
-            groups.append((texts, self.folder.saved_embeddings(_questions_file(language))))
-        for chunk in self._relevant_chunks:
-            texts = [SampledText(PASSAGE, self._language(chunk), int(row)) for row in self.plan.rows(chunk)]
-            groups.append((texts, self.folder.saved_embeddings(chunk.name)))
-        counts = self._restored()
-        if counts is not None and counts.sampled:
-            groups.append(([*counts.sampled], np.array([*counts.sampled.values()])))
-        groups = [(texts, embeddings) for texts, embeddings in groups if texts and embeddings is not None]
-        each = max(1, SAMPLED_TEXTS // max(len(groups), 1))
-        for texts, embeddings in groups:
+        relevant = self._relevant_chunks
+        each = max(1, SAMPLED_TEXTS // (len(self.plan.query_languages) + len(relevant) + 1))
+        for texts, embeddings in self._saved_embeddings(relevant):
             rows = sampled_rows(len(texts), each)
             if not close(as_rows(select_rows(embeddings, rows)), as_rows(encode([texts[row] for row in rows]))):
                 return False
         return True
+
+    def _saved_embeddings(self, relevant: Sequence[Chunk]) -> Iterator[tuple[list[SampledText], Any]]:
+        """Read the embeddings that are there, file by file, with the texts they are of."""
+        for language in self.plan.query_languages:
+            embeddings = self.folder.saved_embeddings(_questions_file(language))
+            if embeddings is not None:
+                yield [SampledText(QUERY, language, row) for row in range(self._n_questions(language))], embeddings
+        for chunk in relevant:
+            embeddings = self.folder.saved_embeddings(chunk.name)
+            if embeddings is not None:
+                language = self._language(chunk)
+                yield [SampledText(PASSAGE, language, int(row)) for row in self.plan.rows(chunk)], embeddings
+        saved = self.folder.load_arrays(self.shard.part, only=EMBEDDINGS)
+        sampled = sampled_in(*saved) if saved is not None else {}
+        if sampled:
+            yield [*sampled], np.array([*sampled.values()])
 
     @torch.no_grad()
     def prepare(self) -> None:
@@ -133,10 +140,10 @@ class ChunkedRun:
                 for language, targets in self.plan.targets.items()
             }
             for chunk in self._relevant_chunks:
-                embeddings = self._embeddings(chunk)
+                passages = self._passages(chunk, self._embeddings(chunk))
                 for language, targets in self.plan.targets.items():
                     if chunk.language in targets.languages:
-                        scores = own_scores_in(targets, self._tiles(questions[language], chunk, embeddings))
+                        scores = own_scores_in(targets, self._tiles(questions[language], passages))
                         own[language] = torch.where(scores.isnan(), own[language], scores)
             self.folder.save(PLAN, own)
 
@@ -158,22 +165,29 @@ class ChunkedRun:
             return self._count_rest(counts, [chunk for chunk in share if chunk.name not in counts.chunks], share)
 
     def _count_rest(self, counts: PartialCounts, rest: Sequence[Chunk], share: Sequence[Chunk]) -> PartialCounts:
-        """Count some chunks, and write the counts now and then, at the end, and when encoding breaks off."""
-        written, unwritten = time.monotonic(), False
-        for chunk in self._with_bar(rest, sum(map(len, share))):
+        """Count some chunks, and write the counts now and then, at the end, and when the process is to end before."""
+        unwritten, written = not share, time.monotonic()
+        with Interruptions() as interruptions:
             try:
-                embeddings = self._embeddings(chunk)
-            except BaseException:
+                for chunk in self._with_bar(rest, sum(map(len, share))):
+                    embeddings = self._embeddings(chunk)
+                    with interruptions.held_back():
+                        unwritten = False  # counts with half a chunk in them are worth nothing
+                        self.add(counts, chunk, embeddings)
+                        unwritten = True
+                        if time.monotonic() - written >= self.checkpoint_seconds:
+                            self._save(counts)
+                            unwritten, written = False, time.monotonic()
+            except BaseException as error:
                 if unwritten:
-                    with suppress(BeirHybridError, OSError):
+                    with interruptions.held_back(), suppress(BeirHybridError, OSError):
                         self._save(counts)
+                if isinstance(error, SystemExit):
+                    logger.warning(
+                        f"{self.name} was told to end and goes on when it is run again: {self.folder.folder}"
+                    )
                 raise
-            self.add(counts, chunk, embeddings)
-            unwritten = time.monotonic() - written < self.checkpoint_seconds
-            if not unwritten:
-                self._save(counts)
-                written = time.monotonic()
-        if unwritten or not share:
+        if unwritten:
             self._save(counts)
         return counts
 
@@ -183,35 +197,45 @@ class ChunkedRun:
         Raises:
             BeirHybridError: It is not.
         """
+        return PartialCounts.empty(self.plan, self._own_scores(), self.confidence, self.keep_top)
+
+    def _own_scores(self) -> dict[str, torch.Tensor]:
         saved = self.folder.load(PLAN)
         if saved is None:
             raise BeirHybridError(f"{self.folder.folder} has lost its plan; run it again")
-        return PartialCounts.empty(self.plan, saved[0], self.confidence, self.keep_top)
+        return saved[0]
 
     @torch.no_grad()
     def add(self, counts: PartialCounts, chunk: Chunk, embeddings: Any = None) -> None:
         """Count a chunk.
 
         Args:
-            counts: What it is added to.
+            counts: What it is added to; worth nothing any more if this fails.
             chunk: The chunk.
             embeddings: Its embeddings, shape (n, D); the chunk is encoded if there are none.
         """
-        embeddings = self._embeddings(chunk) if embeddings is None else embeddings
+        passages = self._passages(chunk, self._embeddings(chunk) if embeddings is None else embeddings)
         questions = self._questions
         for language, counter in counts.counters.items():
-            for block, scores in self._tiles(questions[language], chunk, embeddings):
+            for block, scores in self._tiles(questions[language], passages):
                 counter.add(block, scores)
+            counter.compact(self.plan.passage_ids)
         counts.chunks.add(chunk.name)
         counts.sampled.update(self._sampled)
-        counts.compact(self.plan)
 
     def _restored(self) -> PartialCounts | None:
-        """Return the counts that a killed process has left."""
+        """Return the counts that a killed process has left, unless they were compared with other scores."""
         saved = self.folder.load_arrays(self.shard.part)
         if saved is None:
             return None
-        return PartialCounts.from_arrays(self.plan, *saved, self.confidence, self.keep_top)
+        counts = PartialCounts.from_arrays(self.plan, *saved, self.confidence, self.keep_top)
+        own = self._own_scores()
+        if all(torch.equal(counter.own, own[language]) for language, counter in counts.counters.items()):
+            return counts
+        logger.warning(
+            f"{self.folder.folder}: the plan was made anew since {self.shard.part} was counted, which is done again."
+        )
+        return None
 
     def _save(self, counts: PartialCounts) -> None:
         arrays, facts = counts.arrays()
@@ -255,17 +279,23 @@ class ChunkedRun:
             for row, embedding in zip(rows[chosen], as_rows(select_rows(embeddings, chosen)), strict=True):
                 self._sampled[SampledText(kind, language, int(row))] = embedding
 
-    def _tiles(self, questions: Any, chunk: Chunk, embeddings: Any) -> Iterator[tuple[PassageBlock, torch.Tensor]]:
-        """Score a chunk, TILE passages at a time, the last tile filled up with repeated passages."""
-        all_rows = self.plan.rows(chunk)
-        ids = take(self.plan.passage_ids[chunk.language], all_rows)
-        for first in range(0, len(all_rows), TILE):
-            n = min(TILE, len(all_rows) - first)
+    def _passages(self, chunk: Chunk, embeddings: Any) -> PassageBlock:
+        """Return an encoded chunk as a block of passages."""
+        rows = self.plan.rows(chunk)
+        return PassageBlock(
+            chunk.language, int(rows[0]), take(self.plan.passage_ids[chunk.language], rows), embeddings, rows
+        )
+
+    def _tiles(self, questions: Any, passages: PassageBlock) -> Iterator[tuple[PassageBlock, torch.Tensor]]:
+        """Score passages, TILE at a time, the last tile filled up with repeated passages."""
+        assert passages.rows is not None
+        for first in range(0, len(passages.rows), TILE):
+            n = min(TILE, len(passages.rows) - first)
             here = slice(first, first + n)
-            tile = select_rows(embeddings, here if n == TILE else first + np.arange(TILE) % n)
+            tile = select_rows(passages.embeddings, here if n == TILE else first + np.arange(TILE) % n)
             scores = scores_of(self.similarity, questions, tile)[:, :n].contiguous()
-            rows = all_rows[here]
-            yield PassageBlock(chunk.language, int(rows[0]), ids[here], tile, rows), scores
+            rows = passages.rows[here]
+            yield PassageBlock(passages.language, int(rows[0]), passages.ids[here], tile, rows), scores
 
     @cached_property
     def _questions(self) -> dict[str, Any]:

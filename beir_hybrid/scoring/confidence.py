@@ -84,7 +84,8 @@ class TopScores:
                 the best 1000 of all, so that fewer are left.
         """
         assert self.values is not None, "no block was added"
-        values = self.values.cpu().double().numpy()
+        ordered = np.sort(self.values.cpu().numpy(), axis=1)  # sums are the same whatever order the blocks came in
+        values = ordered.astype(np.float64)
         best = highest(self.values, min(2, self.values.shape[1])).flip(1).cpu().double().numpy()
         best[best == -np.inf] = 0.0  # of a query without candidates there
         margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))

@@ -259,10 +259,13 @@ class RankCounter:
     def state(self) -> dict[str, NDArray]:
         """Return all that was counted as arrays; equal for equal passages, however they were cut into blocks."""
         tops = {f"top_{language}": top for language, top in self._tops.items()} | {"top": self._other_tops}
-        arrays = {name: np.sort(top.values.cpu().numpy()) for name, top in tops.items() if top.values is not None}
-        best = {f"best_{name}": values for name, values in self._top_passages.state().items()}
-        arrays |= {"ignored": self._ignored} if len(self._ignored) else {}
-        return {"own": self.own.numpy(), "outranked": self._outranked, **arrays, **best}
+        state: dict[str, NDArray] = {"own": self.own.numpy(), "outranked": self._outranked}
+        for name, top in tops.items():
+            if top.values is not None:
+                state[name] = np.sort(top.values.cpu().numpy() + 0.0)  # of two zeros, either may come first
+        if len(self._ignored):
+            state["ignored"] = self._ignored
+        return state | {f"best_{name}": values for name, values in self._top_passages.state().items()}
 
     @classmethod
     def from_state(
@@ -283,6 +286,8 @@ class RankCounter:
             confidence: As for the class.
         """
         counter = cls(targets, torch.from_numpy(state["own"]), confidence, keep_top)
+        if state["outranked"].shape != counter._outranked.shape:
+            raise ValueError("the counts are of other right answers or languages")
         counter._outranked = state["outranked"].copy()
         counter._ignored = state.get("ignored", counter._ignored)
         for name, top in [("top", counter._other_tops), *((f"top_{n}", t) for n, t in counter._tops.items())]:

@@ -1,4 +1,11 @@
-"""What some chunks of a pool have been counted to. Counts of disjoint chunks add up, in any order and grouping."""
+"""What some chunks of a pool have been counted to. Counts of disjoint chunks add up, in any order and grouping.
+
+Chunks may be counted on machines that round differently. Each compares with the scores of the relevant passages that
+were made with the plan, and takes these, not its own, for the relevant passages that it meets: none outranks itself,
+and two of one question have two ranks. What remains is a *different* passage with the text of a relevant one, or with a
+score as near as rounding: it is on that side of it which the machine that scores it rounds to. On machines of one kind
+the counts are those of one process, to the last integer.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNKS, _SAMPLED = "chunks", "sampled"
-_EMBEDDINGS = "embeddings"
+EMBEDDINGS = "embeddings"
 """Name of the sampled embeddings among the arrays; a language comes before the slash in all others."""
 
 
@@ -97,7 +104,7 @@ class PartialCounts:
         arrays = {f"{language}/{name}": array for language, state in states.items() for name, array in state.items()}
         texts = sorted(self.sampled)
         if texts:
-            arrays[_EMBEDDINGS] = np.array([self.sampled[text] for text in texts])
+            arrays[EMBEDDINGS] = np.array([self.sampled[text] for text in texts])
         return arrays, {_CHUNKS: sorted(self.chunks), _SAMPLED: texts}
 
     @classmethod
@@ -120,13 +127,16 @@ class PartialCounts:
         """
         states: dict[str, dict[str, NDArray]] = {language: {} for language in plan.query_languages}
         for name, array in arrays.items():
-            if name != _EMBEDDINGS:
+            if name != EMBEDDINGS:
                 language, _, kind = name.partition("/")
                 states[language][kind] = array
         counters = {
             language: RankCounter.from_state(plan.targets[language], state, plan.passage_ids, keep_top, confidence)
             for language, state in states.items()
         }
-        texts = [SampledText(*text) for text in facts[_SAMPLED]]
-        sampled = dict(zip(texts, arrays.get(_EMBEDDINGS, ()), strict=True))
-        return cls(set(facts[_CHUNKS]), counters, sampled)
+        return cls(set(facts[_CHUNKS]), counters, sampled_in(arrays, facts))
+
+
+def sampled_in(arrays: Mapping[str, NDArray], facts: Mapping[str, Any]) -> dict[SampledText, NDArray[np.float64]]:
+    """Return the sampled embeddings among what ``PartialCounts.arrays`` returned; no other array need be there."""
+    return dict(zip([SampledText(*text) for text in facts[_SAMPLED]], arrays.get(EMBEDDINGS, ()), strict=True))

@@ -168,8 +168,8 @@ class PassFolder:
             except SafetensorError as error:  # the disk is full
                 raise BeirHybridError(f"cannot write {self._path(name)}: {error}") from error
 
-    def load(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-        """Return the tensors and facts of a file; None where there is none, or none that can be used."""
+    def load(self, name: str, only: str | None = None) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """Return the tensors of a file, or only the one of a name, and its facts; None where none can be used."""
         path = self._path(name)
         if not path.exists():
             return None
@@ -178,8 +178,9 @@ class PassFolder:
                 described = file.metadata() or {}
                 if described.get(_KEY) != self.key:
                     return None
+                names = [key for key in file.keys() if only in (None, key)]  # noqa: SIM118
                 # Copied, since the file is replaced while the tensors are in use.
-                return {key: file.get_tensor(key).clone() for key in file.keys()}, json.loads(described[_FACTS])  # noqa: SIM118
+                return {key: file.get_tensor(key).clone() for key in names}, json.loads(described[_FACTS])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             logger.warning(f"Checkpoint {path} cannot be read ({first_line(error)}); what it held is done again.")
             path.unlink(missing_ok=True)
@@ -200,9 +201,9 @@ class PassFolder:
         saved = self.load(name)
         return None if saved is None else _unpack(*saved)
 
-    def load_arrays(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]] | None:
+    def load_arrays(self, name: str, only: str | None = None) -> tuple[dict[str, NDArray], dict[str, Any]] | None:
         """Like ``load``, of numpy arrays."""
-        saved = self.load(name)
+        saved = self.load(name, only)
         return None if saved is None else ({key: tensor.numpy() for key, tensor in saved[0].items()}, saved[1])
 
     def remove(self) -> None:

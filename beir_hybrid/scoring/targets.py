@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beir_hybrid.corpora.parallel import ParallelCorpus
+from beir_hybrid.corpora.text_columns import take
 
 _NOTHING: dict[int, int] = {}
 
@@ -51,20 +52,20 @@ class Targets:
     def of(cls, corpus: ParallelCorpus, query_language: str, passage_languages: Sequence[str]) -> Targets:
         """Collect the pairs of the queries in one language and a pool of some languages."""
         pairs: list[tuple[int, int, int, int, int]] = []
-        ids: list[str] = []
         question_ids = corpus.languages[query_language].question_ids
-        pool = [
-            (n, corpus.languages[x].relevance, corpus.languages[x].passage_ids) for n, x in enumerate(passage_languages)
-        ]
+        pool = [corpus.languages[language] for language in passage_languages]
         for query, question_id in enumerate(question_ids):
             slot = 0
-            for number, relevance, passage_ids in pool:
-                for row, grade in sorted(relevance.get(question_id, _NOTHING).items()):
+            for number, part in enumerate(pool):
+                for row, grade in sorted(part.relevance.get(question_id, _NOTHING).items()):
                     pairs.append((query, number, row, grade, slot))
-                    ids.append(passage_ids[row])
                     slot += 1
         table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 5)
         queries, languages, passages, grades, slots = np.ascontiguousarray(table.T)
+        ids = np.empty(len(pairs), dtype=object)
+        for number, part in enumerate(pool):  # at once: ids that are read from files take long one by one
+            here = languages == number
+            ids[here] = take(part.passage_ids, passages[here])
         return cls(
             query_language=query_language,
             passage_languages=tuple(passage_languages),
@@ -74,7 +75,7 @@ class Targets:
             passages=passages,
             grades=grades,
             slots=slots,
-            passage_ids=np.array(ids, dtype=np.str_),
+            passage_ids=ids.astype(np.str_),
             ignored=_ignored(corpus, question_ids, passage_languages),
         )
 
