@@ -145,7 +145,8 @@ class Counting:
         if answer.is_lost:
             lost = self._queue.lose(worker)
             self._progress(-self._run.plan.n_passages(lost[:-1] if answer.method == "count" else lost))
-            logger.info(f"{self._run.name}: {len(lost)} chunks of worker {worker} are counted again")
+            if lost:
+                logger.info(f"{self._run.name}: chunks of worker {worker} that are counted again: {len(lost)}")
             while self._idle and not self._queue.is_empty:
                 self._give_work(self._idle.pop())
         elif answer.method == "load":
