@@ -92,7 +92,7 @@ def _run(home: Path, settings: dict[str, str], options: list[str], disturb: Dist
     return {
         "seconds": round(time.monotonic() - start, 1),
         "workers_lost": said.count("was lost and is replaced"),
-        "chunks_counted_again": sum(map(int, re.findall(r"(\d+) chunks of worker \d+ are", said))),
+        "chunks_counted_again": sum(map(int, re.findall(r"that are counted again: (\d+)", said))),
         "went_on_after": [int(done) for done in re.findall(r"goes on after (\d+) of", said)],
         "files": _digests(home),
     }

@@ -7,6 +7,7 @@ their counts over go to others, and may itself be killed and started again.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -123,11 +124,12 @@ class Counting:
         saved = run.folder.load_arrays(WHOLE.part)
         self._counts = self._restored(*saved) if saved is not None else run.empty()
         done = set(self._counts.chunks)
+        self._started, self._before = time.monotonic(), run.plan.n_passages(done)
         if done:
             logger.info(f"{run.name} goes on after {len(done)} of {len(run.plan.chunks)} chunks: {run.folder.folder}")
         self._queue = ChunkQueue(name for name in run.plan.chunks if name not in done)
         self._begin = self._job, key, self._crew.share(read_files(run.folder))
-        with run.phase("Encoding and counting passages"), self._bar(done) as self._progress:
+        with run.phase("Encoding and counting passages"), self._bar() as self._progress:
             try:
                 for worker in self._crew.ready:
                     self._crew.call(worker, "begin", *self._begin, job=self)
@@ -143,7 +145,8 @@ class Counting:
         if answer.is_lost:
             lost = self._queue.lose(worker)
             self._progress(-self._run.plan.n_passages(lost[:-1] if answer.method == "count" else lost))
-            logger.info(f"{self._run.name}: {len(lost)} chunks of worker {worker} are counted again")
+            if lost:
+                logger.info(f"{self._run.name}: chunks of worker {worker} that are counted again: {len(lost)}")
             while self._idle and not self._queue.is_empty:
                 self._give_work(self._idle.pop())
         elif answer.method == "load":
@@ -178,9 +181,17 @@ class Counting:
             self._save()
 
     def _save(self) -> None:
+        run, now = self._run, time.monotonic()
         arrays, facts = self._counts.arrays()
-        self._run.folder.save(WHOLE.part, arrays, **facts)
-        self._saved = time.monotonic()
+        run.folder.save(WHOLE.part, arrays, **facts)
+        self._saved = now
+        counted, all_passages = (run.plan.n_passages(chunks) for chunks in (self._counts.chunks, run.plan.chunks))
+        rate = (counted - self._before) / max(now - self._started, 1e-9)
+        left = (all_passages - counted) / rate if rate else math.nan
+        logger.info(
+            f"{run.name}: {counted:,} of {all_passages:,} passages are safe, {rate:,.0f} a second, "
+            f"{len(self._crew.ready)} workers, {left / 60:,.0f} minutes left"
+        )
 
     def _restored(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> PartialCounts:
         run = self._run
@@ -188,13 +199,13 @@ class Counting:
         return PartialCounts.from_arrays(run.plan, writable, facts, run.confidence, run.keep_top)
 
     @contextmanager
-    def _bar(self, done: set[str]) -> Iterator[Callable[[int], object]]:
+    def _bar(self) -> Iterator[Callable[[int], object]]:
         """Show how many passages have been counted, how many a second, and the time that remains."""
         plan = self._run.plan
         with tqdm(
             desc=f"{self._run.name}: passages",
             total=plan.n_passages(plan.chunks),
-            initial=plan.n_passages(done),
+            initial=self._before,
             unit=" passages",
             disable=None if self._run.progress else True,
         ) as bar:
