@@ -117,6 +117,7 @@ def by_shards(stand_in: Path, workers: int, encoder: sleeping.Settings, folder: 
 def by_ray(stand_in: Path, workers: int, encoder: sleeping.Settings, folder: Path) -> dict[str, Any]:
     """Count the pool by as many workers of a Ray cluster with as many nodes."""
     variables = {**_variables(stand_in, folder), **sleeping.environment(encoder)}
+    variables["RAY_worker_niceness"] = "0"  # other processes of the machine would come first
     with _variables_set(variables), _cluster(workers, encoder.folder) as address:
         options = ["--engine", "ray", "--address", address, "--workers", str(workers)]
         (of_driver,) = wait([run([*_command(stand_in), *options], variables, folder)], folder)
