@@ -100,6 +100,9 @@ class SharedRun:
             BeirHybridError: One is missing, cannot be read, is of another run or has counted what another has, too.
         """
         files = shards_in(self.folder)
+        strangers = set(self.folder.glob("counts-*.safetensors")) - {*files.values()}
+        if strangers:
+            raise BeirHybridError(f"{shown(min(strangers))} is no shard's file: delete it, or give it its name again")
         counts = sorted({shard.count for shard in files})
         if not counts:
             raise BeirHybridError(f"{shown(self.folder)}: no shard has been counted")

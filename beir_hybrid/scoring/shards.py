@@ -54,7 +54,7 @@ class Shard:
         """Return the shard whose counts go to a file of some name; None if it is no such name."""
         name = re.fullmatch(r"counts-([0-9]{1,9})-of-([0-9]{1,9})", part)
         shard = cls(int(name[1]), int(name[2])) if name else None
-        return shard if shard is not None and shard.part == part else None
+        return shard if shard is not None and shard.part == part and 1 <= shard.number <= shard.count else None
 
     @classmethod
     def parse(cls, text: str, asked_by: str = "--shard ") -> Self:

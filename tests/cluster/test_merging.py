@@ -344,6 +344,12 @@ def test_chunks_that_would_count_twice_are_named(shards: Shards, refused: Callab
     assert f"{shards.part(3)} holds chunk {chunk}, which counts-2-of-4.safetensors holds, too" in line
 
 
+@pytest.mark.parametrize("name", ["counts-2-of-4 (copy)", "counts-5-of-4", "counts-02-of-4", "counts-0-of-4"])
+def test_a_file_of_no_shard_is_named(name: str, shards: Shards, refused: Callable[..., str]) -> None:
+    shutil.copy(shards.part(2), shards.run / f"{name}.safetensors")
+    assert f"{shards.run / name}.safetensors is no shard's file" in refused()
+
+
 def test_the_same_shard_run_twice_counts_once(
     shards: Shards, place: Place, right: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -343,3 +343,27 @@ def test_a_result_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatc
     monkeypatch.setattr(registration.time, "sleep", lambda seconds: path.write_text(WHOLE) and None)
     assert cache.load_task_result("XQuADR", "me/model", "1").task_name == "XQuADR"
     assert path.read_text() == WHOLE
+
+
+@pytest.mark.parametrize(("shard", "taken"), [(None, []), ("auto", [3]), ("2/4", [])])
+def test_models_of_shards_are_loaded_on_a_gpu_each(
+    shard: str | None, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    seen: list[int] = []
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("BEIR_HYBRID_SHARD", raising=False)
+    for name, value in {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "3", "BEIR_HYBRID_SHARD": shard}.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "set_device", seen.append)
+    model = object()
+    monkeypatch.setitem(MODEL_REGISTRY, "a/b", make_model("a/b").model_copy(update={"loader": lambda *_, **__: model}))
+    register()
+    with suppress(Exception):  # what mteb asks of a model does not matter here
+        mteb.get_model("a/b")
+    assert seen == taken
