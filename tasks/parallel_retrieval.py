@@ -309,9 +309,11 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         return Evaluation(call, self.parallel_corpus, self.hf_subsets, self._all_languages(), **options)
 
     def _chunk_size(self, call: Call) -> int | None:
+        from beir_hybrid.mteb.evaluation import CountsElsewhere
         from beir_hybrid.scoring import chunk_plan
 
-        if self.chunk_size is None and self._asked_shard(call) is None:
+        alone = self._asked_shard(call) is None and not isinstance(call.model, CountsElsewhere)
+        if self.chunk_size is None and alone:
             return None
         configured = os.environ.get(CHUNK_SIZE, "").strip() or str(self.chunk_size or chunk_plan.CHUNK_SIZE)
         if not configured.isdecimal() or int(configured) < 1:

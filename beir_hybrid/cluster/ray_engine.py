@@ -7,6 +7,7 @@ their counts over go to others, and may itself be killed and started again.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +21,9 @@ from beir_hybrid.cluster.ray_cluster import connected, plan_workers
 from beir_hybrid.cluster.ray_crew import Answer, RayCrew
 from beir_hybrid.cluster.ray_worker import Job, read_files, write_files
 from beir_hybrid.errors import ModelError
+from beir_hybrid.scoring.interruptions import Interruptions
 from beir_hybrid.scoring.partial_counts import PartialCounts
 from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
-from beir_hybrid.scoring.shards import WHOLE
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
@@ -120,21 +121,23 @@ class Counting:
         run, key = self._run, self._run.folder.key
         if run.folder.load(PLAN) is None:
             write_files(run.folder, self._crew.ask("prepare", self._job, key, read_files(run.folder)))
-        saved = run.folder.load_arrays(WHOLE.part)
-        self._counts = self._restored(*saved) if saved is not None else run.empty()
+        self._counts = run.restored() or run.empty()
         done = set(self._counts.chunks)
+        self._started, self._before = time.monotonic(), run.plan.n_passages(done)
         if done:
             logger.info(f"{run.name} goes on after {len(done)} of {len(run.plan.chunks)} chunks: {run.folder.folder}")
         self._queue = ChunkQueue(name for name in run.plan.chunks if name not in done)
         self._begin = self._job, key, self._crew.share(read_files(run.folder))
-        with run.phase("Encoding and counting passages"), self._bar(done) as self._progress:
+        phase = run.phase("Encoding and counting passages")
+        with phase, Interruptions() as interruptions, self._bar() as self._progress:
             try:
                 for worker in self._crew.ready:
                     self._crew.call(worker, "begin", *self._begin, job=self)
                 while not self._queue.is_done:
                     self._react(self._crew.next())
             finally:
-                self._save()
+                with interruptions.held_back():
+                    self._save()
         return self._counts
 
     def _react(self, answer: Answer) -> None:
@@ -143,7 +146,8 @@ class Counting:
         if answer.is_lost:
             lost = self._queue.lose(worker)
             self._progress(-self._run.plan.n_passages(lost[:-1] if answer.method == "count" else lost))
-            logger.info(f"{self._run.name}: {len(lost)} chunks of worker {worker} are counted again")
+            if lost:
+                logger.info(f"{self._run.name}: chunks of worker {worker} that are counted again: {len(lost)}")
             while self._idle and not self._queue.is_empty:
                 self._give_work(self._idle.pop())
         elif answer.method == "load":
@@ -170,31 +174,37 @@ class Counting:
 
     def _merge(self, worker: int, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Add the counts that a worker has handed over, and write all of them now and then."""
-        self._counts = self._counts.merge(self._restored(arrays, facts))
-        self._counts.compact(self._run.plan)
+        run = self._run
+        writable = {name: np.array(array) for name, array in arrays.items()}  # those in Ray's object store are not
+        self._counts = self._counts.merge(
+            PartialCounts.from_arrays(run.plan, writable, facts, run.confidence, run.keep_top)
+        )
+        self._counts.compact(run.plan)
         self._queue.hand_over(worker)
         self._handed_over[worker] = time.monotonic()
-        if time.monotonic() - self._saved >= self._run.checkpoint_seconds:
+        if time.monotonic() - self._saved >= run.checkpoint_seconds:
             self._save()
 
     def _save(self) -> None:
-        arrays, facts = self._counts.arrays()
-        self._run.folder.save(WHOLE.part, arrays, **facts)
-        self._saved = time.monotonic()
-
-    def _restored(self, arrays: Mapping[str, Any], facts: Mapping[str, Any]) -> PartialCounts:
-        run = self._run
-        writable = {name: np.array(array) for name, array in arrays.items()}  # those in Ray's object store are not
-        return PartialCounts.from_arrays(run.plan, writable, facts, run.confidence, run.keep_top)
+        run, now = self._run, time.monotonic()
+        run.save(self._counts)
+        self._saved = now
+        counted, all_passages = (run.plan.n_passages(chunks) for chunks in (self._counts.chunks, run.plan.chunks))
+        rate = (counted - self._before) / max(now - self._started, 1e-9)
+        left = (all_passages - counted) / rate if rate else math.nan
+        logger.info(
+            f"{run.name}: {counted:,} of {all_passages:,} passages are safe, {rate:,.0f} a second, "
+            f"{len(self._crew.ready)} workers, {left / 60:,.0f} minutes left"
+        )
 
     @contextmanager
-    def _bar(self, done: set[str]) -> Iterator[Callable[[int], object]]:
+    def _bar(self) -> Iterator[Callable[[int], object]]:
         """Show how many passages have been counted, how many a second, and the time that remains."""
         plan = self._run.plan
         with tqdm(
             desc=f"{self._run.name}: passages",
             total=plan.n_passages(plan.chunks),
-            initial=plan.n_passages(done),
+            initial=self._before,
             unit=" passages",
             disable=None if self._run.progress else True,
         ) as bar:

@@ -158,7 +158,7 @@ class ChunkedRun:
         """
         self.prepare()
         with self.phase("Encoding and counting passages"):
-            counts = self._restored() or self.empty()
+            counts = self.restored() or self.empty()
             share = self.plan.share(self.shard)
             done = [chunk for chunk in share if chunk.name in counts.chunks]
             if done:
@@ -178,19 +178,19 @@ class ChunkedRun:
                         del embeddings  # before the next ones come
                         unwritten = True
                         if time.monotonic() - written >= self.checkpoint_seconds:
-                            self._save(counts)
+                            self.save(counts)
                             unwritten, written = False, time.monotonic()
             except BaseException as error:
                 if unwritten:
                     with interruptions.held_back(), suppress(BeirHybridError, OSError):
-                        self._save(counts)
+                        self.save(counts)
                 if isinstance(error, SystemExit):
                     logger.warning(
                         f"{self.name} was told to end and goes on when it is run again: {self.folder.folder}"
                     )
                 raise
         if unwritten:
-            self._save(counts)
+            self.save(counts)
         return counts
 
     def empty(self) -> PartialCounts:
@@ -225,7 +225,7 @@ class ChunkedRun:
         counts.chunks.add(chunk.name)
         counts.sampled.update(self._sampled)
 
-    def _restored(self) -> PartialCounts | None:
+    def restored(self) -> PartialCounts | None:
         """Return the counts that a killed process has left, unless they were compared with other scores."""
         saved = self.folder.load_arrays(self.shard.part)
         if saved is None:
@@ -239,7 +239,12 @@ class ChunkedRun:
         )
         return None
 
-    def _save(self, counts: PartialCounts) -> None:
+    def save(self, counts: PartialCounts) -> None:
+        """Write counts, as those of the shard.
+
+        Raises:
+            BeirHybridError: They cannot be written.
+        """
         arrays, facts = counts.arrays()
         self.folder.save(self.shard.part, arrays, **facts)
 

@@ -95,7 +95,7 @@ def state_of(counts: PartialCounts) -> dict[str, bytes]:
 
 def saved(root: Path) -> PartialCounts:
     """Return the counts that a run has left."""
-    counts = run_of(root)._restored()
+    counts = run_of(root).restored()
     assert counts is not None
     return counts
 
@@ -209,7 +209,7 @@ def test_what_was_counted_is_written_when_the_process_is_told_to_end(
 def test_a_second_signal_does_not_wait_and_leaves_what_was_written(whole: Whole, tmp_path: Path) -> None:
     ended = signalled(tmp_path, signal.SIGTERM, "score", whole.calls["score"] * 3 // 4, times=2)
     assert ended.status == 143, ended.output
-    assert run_of(tmp_path)._restored() is None, "half a chunk was counted, and nothing written before"
+    assert run_of(tmp_path).restored() is None, "half a chunk was counted, and nothing written before"
     assert state_of(run_of(tmp_path).count()) == whole.state
 
 
@@ -358,7 +358,7 @@ def test_counts_are_written_by_time(
 def test_an_empty_share_is_written_too(tmp_path: Path) -> None:
     run = run_of(tmp_path, shard=Shard(1000, 1000))
     assert run.count().chunks == set()
-    restored = run._restored()
+    restored = run.restored()
     assert restored is not None
     assert restored.chunks == set()
     assert texts_in(tmp_path).total() == 3 * 8 + sum(map(len, run.plan.relevant)), "the plan was all it made"

@@ -149,7 +149,7 @@ def test_a_run_that_began_on_one_device_goes_on_on_another(tmp_path: Path) -> No
         counts, rest = begun.empty(), begun.plan.share(WHOLE)
         for chunk in rest[: len(rest) // 2]:
             begun.add(counts, chunk)
-        begun._save(counts)
+        begun.save(counts)
         done = run_on(OTHER_GPU, WHOLE, tmp_path).count()
     assert all_integers(done) == all_integers(run_on(torch.device("cpu"), WHOLE, tmp_path / "whole").count())
 

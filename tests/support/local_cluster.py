@@ -56,7 +56,7 @@ class LocalCluster:
 
 
 @contextmanager
-def local_cluster(nodes: int = 3, cores: int = 1, seconds: int = 240) -> Iterator[LocalCluster]:
+def local_cluster(nodes: int = 3, cores: int = 1, seconds: int = 900) -> Iterator[LocalCluster]:
     """Run a cluster during the block, and no longer than some seconds."""
     command = [sys.executable, "-m", "tests.support.local_cluster", str(nodes), str(cores), str(seconds)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
