@@ -1,9 +1,10 @@
 """How a pass divides among workers, and what it takes to put their counts together: `python -m benchmarks.scaling`.
 
 The first table: a MIRACL-shaped pool is counted by 1, 2 and 4 workers, as shards and by Ray, with an encoder that
-sleeps, so that the cores of the machine do not decide. Seconds are those from the first batch that is encoded to the
-last counts that are written, or with Ray to the rank table; efficiency is the time of one worker, divided by that of n
-and by n. The second: counts of MIRACL's size, 13,495 questions in 18 languages, are read from files and merged.
+sleeps, so that the cores of the machine do not decide. Seconds are those of the plan, and from when all workers have
+begun to the last counts that are written, or with Ray to the rank table; efficiency is the time of one worker, divided
+by that of n and by n. The second: counts of MIRACL's size, 13,495 questions in 18 languages, are read from files and
+merged.
 
 Figures are printed as JSON. The benchmark needs the extra `ray`; `--ways shards` does without.
 """
@@ -21,10 +22,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
@@ -53,73 +56,91 @@ def run(command: Sequence[str], environment: dict[str, str], folder: Path) -> su
         )
 
 
-def wait(processes: Sequence[subprocess.Popen[bytes]], folder: Path) -> list[float]:
-    """Wait for processes and return the peak of the resident memory of each in MB."""
-    peaks = []
+class Used(NamedTuple):
+    """What a process has used: the peak of its resident memory, and seconds of processors."""
+
+    megabytes: float
+    seconds: float
+
+
+def wait(processes: Sequence[subprocess.Popen[bytes]], folder: Path) -> list[Used]:
+    """Wait for processes."""
+    found = []
     for process in processes:
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             raise SystemExit((folder / "log").read_text(encoding="utf-8", errors="replace")[-2000:])
-        peaks.append(usage.ru_maxrss / 1024)
-    return peaks
+        found.append(Used(usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime))
+    return found
 
 
-def divided(batches: Sequence[sleeping.Batch], end: float, workers: int) -> dict[str, Any]:
+def divided(folder: Path, end: float, workers: int) -> dict[str, Any]:
     """Return the seconds of a run, and how its texts were divided among its workers.
 
     Args:
-        batches: All that was encoded.
+        folder: Of the encoder.
         end: When the run was done, in seconds since the epoch.
         workers: How many it had.
     """
+    batches, together = sleeping.read_diary(folder), max(path.stat().st_mtime for path in folder.glob("ready-*"))
+    first = [batch for batch in batches if batch.start < together]
     texts: Counter[int] = Counter()
-    for batch in batches:
+    for batch in batches[len(first) :]:
         texts[batch.process] += batch.texts
+    plan_seconds = first[-1].end - min(batch.start for batch in first)
     return {
         "workers": workers,
-        "seconds": end - min(batch.start for batch in batches),
-        "texts": sum(texts.values()),
+        "seconds": plan_seconds + end - together,
+        "plan_seconds": plan_seconds,
+        "texts": sum(batch.texts for batch in batches),
         "largest_share": max(texts.values()) / sum(texts.values()),
     }
 
 
-def by_shards(stand_in: Path, workers: int, seconds: float, folder: Path) -> dict[str, Any]:
+def by_shards(stand_in: Path, workers: int, encoder: sleeping.Settings, folder: Path) -> dict[str, Any]:
     """Count the pool in as many shards, and merge them."""
-    variables = {**_variables(stand_in, folder), **sleeping.environment(folder / "python", seconds)}
-    command = ["mteb", "run", "-m", str(stand_in / "model"), "-t", TASK, "--output-folder", "results"]
-    shards = [run([*command, "--shard", f"{n}/{workers}"], variables, folder) for n in range(1, workers + 1)]
-    peaks = wait(shards, folder)
+    variables = {**_variables(stand_in, folder), **sleeping.environment(encoder)}
+    shards = [run([*_command(stand_in), "--shard", f"{n}/{workers}"], variables, folder) for n in range(1, workers + 1)]
+    used = wait(shards, folder)
     counts = [*folder.rglob("counts-*.safetensors")]
-    outcome = divided(sleeping.read_diary(folder / "python"), max(path.stat().st_mtime for path in counts), workers)
-    start = time.perf_counter()
+    outcome = divided(Path(encoder.folder), max(path.stat().st_mtime for path in counts), workers)
     (of_merge,) = wait([run(["merge", str(counts[0].parent), "--out", "merged"], variables, folder)], folder)
     return {
         "way": "shards",
         **outcome,
-        "peak_megabytes": max(peaks),
-        "merge_seconds": time.perf_counter() - start,
-        "merge_megabytes": of_merge,
+        "worker_megabytes": max(worker.megabytes for worker in used),
+        "driver_megabytes": of_merge.megabytes,
+        "driver_processor_seconds": of_merge.seconds,
     }
 
 
-def by_ray(stand_in: Path, workers: int, seconds: float, folder: Path) -> dict[str, Any]:
+def by_ray(stand_in: Path, workers: int, encoder: sleeping.Settings, folder: Path) -> dict[str, Any]:
     """Count the pool by as many workers of a Ray cluster with as many nodes."""
-    variables = {**_variables(stand_in, folder), **sleeping.environment(folder / "python", seconds)}
-    with _variables_set(variables), _cluster(workers) as address:
-        command = ["mteb", "run", "-m", str(stand_in / "model"), "-t", TASK, "--output-folder", "results"]
-        command += ["--engine", "ray", "--address", address, "--workers", str(workers)]
-        (peak,) = wait([run(command, variables, folder)], folder)
+    variables = {**_variables(stand_in, folder), **sleeping.environment(encoder)}
+    variables["RAY_worker_niceness"] = "0"  # other processes of the machine would come first
+    with _variables_set(variables), _cluster(workers, encoder.folder) as address:
+        options = ["--engine", "ray", "--address", address, "--workers", str(workers)]
+        (of_driver,) = wait([run([*_command(stand_in), *options], variables, folder)], folder)
     (table,) = folder.rglob(f"{TASK}.parquet")
-    outcome = divided(sleeping.read_diary(folder / "python"), table.stat().st_mtime, workers)
-    return {"way": "Ray", **outcome, "driver_megabytes": peak}
+    outcome = divided(Path(encoder.folder), table.stat().st_mtime, workers)
+    driver = {"driver_megabytes": of_driver.megabytes, "driver_processor_seconds": of_driver.seconds}
+    return {"way": "Ray", **outcome, **driver}
+
+
+def _command(stand_in: Path) -> list[str]:
+    return ["mteb", "run", "-m", str(stand_in / "model"), "-t", TASK, "--output-folder", "results"]
 
 
 @contextmanager
-def _cluster(nodes: int) -> Iterator[str]:
+def _cluster(nodes: int, folder: str) -> Iterator[str]:
     from tests.support.local_cluster import local_cluster
 
-    with local_cluster(nodes=nodes, cores=1, seconds=1800) as cluster:
-        yield cluster.address
+    sys.path.insert(0, folder)  # which its processes inherit
+    try:
+        with local_cluster(nodes=nodes, cores=1, seconds=1800) as cluster:
+            yield cluster.address
+    finally:
+        sys.path.remove(folder)
 
 
 @contextmanager
@@ -154,15 +175,24 @@ def scale(options: argparse.Namespace) -> list[dict[str, Any]]:
         static_miracl.write(stand_in / "data", options.passages, options.questions)
         static_miracl.save_encoder(stand_in / "model")
         (stand_in / "chunk").write_text(str(options.chunk), encoding="utf-8")
+        first = _texts_of_plan(stand_in / "data")
         for way in options.ways:
             count = {"shards": by_shards, "ray": by_ray}[way]
             alone = 0.0
             for workers in options.workers:
-                outcome = count(stand_in, workers, options.seconds, stand_in / f"{way}-{workers}")
+                folder = stand_in / f"{way}-{workers}"
+                encoder = sleeping.Settings(str(folder / "python"), options.seconds, workers, first)
+                outcome = count(stand_in, workers, encoder, folder)
                 alone = alone or outcome["seconds"] * workers
                 outcomes.append({**outcome, "efficiency": alone / (outcome["seconds"] * workers)})
                 print(outcomes[-1], file=sys.stderr, flush=True)
     return outcomes
+
+
+def _texts_of_plan(data: Path) -> int:
+    """Count the questions and the right answers."""
+    files = [pq.read_table(file) for file in data.glob("*-qrels/*.parquet")]
+    return sum(len(pc.unique(table[name])) for table in files for name in ("query-id", "corpus-id"))
 
 
 def miracl_shaped(parts: int) -> ParallelCorpus:
@@ -251,8 +281,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--passages", type=int, default=10_000, help="passages of each of four languages")
     parser.add_argument("--questions", type=int, default=25, help="questions of each language")
-    parser.add_argument("--chunk", type=int, default=250, help="passages of a chunk")
-    parser.add_argument("--seconds", type=float, default=0.005, help="what the encoder takes for a text")
+    parser.add_argument("--chunk", type=int, default=500, help="passages of a chunk")
+    parser.add_argument("--seconds", type=float, default=0.01, help="what the encoder takes for a text")
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, help="how many, one run each")
     parser.add_argument("--ways", nargs="*", choices=("shards", "ray"), default=("shards", "ray"))
     parser.add_argument("--parts", type=int, default=4, help="shards to merge at MIRACL's size; 0 for none")

@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 _MODULE = "sentence_transformers.sentence_transformer.modules.static_embedding"
-_SECONDS, _DIARY = "BENCHMARK_SECONDS_A_TEXT", "BENCHMARK_DIARY"
+_SETTINGS = "BENCHMARK_SLEEP"
+_PATIENCE = 300
+"""Seconds that workers wait for each other."""
 
 
 class Batch(NamedTuple):
@@ -37,26 +39,36 @@ class Batch(NamedTuple):
     texts: int
 
 
-def environment(folder: Path, seconds: float) -> dict[str, str]:
-    """Return the variables of processes in which static models sleep.
+class Settings(NamedTuple):
+    """How long the processes of a run sleep.
 
-    Args:
+    Attributes:
         folder: Gets what Python runs when it starts, and what `read_diary` reads.
         seconds: Time for each text.
+        workers: How many processes encode at once. They wait for each other after the first texts: on few cores, their
+            interpreters start one after another.
+        first: Texts that one of them encodes for all, before the others have any.
     """
+
+    folder: str
+    seconds: float
+    workers: int
+    first: int
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables of processes in which static models sleep."""
+    folder = Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text("import benchmarks.sleeping as s\n\ns.install()\n", encoding="utf-8")
     paths = [str(folder), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        _SECONDS: str(seconds),
-        _DIARY: str(folder / "diary.jsonl"),
-    }
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths)), _SETTINGS: json.dumps(settings)}
 
 
 def read_diary(folder: Path) -> list[Batch]:
     """Return all batches that were encoded, in order of their end."""
-    lines = (folder / "diary.jsonl").read_text(encoding="utf-8").splitlines()
+    file = folder / "diary.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return sorted((Batch(*json.loads(line)) for line in lines), key=lambda batch: batch.end)
 
 
@@ -83,15 +95,20 @@ class _Finder:
 
 
 def _slow_down(model: Any) -> None:
-    embed, seconds, diary = model.forward, float(os.environ[_SECONDS]), os.environ[_DIARY]
+    embed, settings = model.forward, Settings(*json.loads(os.environ[_SETTINGS]))
+    folder, waited = Path(settings.folder), False
 
     def forward(self: Any, features: dict[str, Any], **options: Any) -> dict[str, Any]:
+        nonlocal waited
+        if not waited and sum(batch.texts for batch in read_diary(folder)) >= settings.first:
+            _wait_for_all(folder, settings.workers)
+            waited = True
         start = time.time()
         embedded = embed(self, features, **options)
         texts = len(embedded["sentence_embedding"])
-        time.sleep(max(0.0, seconds * texts - (time.time() - start)))
+        time.sleep(max(0.0, settings.seconds * texts - (time.time() - start)))
         line = json.dumps(Batch(os.getpid(), start, time.time(), texts)) + "\n"
-        file = os.open(diary, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        file = os.open(folder / "diary.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(file, line.encode())  # in one piece, whoever else writes
         finally:
@@ -99,3 +116,12 @@ def _slow_down(model: Any) -> None:
         return embedded
 
     model.forward = forward
+
+
+def _wait_for_all(folder: Path, workers: int) -> None:
+    (folder / f"ready-{os.getpid()}").touch()
+    for _ in range(50 * _PATIENCE):
+        if len([*folder.glob("ready-*")]) >= workers:
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"{workers} workers were to begin together")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from beir_hybrid.cluster import ray_engine
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
 from beir_hybrid.files import read_json
 from beir_hybrid.scoring import chunk_plan, chunked, confidence
@@ -49,6 +50,7 @@ def test_partial_counts_have_the_bytes_that_the_formula_says(counted: PartialCou
 
 def test_the_constants_of_the_formulas_are_those_of_the_code() -> None:
     assert (scale_figures.CHUNK, scale_figures.TILE) == (chunk_plan.CHUNK_SIZE, chunked.TILE)
+    assert scale_figures.HAND_OVER_SECONDS == ray_engine.HAND_OVER_SECONDS
     assert (scale_figures.TOP_SCORES, scale_figures.CHECKPOINT_SECONDS) == (
         confidence.TOP_K,
         chunked.CHECKPOINT_SECONDS,

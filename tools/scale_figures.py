@@ -25,6 +25,9 @@ CHUNK = 50_000
 CHECKPOINT_SECONDS = 600
 """Seconds between two checkpoints, the default."""
 
+HAND_OVER_SECONDS = 180
+"""Seconds after which a worker of Ray hands its counts over, at the end of a chunk."""
+
 WORKERS = (1, 8, 64, 512, 4096)
 """Numbers of workers that the last table is for."""
 
@@ -260,15 +263,15 @@ def _checkpoints(pool: Pool, encoder: Mapping[str, Any], measured: Constants) ->
 def _workers(pool: Pool, workers: int, encoder: Mapping[str, Any], measured: Constants) -> dict[str, Any]:
     seconds = pass_seconds(pool, workers, encoder["rate"], measured)
     took = sum(seconds.values())
-    least = max(CHECKPOINT_SECONDS, CHUNK / encoder["rate"])
+    period = ceil(HAND_OVER_SECONDS * encoder["rate"] / CHUNK) * CHUNK / encoder["rate"]
     return {
         "pool": pool.name,
         "workers": workers,
         "hours": took / 3600,
         "efficiency": encoding_hours(pool, encoder["rate"]) * 3600 / workers / took,
         **{f"{name}_minutes": value / 60 for name, value in seconds.items()},
-        "handed_over": workers * pool.counts_bytes() / least / 1e6,
-        "driver_share": workers * measured["merge_seconds"] / least,
+        "handed_over": workers * pool.counts_bytes() / period / 1e6,
+        "driver_share": workers * measured["merge_seconds"] / period,
         "id_gigabytes": workers * measured["bytes_an_id"] * pool.n_passages / 1e9,
     }
 

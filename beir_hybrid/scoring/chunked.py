@@ -145,6 +145,7 @@ class ChunkedRun:
                     if chunk.language in targets.languages:
                         scores = own_scores_in(targets, self._tiles(questions[language], passages))
                         own[language] = torch.where(scores.isnan(), own[language], scores)
+                del passages  # before the next ones come
             self.folder.save(PLAN, own)
 
     @torch.no_grad()
@@ -174,6 +175,7 @@ class ChunkedRun:
                     with interruptions.held_back():
                         unwritten = False  # counts with half a chunk in them are worth nothing
                         self.add(counts, chunk, embeddings)
+                        del embeddings  # before the next ones come
                         unwritten = True
                         if time.monotonic() - written >= self.checkpoint_seconds:
                             self.save(counts)

@@ -262,7 +262,10 @@ class RankCounter:
         state: dict[str, NDArray] = {"own": self.own.numpy(), "outranked": self._outranked}
         for name, top in tops.items():
             if top.values is not None:
-                state[name] = np.sort(top.values.cpu().numpy() + 0.0)  # of two zeros, either may come first
+                values = np.ascontiguousarray(top.values.cpu().numpy())
+                values += 0.0  # of two zeros, either may come first
+                values.sort(axis=1)
+                state[name], top.values = values, torch.from_numpy(values)  # one copy: all are 100 MB at MIRACL's size
         if len(self._ignored):
             state["ignored"] = self._ignored
         return state | {f"best_{name}": values for name, values in self._top_passages.state().items()}

@@ -169,7 +169,11 @@ class PassFolder:
                 raise BeirHybridError(f"cannot write {self._path(name)}: {error}") from error
 
     def load(self, name: str, only: str | None = None) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-        """Return the tensors of a file, or only the one of a name, and its facts; None where none can be used."""
+        """Return the tensors of a file, or only the one of a name, and its facts; None where none can be used.
+
+        Raises:
+            BeirHybridError: The file system does not give it; it may be whole, and another user's, and is left alone.
+        """
         path = self._path(name)
         if not path.exists():
             return None
@@ -181,7 +185,11 @@ class PassFolder:
                 names = [key for key in file.keys() if only in (None, key)]  # noqa: SIM118
                 # Copied, since the file is replaced while the tensors are in use.
                 return {key: file.get_tensor(key).clone() for key in names}, json.loads(described[_FACTS])
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BeirHybridError(f"cannot read {path}: {first_line(error)}") from error
+        except (SafetensorError, ValueError, KeyError) as error:
             logger.warning(f"Checkpoint {path} cannot be read ({first_line(error)}); what it held is done again.")
             path.unlink(missing_ok=True)
             return None

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset
 
 from beir_hybrid import corpora
 from beir_hybrid.corpora import ParallelCorpus
 from beir_hybrid.corpora.own import stored_passages
 from beir_hybrid.corpora.own.checks import check
 from beir_hybrid.corpora.parquet_texts import ParquetColumn, ParquetTable
+from beir_hybrid.corpora.text_columns import TextColumn
 from beir_hybrid.errors import DataError
 from tests.support import object_storage, small_folder
 from tests.support.object_storage import Storage
@@ -92,6 +94,14 @@ def test_parts_are_one_table_in_the_order_of_their_names(tmp_path: Path) -> None
     assert (column[-1], column[1:4], column[::-2], column[4:4]) == ("F", [*"BCD"], [*"FDB"], [])
     with pytest.raises(IndexError):
         column[6]
+
+
+@pytest.mark.parametrize("rows", [[], [3], [2, 3, 4], [2, 4, 5], [5, 2, 3, 2], [9, 0], [0, 9, 0]])
+def test_texts_of_a_data_set_are_those_of_the_rows(rows: list[int]) -> None:
+    """Rows that lie close together are read as one piece."""
+    texts = [*"abcde", None, *"ghij"]
+    column = TextColumn(Dataset.from_dict({"id": texts}), "id", "en:")
+    assert column.take(np.array(rows, dtype=np.int64)) == [f"en:{texts[row] or ''}" for row in rows]
 
 
 def test_object_storage_is_read_by_row_group(tmp_path: Path, bucket: Storage) -> None:

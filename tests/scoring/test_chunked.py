@@ -8,8 +8,10 @@ import resource
 import signal
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -360,6 +362,25 @@ def test_an_empty_share_is_written_too(tmp_path: Path) -> None:
     assert restored is not None
     assert restored.chunks == set()
     assert texts_in(tmp_path).total() == 3 * 8 + sum(map(len, run.plan.relevant)), "the plan was all it made"
+
+
+def test_one_chunk_at_a_time_is_in_memory(tmp_path: Path) -> None:
+    """The embeddings of a chunk are gone before those of the next one come, and so are its candidates."""
+    alive: list[weakref.ref[Any]] = []
+    model = Model(tmp_path / "log")
+
+    def embed(kind: str, language: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if kind == "document":
+            assert not [embeddings for embeddings in alive if embeddings() is not None]
+        embeddings = model.embed(kind, language, rows)
+        alive.extend([weakref.ref(embeddings)] * (kind == "document"))
+        return embeddings
+
+    run = run_of(tmp_path, model)
+    counts = replace(run, embed=embed).count()
+    for counter in counts.counters.values():
+        assert len(counter._top_passages._blocks) == len(LANGUAGES), "whole languages, not the blocks of chunks"
+    assert len(alive) == len(run.plan.chunks)
 
 
 # Whose counts they are

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CHUNK_SIZE = 7
+CHUNK_SIZE = 14
 MOST_PROCESSES = 100
 
 

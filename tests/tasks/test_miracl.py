@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,15 +40,15 @@ from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.corpus_scores import count_corpus
 from beir_hybrid.scoring.pass_folder import PassFolder
 from beir_hybrid.tasks.miracl import MIRACLCL, AbsTaskMIRACL, MIRACLCLFull
-from tests.support import small_miracl
+from tests.support import killed_miracl, small_miracl
 from tests.support.helpers import ScoreTable, TableModel, property_test, score_tables
-from tests.support.killed_miracl import CHUNK_SIZE
 from tests.support.mteb_models import CountingEncoder, meta_of, vector_of
 from tests.support.small_miracl import LANGUAGES, N_PASSAGES, N_QUESTIONS
 
 Scores = dict[str, dict[str, Any]]
 
 POOL = sum(N_PASSAGES.values())
+CHUNK_SIZE = 7
 
 
 def topical(text: str) -> np.ndarray:
@@ -334,7 +335,7 @@ def test_a_run_that_is_killed_at_every_chunk_boundary_gives_the_same(tmp_path: P
     texts = [tuple(json.loads(line)) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
     assert Counter(texts) == Counter(model.texts)
     # Questions of each language, relevant passages, the counts of those, and every chunk: each ended one process.
-    assert json.loads((tmp_path / "processes.json").read_text()) > len(LANGUAGES) + POOL // CHUNK_SIZE
+    assert json.loads((tmp_path / "processes.json").read_text()) > len(LANGUAGES) + POOL // killed_miracl.CHUNK_SIZE
     assert not checkpoints(tmp_path)
 
 
@@ -375,6 +376,25 @@ def test_a_run_stopped_within_a_chunk_goes_on_before_it(stopped: StoppingEncoder
     again = Counter(stopped.texts + model.texts) - Counter(reference.texts)
     assert 0 < again.total() <= SAMPLED_TEXTS and set(again) <= set(stopped.texts)
     assert not Counter(reference.texts) - Counter(stopped.texts + model.texts)
+    assert not checkpoints(tmp_path)
+
+
+def test_a_run_that_a_queue_ends_writes_what_it_has_counted(tmp_path: Path) -> None:
+    class Preempted(CountingEncoder):
+        def encode(self, inputs: Any, **kwargs: Any) -> Any:
+            if len(self.texts) > POOL // 2:
+                signal.raise_signal(signal.SIGTERM)
+            return super().encode(inputs, **kwargs)
+
+    task, model = MIRACLCLFull(), Preempted(topical)
+    task.chunk_size = CHUNK_SIZE
+    with pytest.raises(SystemExit) as ended:
+        evaluate(model, task, tmp_path)
+    assert ended.value.code == 143
+    assert [path for path in checkpoints(tmp_path) if path.name == "counts-1-of-1.safetensors"]
+    second, reference = CountingEncoder(topical), CountingEncoder(topical)
+    assert same(count(MIRACLCLFull(), second, CHUNK_SIZE), count(MIRACLCLFull(), reference))
+    assert len(second.texts) <= len(reference.texts) - POOL // 2 + SAMPLED_TEXTS
     assert not checkpoints(tmp_path)
 
 
