@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ def connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
+    on_sigterm: Any = signal.getsignal(signal.SIGTERM)
     try:
         _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -78,6 +81,8 @@ def connected(address: str | None) -> Iterator[Any]:
             f"cannot join the Ray cluster {shown(address)} ({one_line(error)}): start one with `ray start --head`, or "
             "leave --address out for one of this machine alone"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has one of its own, which leaves no time to write counts
     try:
         yield ray
     finally:
