@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -61,9 +61,7 @@ class PassFolder:
         self._lock = lock
 
     @classmethod
-    def of(
-        cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
-    ) -> PassFolder:
+    def of(cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None) -> Self:
         """Return the folder of a run, which need not be there.
 
         Args:
@@ -89,7 +87,7 @@ class PassFolder:
         is_current: Callable[[PassFolder], bool],
         root: Path | None = None,
         shard: Shard | None = None,
-    ) -> PassFolder:
+    ) -> Self:
         """Return the folder of a run that may go on, or else of a new one, and keep other processes off it.
 
         Args:
