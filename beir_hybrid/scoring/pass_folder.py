@@ -76,9 +76,10 @@ class PassFolder:
         digest = hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         name = f"{digest}-{number}" if number else digest
         root = root or home()
-        lock = f"{name}.lock" if shard is None else f"{name}-{shard.part}.lock"
         folder = root.joinpath("checkpoints" if shard is None else RUNS, *names, name)
-        return cls(folder, described, ProcessLock(root / "locks" / lock))
+        # The folder of a run that nobody shares is gone at its end, and a lock in it would be, too.
+        lock = root / "locks" / f"{name}.lock" if shard is None else folder / f".{shard.part}.lock"
+        return cls(folder, described, ProcessLock(lock))
 
     @classmethod
     def reserve(
