@@ -61,9 +61,7 @@ class PassFolder:
         self._lock = lock
 
     @classmethod
-    def of(
-        cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
-    ) -> Self:
+    def of(cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None) -> Self:
         """Return the folder of a run, which need not be there.
 
         Args:
