@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -61,9 +61,7 @@ class PassFolder:
         self._lock = lock
 
     @classmethod
-    def of(
-        cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None
-    ) -> PassFolder:
+    def of(cls, key: Mapping[str, Any], root: Path | None = None, number: int = 0, shard: Shard | None = None) -> Self:
         """Return the folder of a run, which need not be there.
 
         Args:
@@ -78,9 +76,10 @@ class PassFolder:
         digest = hashlib.sha256(described.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         name = f"{digest}-{number}" if number else digest
         root = root or home()
-        lock = f"{name}.lock" if shard is None else f"{name}-{shard.part}.lock"
         folder = root.joinpath("checkpoints" if shard is None else RUNS, *names, name)
-        return cls(folder, described, ProcessLock(root / "locks" / lock))
+        # The folder of a run that nobody shares is gone at its end, and a lock in it would be, too.
+        lock = root / "locks" / f"{name}.lock" if shard is None else folder / f".{shard.part}.lock"
+        return cls(folder, described, ProcessLock(lock))
 
     @classmethod
     def reserve(
@@ -89,7 +88,7 @@ class PassFolder:
         is_current: Callable[[PassFolder], bool],
         root: Path | None = None,
         shard: Shard | None = None,
-    ) -> PassFolder:
+    ) -> Self:
         """Return the folder of a run that may go on, or else of a new one, and keep other processes off it.
 
         Args:

@@ -18,8 +18,6 @@ import pytest
 from tests.support import processes, static_miracl
 from tests.support.local_cluster import LocalCluster, local_cluster
 
-pytest.importorskip("psutil")
-
 N_PASSAGES, N_QUESTIONS, CHUNK_SIZE = 150, 6, 10
 
 
