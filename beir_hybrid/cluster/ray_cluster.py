@@ -14,8 +14,7 @@ from typing import Any
 
 from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.files import shown
-
-SHARD = "BEIR_HYBRID_SHARD"
+from beir_hybrid.scoring.shards import SHARD
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
