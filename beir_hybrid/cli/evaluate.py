@@ -137,11 +137,17 @@ def evaluate(
             with elsewhere.models() as load:
                 loaded = load(model, source={"data": lasting(data), "languages": chosen})
                 result = evaluate_on(loaded, corpus, batch_size, progress, keep_top)
+                files = _stored(result, out)  # before the counts are forgotten
         else:
             result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
-    files = result.stored(home()).files if out is None else result.save(out)
+            files = _stored(result, out)
     if not quiet:
         print_result(result, files)
+
+
+def _stored(result: Result | IndexResult, out: Path | None) -> Sequence[Path]:
+    """Write a result, and return its files: the rank table alone where no folder was named."""
+    return result.stored(home()).files if out is None else result.save(out)
 
 
 def print_result(result: Result | IndexResult, files: Sequence[Path]) -> None:
