@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +14,7 @@ from typing import Any
 
 from beir_hybrid.errors import BeirHybridError, one_line
 from beir_hybrid.files import shown
-
-SHARD = "BEIR_HYBRID_SHARD"
+from beir_hybrid.scoring.shards import SHARD
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
@@ -70,6 +71,7 @@ def connected(address: str | None) -> Iterator[Any]:
         yield ray
         return
     address = address or os.environ.get("RAY_ADDRESS") or "local"
+    on_sigterm: Any = signal.getsignal(signal.SIGTERM)
     try:
         _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -78,6 +80,8 @@ def connected(address: str | None) -> Iterator[Any]:
             f"cannot join the Ray cluster {shown(address)} ({one_line(error)}): start one with `ray start --head`, or "
             "leave --address out for one of this machine alone"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has one of its own, which leaves no time to write counts
     try:
         yield ray
     finally:

@@ -141,7 +141,7 @@ def test_a_shard_leaves_nothing_that_mteb_takes_for_a_result(
 ) -> None:
     monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("BEIR_HYBRID_SHARD", "2/4")
-    tasks = mteb.get_tasks(["XQuADRLanguageBias", "XQuADR", "AtlasR"])
+    tasks = mteb.get_tasks(["XQuADRLanguageBias", "XQuADR", "MLQAR"])
     for task in tasks:
         task.filter_languages(["eng", "deu"])
     caplog.set_level("INFO", "mteb.beir_hybrid")
@@ -153,7 +153,7 @@ def test_a_shard_leaves_nothing_that_mteb_takes_for_a_result(
     assert said["XQuADRLanguageBias"].startswith(
         "XQuADRLanguageBias has no figures in a shard: merge the shards of XQuADR"
     )
-    for name in ("XQuADR", "AtlasR"):
+    for name in ("XQuADR", "MLQAR"):
         [run] = (tmp_path / "home" / "runs").glob(f"*/*/{name}/*")
         assert said[name] == f"{name}: shard 2/4 is counted; when all 4 are: beir-hybrid merge {run}"
         assert said[name] in caplog.text
