@@ -18,7 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import Any
+
+from tqdm.std import tqdm
 
 from tests.support.shim import Shim
 
@@ -140,6 +143,7 @@ def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -
             os.dup2(printed, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
         gc.freeze()  # as tests/conftest.py does
+        tqdm.set_lock(RLock())  # the one that forks share would stay with one that is killed while it has it
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
