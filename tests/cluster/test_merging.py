@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from beir_hybrid import evaluate
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.files import shown
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.pass_folder import read_header, shards_in
@@ -346,8 +347,9 @@ def test_chunks_that_would_count_twice_are_named(shards: Shards, refused: Callab
 
 @pytest.mark.parametrize("name", ["counts-2-of-4 (copy)", "counts-5-of-4", "counts-02-of-4", "counts-0-of-4"])
 def test_a_file_of_no_shard_is_named(name: str, shards: Shards, refused: Callable[..., str]) -> None:
-    shutil.copy(shards.part(2), shards.run / f"{name}.safetensors")
-    assert f"{shards.run / name}.safetensors is no shard's file" in refused()
+    path = shards.run / f"{name}.safetensors"
+    shutil.copy(shards.part(2), path)
+    assert f"{shown(path)} is no shard's file" in refused()
 
 
 def test_the_same_shard_run_twice_counts_once(
