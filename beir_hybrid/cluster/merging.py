@@ -77,7 +77,7 @@ class SharedRun:
         Raises:
             BeirHybridError: It is malformed.
         """
-        content = checked(_RunFile, read_json(path), shown(path), BeirHybridError)
+        content = checked(_RunFile, read_json(path), _at(path), BeirHybridError)
         return cls(path.parent, content.made_of, content.model, content.key)
 
     @property
@@ -89,7 +89,7 @@ class SharedRun:
         """
         folder = self.folder.resolve()
         if len(folder.parents) < 5 or folder.parents[3].name != RUNS:
-            raise BeirHybridError(f"{shown(self.folder)} is not below a folder {RUNS}; say --out FOLDER")
+            raise BeirHybridError(f"{_at(self.folder)} is not below a folder {RUNS}; say --out FOLDER")
         return folder.parents[4]
 
     @cached_property
@@ -102,25 +102,23 @@ class SharedRun:
         files = shards_in(self.folder)
         strangers = set(self.folder.glob("counts-*.safetensors")) - {*files.values()}
         if strangers:
-            raise BeirHybridError(f"{shown(min(strangers))} is no shard's file: delete it, or give it its name again")
+            raise BeirHybridError(f"{_at(min(strangers))} is no shard's file: delete it, or give it its name again")
         counts = sorted({shard.count for shard in files})
         if not counts:
-            raise BeirHybridError(f"{shown(self.folder)}: no shard has been counted")
+            raise BeirHybridError(f"{_at(self.folder)}: no shard has been counted")
         if len(counts) > 1:
             cuts = " and ".join(f"of {count}" for count in counts)
-            raise BeirHybridError(
-                f"{shown(self.folder)} holds shards {cuts}; delete those that the run is not cut into"
-            )
+            raise BeirHybridError(f"{_at(self.folder)} holds shards {cuts}; delete those that the run is not cut into")
         missing = [shard for n in range(counts[0]) if (shard := Shard(n + 1, counts[0])) not in files]
         if missing:
-            raise BeirHybridError(f"{shown(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing)}")
+            raise BeirHybridError(f"{_at(self.folder)}: {_listed(missing)} missing{self._elsewhere(missing)}")
         parts = [self._part(files[shard], shard) for shard in files]
         owner: dict[str, Part] = {}
         for part in parts:
             for chunk in sorted(part.chunks):
                 if chunk in owner:
                     raise BeirHybridError(
-                        f"{shown(part.path)} holds chunk {shown(chunk)}, which {owner[chunk].path.name} holds, too: it "
+                        f"{_at(part.path)} holds chunk {shown(chunk)}, which {owner[chunk].path.name} holds, too: it "
                         f"would be counted twice; delete the wrong file and run its shard again"
                     )
                 owner[chunk] = part
@@ -134,11 +132,11 @@ class SharedRun:
                 raise ValueError("the names of its chunks are no texts")
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise BeirHybridError(
-                f"{shown(path)} cannot be read ({first_line(error)}); run shard {shard} again"
+                f"{_at(path)} cannot be read ({first_line(error)}); run shard {shard} again"
             ) from error
         other = difference(self.depends_on, depends_on)
         if other:
-            raise BeirHybridError(f"{shown(path)} is {other}; delete it and run shard {shard} of this run")
+            raise BeirHybridError(f"{_at(path)} is {other}; delete it and run shard {shard} of this run")
         return Part(path, shard, frozenset(chunks))
 
     def _elsewhere(self, missing: Sequence[Shard]) -> str:
@@ -151,7 +149,7 @@ class SharedRun:
             except BeirHybridError:
                 continue
             if other:
-                return f"; {shown(path.parent)} has shard {shard}, but is {other}"
+                return f"; {_at(path.parent)} has shard {shard}, but is {other}"
         return f"; run it with --shard {shard}" if len(missing) == 1 else f"; run them: --shard {shard} and so on"
 
     def merge(self, progress: bool = False) -> Result:
@@ -165,12 +163,12 @@ class SharedRun:
         """
         from beir_hybrid.interface.task_run import result_of
 
-        parts, where = self.parts, shown(self.folder / RUN_FILE)
+        parts, where = self.parts, _at(self.folder / RUN_FILE)
         task = task_of(self.made_of, where)
         revision = self.depends_on.get("data_revision")
         if task.metadata.revision != revision:
             raise BeirHybridError(
-                f"{shown(self.folder)} is of data revision {shown(revision)}, and the data here of "
+                f"{_at(self.folder)} is of data revision {shown(revision)}, and the data here of "
                 f"{shown(task.metadata.revision)}; give this process the data that the run has"
             )
         task.keep_top = self.depends_on.get("keep_top")
@@ -208,13 +206,13 @@ class SharedRun:
             foreign = part.chunks - plan.chunks.keys()
             if foreign:
                 raise BeirHybridError(
-                    f"{shown(part.path)} holds chunk {shown(min(foreign))}, which the data here have not"
+                    f"{_at(part.path)} holds chunk {shown(min(foreign))}, which the data here have not"
                 )
         for part in parts:
             share = {chunk.name for chunk in plan.share(part.shard)}
             if share - part.chunks:
                 raise BeirHybridError(
-                    f"{shown(part.path)} has {len(share & part.chunks)} of {len(share)} chunks: shard {part.shard} is "
+                    f"{_at(part.path)} has {len(share & part.chunks)} of {len(share)} chunks: shard {part.shard} is "
                     "not finished; run it again, and it goes on from there"
                 )
         merged: PartialCounts | None = None
@@ -225,7 +223,7 @@ class SharedRun:
                 merged = counts if merged is None else merged.merge(counts)
             except (SafetensorError, OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
                 raise BeirHybridError(
-                    f"{shown(part.path)} is malformed ({one_line(error)}); delete it and run shard {part.shard} again"
+                    f"{_at(part.path)} is malformed ({one_line(error)}); delete it and run shard {part.shard} again"
                 ) from error
             merged.compact(plan)
         assert merged is not None
@@ -247,7 +245,7 @@ class _Merged:
         fingerprint = run.depends_on.get("fingerprint")
         other = difference(json.loads(PassFolder.of(evaluation.run_key(fingerprint)).key), run.depends_on)
         if other:
-            raise BeirHybridError(f"{shown(run.folder)} is {other}")
+            raise BeirHybridError(f"{_at(run.folder)} is {other}")
         return evaluation.counted_run(run.counts(evaluation.plan, self.parts, evaluation), fingerprint)
 
     def encode(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -265,7 +263,7 @@ def runs_below(folder: Path) -> list[SharedRun]:
     """
     files = files_below(folder, RUN_FILE)
     if not files:
-        raise BeirHybridError(f"{shown(folder)}: there is no run ({RUN_FILE}) in it or below; name the folder of a run")
+        raise BeirHybridError(f"{_at(folder)}: there is no run ({RUN_FILE}) in it or below; name the folder of a run")
     return [SharedRun.read(path) for path in files]
 
 
@@ -286,6 +284,11 @@ def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
             word = _WORDS.get(name, name.replace("_", " "))
             return f"of {shown(word)} {_value(theirs.get(name))}, not {_value(ours.get(name))}"
     return ""
+
+
+def _at(path: Path) -> str:
+    """Show a path whole: its end says which shard it is of."""
+    return shown(path, 4096)
 
 
 def _value(value: object) -> str:

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from beir_hybrid import evaluate
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.files import shown
 from beir_hybrid.mteb.passes import SHARED_RUNS
 from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.pass_folder import read_header, shards_in
@@ -268,7 +267,7 @@ def refused(shards: Shards, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         capsys.readouterr()
         assert exit_code(*(command or ("merge", shards.run))) == 2
         [line] = capsys.readouterr().err.splitlines()
-        assert line.startswith("error: ") and len(line) < 700
+        assert line.startswith("error: ") and len(line) < 1000
         assert not written(shards.out)
         return line
 
@@ -349,7 +348,7 @@ def test_chunks_that_would_count_twice_are_named(shards: Shards, refused: Callab
 def test_a_file_of_no_shard_is_named(name: str, shards: Shards, refused: Callable[..., str]) -> None:
     path = shards.run / f"{name}.safetensors"
     shutil.copy(shards.part(2), path)
-    assert f"{shown(path)} is no shard's file" in refused()
+    assert f"{path} is no shard's file" in refused()
 
 
 def test_the_same_shard_run_twice_counts_once(
