@@ -32,14 +32,32 @@ from beir_hybrid.scoring.partial_counts import PartialCounts
 from beir_hybrid.scoring.pass_folder import PLAN, PassFolder
 from beir_hybrid.scoring.shards import WHOLE, Shard
 from tests.support.mteb_models import vector_of
-from tests.support.processes import Ended
-from tests.support.processes import run as run_in_fork
+from tests.support.processes import Ended, killed_at_any_moment
+from tests.support.processes import run as run_forked
 from tests.support.random_corpus import random_corpus
 
 CORPUS = random_corpus({"en": 45, "de": 38, "zh": 27}, 8, ignore=True)
 LANGUAGES = [*CORPUS.languages]
 CHUNK_SIZE = 6
 N_TEXTS = 3 * 8 + 45 + 38 + 27
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Handle SIGINT as Python does; a shell lets what it runs in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def run_in_fork(act: Callable[[], object], folder: Path) -> Ended:
+    """Run something that may be killed."""
+
+    def live() -> None:
+        killed_at_any_moment()
+        act()
+
+    return run_forked(live, folder)
 
 
 class Model:
