@@ -74,7 +74,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         chunk_size: Passages encoded and counted at once, where BEIR_HYBRID_CHUNK_SIZE does not say it; None for all at
             once, and in shards for 50,000.
         checkpoint_seconds: Seconds between two writes of what has been counted, where it is counted in chunks;
-            BEIR_HYBRID_CHECKPOINT_SECONDS comes first.
+            BEIR_HYBRID_CHECKPOINT_SECONDS comes first. None for ten minutes.
     """
 
     spec: ClassVar[CorpusSpec]
@@ -84,7 +84,7 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
     shard: Shard | None = None
     made_of: Mapping[str, Any] | None = None
     chunk_size: int | None = None
-    checkpoint_seconds: float = 600.0
+    checkpoint_seconds: float | None = None
     parallel_corpus: ParallelCorpus | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -321,7 +321,10 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
         return int(configured)
 
     def _checkpoint_seconds(self) -> float:
-        configured = os.environ.get(CHECKPOINT_SECONDS, "").strip() or str(self.checkpoint_seconds)
+        from beir_hybrid.scoring import chunked
+
+        usual = chunked.CHECKPOINT_SECONDS if self.checkpoint_seconds is None else self.checkpoint_seconds
+        configured = os.environ.get(CHECKPOINT_SECONDS, "").strip() or str(usual)
         try:
             seconds = float(configured)
         except ValueError:
