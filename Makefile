@@ -72,5 +72,5 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt _build/beir_hybrid_build.
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --upgrade pip
-	$(PY) -m pip install -c constraints.txt -e ".[offline,dev]"
+	$(PY) -m pip install -c constraints.txt -e ".[offline,dev,docs]"
 	touch $@
