@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tqdm.std import tqdm
 
 from tests.support.quick_mteb import make_mteb_quick
 from tests.support.tools import missing
@@ -32,6 +33,7 @@ def pytest_configure() -> None:
     # Tests run side by side, one process a core, and fork, which threads do not survive.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    tqdm.monitor_interval = 0  # no thread of its own that has tqdm's lock while another one forks
     # A busy machine must not fail a test: nothing here measures time. In CI the examples are the same in every run, so
     # that a change is judged by what it changed; elsewhere they are new ones each time.
     settings.register_profile("beir-hybrid", deadline=None, derandomize=os.environ.get("CI") == "true")

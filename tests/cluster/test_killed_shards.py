@@ -17,7 +17,6 @@ from beir_hybrid.scoring.chunked import ChunkedRun
 from beir_hybrid.scoring.pass_folder import shards_in
 from tests.support import small_xquad
 from tests.support.command_line import exit_code
-from tests.support.processes import killed_at_any_moment
 from tests.support.processes import run as run_forked
 from tests.support.tiny_model import tiny_model
 
@@ -26,7 +25,6 @@ N, KILLS = 4, 20
 
 def live(seconds: float, command: list[str]) -> None:
     """Run a command, and die after some seconds of work, on the spot: nobody handles this signal."""
-    killed_at_any_moment()
     signal.setitimer(signal.ITIMER_PROF, seconds)
     main(command)
 

@@ -95,11 +95,6 @@ def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kil
     ]
 
 
-def killed_at_any_moment() -> None:
-    """Let this fork be killed: with the lock of tqdm's that forks share it would take those of all others along."""
-    tqdm.set_lock(RLock())
-
-
 def die_at(operation: int, place: Path, *events: str) -> None:
     """Let this process end with 9 at one of its file operations at a place, counted from 1: audit events of Python."""
 
@@ -148,6 +143,9 @@ def _live(act: Act, folder: Path, output: Path, ready: int, shim: Shim | None) -
             os.dup2(printed, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))  # not those of pytest
         gc.freeze()  # as tests/conftest.py does
+        # Forks share the lock of tqdm's, and one that is killed while it has it would leave all others, and the tests
+        # themselves, waiting for ever.
+        tqdm.set_lock(RLock())
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         os.chdir(folder)
         os.read(ready, 1)  # nothing comes; it returns when the parent closes the other end
