@@ -13,13 +13,14 @@ ifeq ($(CI),true)
 export BEIR_HYBRID_REQUIRE_DATA = 1
 endif
 
-.PHONY: help quickstart run ours atlas docs-figures study-page versions test lint wheel clean
+.PHONY: help quickstart run ours atlas docs docs-figures study-page versions test lint wheel clean
 
 help:
 	@echo "make quickstart    train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
 	@echo "make run           evaluate the offline encoder on XQuAD-R and print the setting averages"
 	@echo "make ours          train the heads that come with the package again"
 	@echo "make atlas         make the file of Atlas-R's facts again"
+	@echo "make docs          build the documentation site into site/; a broken link or an undocumented public name fails"
 	@echo "make docs-figures  write the tables with figures of README and docs again, from the published records"
 	@echo "make study-page    write docs/study.md again, from the published comparisons"
 	@echo "make versions      quick tests with the lowest and the newest versions permitted; needs uv"
@@ -41,6 +42,9 @@ ours: $(INSTALLED)
 
 atlas: $(INSTALLED)
 	$(PY) -m tools.atlas_facts
+
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 docs-figures: $(INSTALLED)
 	$(PY) -m tools.family_figures
@@ -66,7 +70,7 @@ wheel: $(INSTALLED)
 	$(PY) -m build --outdir $(DIST) .
 
 clean:
-	rm -rf $(VENV) $(DIST) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DIST) build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt _build/beir_hybrid_build.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_INTERFACE = ("RankTable", "compare", "evaluate", "load")
+__all__ = ["RankTable", "compare", "evaluate", "load"]
 
 
 class _OldNames:
@@ -39,7 +39,7 @@ if not any(getattr(finder, "__qualname__", "") == _OldNames.__qualname__ for fin
 if not TYPE_CHECKING:  # which would take every name for one of these
 
     def __getattr__(name):
-        if name not in _INTERFACE:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from beir_hybrid import interface
 
@@ -47,4 +47,4 @@ if not TYPE_CHECKING:  # which would take every name for one of these
 
 
 def __dir__():
-    return sorted({*globals(), *_INTERFACE})
+    return sorted({*globals(), *__all__})

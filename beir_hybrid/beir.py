@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from beir_hybrid.ranks.model_state import Encode
     from beir_hybrid.ranks.schema import TableInfo
 
+__all__ = ["Documents", "Evaluation", "Qrels", "Queries", "evaluate", "load"]
+
 logger = logging.getLogger(__name__)
 
 Documents = dict[str, dict[str, str]]
@@ -56,7 +58,7 @@ def load(source: Source, questions: str = "en", passages: str = MULTI) -> tuple[
     Raises:
         DataError: The data set or a language is unknown, the data cannot be had, or nothing is judged.
 
-    Example:
+    Examples:
         >>> corpus, queries, qrels = beir_hybrid.beir.load("xquad-r", questions="en", passages="de")
     """
     return _as_beir(_read(source, questions, passages), questions, passages)
@@ -168,7 +170,7 @@ def evaluate(
         DataError: As for ``load``.
         ModelError: ``model`` is none of the above, or its results cannot be ranked.
 
-    Example:
+    Examples:
         >>> from beir.retrieval import models
         >>> from beir.retrieval.search.dense import DenseRetrievalExactSearch as DRES
         >>> model = DRES(models.SentenceBERT("intfloat/multilingual-e5-small"))

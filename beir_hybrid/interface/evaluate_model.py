@@ -117,7 +117,7 @@ def evaluate(
         IndexingError: faiss cannot make the index, or searches no single language in it.
         BeirHybridError: The folder cannot be written to, or a number is not above 0.
 
-    Example:
+    Examples:
         >>> import beir_hybrid as bh
         >>> def letters(texts):
         ...     return [[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]

@@ -113,7 +113,7 @@ class ModelComparison:
         Raises:
             BeirHybridError: The margin is not above 0, or a setting was not compared.
 
-        Example:
+        Examples:
             >>> comparison = bh.compare(result, baseline)  # doctest: +SKIP
             >>> comparison.gate(0.01, ["multilingual"]).passed  # doctest: +SKIP
             True
@@ -222,7 +222,7 @@ def compare(
         RankTableError: The two were not evaluated on the same data, or have nothing in common.
         BeirHybridError: Nothing could be tested with an option.
 
-    Example:
+    Examples:
         >>> import beir_hybrid as bh
         >>> def letters(texts):
         ...     return [[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]

@@ -53,7 +53,7 @@ class RankTable:
         kept_tops: The top passages, where they are in memory; ``tops`` reads them otherwise.
         kept_index: What an index finds, where it is in memory; ``index`` reads it otherwise.
 
-    Example:
+    Examples:
         >>> import beir_hybrid as bh
         >>> ranks = bh.RankTable.load("ranks/me__model/1/XQuADR.parquet")  # doctest: +SKIP
         >>> ranks.settings, ranks.worst_pairs(3)  # doctest: +SKIP
@@ -209,7 +209,11 @@ class RankTable:
         return pd.DataFrame(columns, index=index, dtype=float)
 
     def worst_pairs(self, n: int = 5) -> pd.DataFrame:
-        """Return the n rows of ``pairs`` that are worst by one-target mAP; by mAP where the former is not known."""
+        """Return the rows of ``pairs`` that are worst by one-target mAP; by mAP where the former is not known.
+
+        Args:
+            n: How many, at most.
+        """
         by = self._pair_figure
         return self.pairs.dropna(subset=[by]).sort_values(by, kind="stable").head(n)
 

@@ -32,7 +32,7 @@ class Result(RankTable):
         task_result: MTEB's result, as `mteb run` writes it.
         meta: What MTEB knows of the model.
 
-    Example:
+    Examples:
         >>> import beir_hybrid as bh
         >>> def letters(texts):
         ...     return [[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]

@@ -44,6 +44,14 @@ class Inputs:
 def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> dict[str, Any]:
     """Read everything and make the board.
 
+    Args:
+        inputs: Where the figures come from.
+        settings: Which rows are shown, and how they are tested.
+        progress: Show a progress bar for the tests, if standard error is a terminal.
+
+    Returns:
+        One JSON document with everything that tables and page show; its schema is ``board/board.schema.json``.
+
     Raises:
         BeirHybridError: There is nothing to show, or something cannot be read or compared.
     """
@@ -84,9 +92,12 @@ def make_board(inputs: Inputs, settings: Settings, progress: bool = False) -> di
 
 
 def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> None:
-    """Write a board in all formats into a folder; without ``draw``, all but the plots.
+    """Write a board in all formats: Markdown, CSV, LaTeX, JSON, plots, and a page that links to the reports beside it.
 
-    The page links to the reports that lie in the folder.
+    Args:
+        board: What ``make_board`` returned.
+        folder: The folder, which exists; files of the same names are replaced.
+        draw: Draw the plots; without them the page names them all the same.
     """
     from beir_hybrid.leaderboard.render import plots, tables_csv
     from beir_hybrid.leaderboard.render.leaderboard_page import write_page
@@ -114,6 +125,15 @@ def write_files(board: Mapping[str, Any], folder: Path, draw: bool = True) -> No
 def regenerate(inputs: Inputs, settings: Settings, out: Path, progress: bool = False) -> dict[str, Any]:
     """Write a leaderboard into a folder and return its board; a process that is killed leaves the old one.
 
+    Args:
+        inputs: As for ``make_board``.
+        settings: As for ``make_board``.
+        out: The folder, which is replaced as a whole.
+        progress: As for ``make_board``.
+
+    Returns:
+        The board, as ``make_board``.
+
     Raises:
         BeirHybridError: Something is wrong with the inputs, or the folder is not a leaderboard's.
     """
@@ -128,6 +148,15 @@ def outdated(inputs: Inputs, settings: Settings, out: Path, progress: bool = Fal
     """Return the names of the files in a folder that are not what ``regenerate`` would write now.
 
     Plots are not compared: another version of matplotlib draws the same figures with other bytes.
+
+    Args:
+        inputs: As for ``regenerate``.
+        settings: As for ``regenerate``.
+        out: The folder that it wrote.
+        progress: As for ``regenerate``.
+
+    Returns:
+        The names, none if the folder is current.
 
     Raises:
         BeirHybridError: Something is wrong with the inputs.

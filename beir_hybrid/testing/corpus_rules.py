@@ -32,7 +32,7 @@ def check_corpus(source: Source, progress: bool = False) -> None:
     Raises:
         NotConforming: With one line for each rule that it breaks.
 
-    Example:
+    Examples:
         >>> from beir_hybrid.testing import check_corpus
         >>> check_corpus("atlas-r")
     """

@@ -34,7 +34,7 @@ def check_sampler(make_sampler: MakeSampler) -> None:
             of rows that exist, and hold no row twice; the same seed and epoch give the same batches, another epoch, and
             another seed, others.
 
-    Example:
+    Examples:
         >>> from beir_hybrid.testing import check_sampler
         >>> from beir_hybrid.training import HybridBatchSampler
         >>> check_sampler(HybridBatchSampler.options(alpha=0.25))

@@ -76,27 +76,27 @@ class MultilingualRetrievalEvaluator(BaseEvaluator):
     Raises:
         DataError: There is no such data set, language or metric.
 
-    Example:
-        ::
+    Examples:
+        ```python
+        from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
-            from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+        from beir_hybrid.training import HybridTrainer, MultilingualRetrievalEvaluator, load_pairs
 
-            from beir_hybrid.training import HybridTrainer, MultilingualRetrievalEvaluator, load_pairs
-
-            evaluator = MultilingualRetrievalEvaluator("xquad-r", max_questions=200)
-            args = SentenceTransformerTrainingArguments(
-                "output",
-                eval_strategy="steps",
-                load_best_model_at_end=True,
-                metric_for_best_model="eval_xquad-r_multilingual_map",
-            )
-            trainer = HybridTrainer(
-                model=SentenceTransformer("intfloat/multilingual-e5-small"),
-                args=args,
-                train_dataset=load_pairs("ntrex"),
-                evaluator=evaluator,
-            )
-            trainer.train()
+        evaluator = MultilingualRetrievalEvaluator("xquad-r", max_questions=200)
+        args = SentenceTransformerTrainingArguments(
+            "output",
+            eval_strategy="steps",
+            load_best_model_at_end=True,
+            metric_for_best_model="eval_xquad-r_multilingual_map",
+        )
+        trainer = HybridTrainer(
+            model=SentenceTransformer("intfloat/multilingual-e5-small"),
+            args=args,
+            train_dataset=load_pairs("ntrex"),
+            evaluator=evaluator,
+        )
+        trainer.train()
+        ```
     """
 
     def __init__(

@@ -54,7 +54,7 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
     answer in another language: where a label is a list of integers, the row's own and one for each of its hard
     negatives, a hard negative is none of the rows whose label it has; -1 stands for one that answers nothing.
 
-    Without labels the loss is :class:`MultipleNegativesRankingLoss`.
+    Without labels the loss is ``MultipleNegativesRankingLoss``.
 
     Args:
         model: SentenceTransformer model.
@@ -63,7 +63,7 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
         similarity_fct: Similarity of two matrices of embeddings, cosine by default.
         gather_across_devices: Take the other devices' rows as negatives, too. All devices need equally many rows.
         directions: What is compared: ``"query_to_doc"`` (always), ``"query_to_query"``, ``"doc_to_query"``,
-            ``"doc_to_doc"``; see :class:`MultipleNegativesRankingLoss`.
+            ``"doc_to_doc"``; see ``MultipleNegativesRankingLoss``.
         partition_mode: ``"joint"`` for one softmax over all directions, ``"per_direction"`` for the mean of one
             softmax each.
         hardness_mode: Which negatives are weighted by their hardness: ``"in_batch_negatives"``,
@@ -80,31 +80,31 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
         DataError: When called with labels that are not integers, or not one or one for each passage a row.
 
     Recommendations:
-        - Use it with :class:`HybridBatchSampler`, which mixes monolingual and cross-lingual batches
-          (`arXiv 2408.10536 <https://arxiv.org/abs/2408.10536>`_).
+        - Use it with ``HybridBatchSampler``, which mixes monolingual and cross-lingual batches
+          ([arXiv 2408.10536](https://arxiv.org/abs/2408.10536)).
 
     Relations:
-        - :class:`MultipleNegativesRankingLoss` is equal to this loss if no two labels of a batch are equal.
-        - :class:`CachedHybridContrastiveLoss` is equal to this loss, for larger batches in the same memory.
+        - ``MultipleNegativesRankingLoss`` is equal to this loss if no two labels of a batch are equal.
+        - ``CachedHybridContrastiveLoss`` is equal to this loss, for larger batches in the same memory.
 
-    Example:
-        ::
+    Examples:
+        ```python
+        from datasets import Dataset
+        from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 
-            from datasets import Dataset
-            from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+        from beir_hybrid.training import HybridContrastiveLoss
 
-            from beir_hybrid.training import HybridContrastiveLoss
+        model = SentenceTransformer("intfloat/multilingual-e5-small")
+        train_dataset = Dataset.from_dict({
+            "question": ["Where does the river rise?", "Wo entspringt der Fluss?", "How long is it?"],
+            "answer": ["It rises in the hills.", "Er entspringt in den Bergen.", "Ninety miles."],
+            "label": [0, 0, 1],  # the German row answers the English one, too
+        })
+        loss = HybridContrastiveLoss(model)
 
-            model = SentenceTransformer("intfloat/multilingual-e5-small")
-            train_dataset = Dataset.from_dict({
-                "question": ["Where does the river rise?", "Wo entspringt der Fluss?", "How long is it?"],
-                "answer": ["It rises in the hills.", "Er entspringt in den Bergen.", "Ninety miles."],
-                "label": [0, 0, 1],  # the German row answers the English one, too
-            })
-            loss = HybridContrastiveLoss(model)
-
-            trainer = SentenceTransformerTrainer(model=model, train_dataset=train_dataset, loss=loss)
-            trainer.train()
+        trainer = SentenceTransformerTrainer(model=model, train_dataset=train_dataset, loss=loss)
+        trainer.train()
+        ```
     """
 
     def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
@@ -130,11 +130,11 @@ class HybridContrastiveLoss(MultipleNegativesRankingLoss):
 
 
 class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
-    """:class:`HybridContrastiveLoss` with gradient caching: large batches in the memory of a small one.
+    """``HybridContrastiveLoss`` with gradient caching: large batches in the memory of a small one.
 
     Embeds each mini-batch twice, first without gradients and then with those of the whole batch's loss (GradCache,
-    `arXiv 2101.06983 <https://arxiv.org/abs/2101.06983>`_). Inputs, labels and errors are those of
-    :class:`HybridContrastiveLoss`, and so are the arguments but for
+    [arXiv 2101.06983](https://arxiv.org/abs/2101.06983)). Inputs, labels and errors are those of
+    ``HybridContrastiveLoss``, and so are the arguments but for
 
     Args:
         mini_batch_size: Rows that are embedded, and rows of scores that are computed, at once.
@@ -145,13 +145,13 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
         - A large `per_device_train_batch_size`, and a `mini_batch_size` that the memory holds.
 
     Relations:
-        - Equal to :class:`HybridContrastiveLoss`, slower, for larger batches.
-        - :class:`CachedMultipleNegativesRankingLoss` is equal to this loss if no two labels of a batch are equal.
+        - Equal to ``HybridContrastiveLoss``, slower, for larger batches.
+        - ``CachedMultipleNegativesRankingLoss`` is equal to this loss if no two labels of a batch are equal.
 
-    Example:
-        ::
-
-            loss = CachedHybridContrastiveLoss(model, mini_batch_size=64)  # all else as with HybridContrastiveLoss
+    Examples:
+        ```python
+        loss = CachedHybridContrastiveLoss(model, mini_batch_size=64)  # all else as with HybridContrastiveLoss
+        ```
     """
 
     def calculate_loss(
@@ -161,7 +161,7 @@ class CachedHybridContrastiveLoss(CachedMultipleNegativesRankingLoss):
 
         Args:
             reps: Of the anchors, the positives, and any hard negatives: the embeddings of each mini-batch.
-            labels: As for :class:`HybridContrastiveLoss`.
+            labels: As for ``HybridContrastiveLoss``.
             with_backward: Also add the gradients to the embeddings, mini-batch by mini-batch.
 
         Returns:

@@ -128,7 +128,11 @@ class ParallelPairs:
             )
 
     def with_labels_from(self, first: int) -> ParallelPairs:
-        """Return the same pairs with ``first`` added to every label."""
+        """Return the same pairs with labels that begin at another number.
+
+        Args:
+            first: What is added to every label.
+        """
         return replace(self, labels=self.labels + first)
 
     def _choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             in shuffled order.
         batches_per_epoch: Number of batches in an epoch, over all processes. Default: the batches of all datasets, as
             their samplers estimate them.
-        pairs: Name of each dataset, ``en-en`` or ``en-de``, question language first: see :func:`pair_languages`.
+        pairs: Name of each dataset, ``en-en`` or ``en-de``, question language first: see ``pair_languages``.
             Default: the dataset's ``info.config_name``.
         processes: Number of batches of one kind that a step takes. Default: the processes of torch.distributed. Pass 1
             with Accelerate's ``split_batches=True``, where one batch is shared out; the default is right then too, but
@@ -89,45 +89,43 @@ class HybridBatchSampler(MultiDatasetDefaultBatchSampler):
             too small for the batch size, or rows of several pairs cannot stand in one batch.
         ValueError: An option is out of range.
 
-    Expected columns: those of the loss; each dataset holds questions of one language and answers of one language:
+    Expected columns:
+        Those of the loss; each dataset holds questions of one language and answers of one language:
 
-    +--------------------+--------------------+------------------------------------------+
-    | question           | answer             | label (optional, int)                    |
-    +====================+====================+==========================================+
-    | text in language x | text in language y | equal for rows with the same answer      |
-    +--------------------+--------------------+------------------------------------------+
+        | question           | answer             | label (optional, int)               |
+        |--------------------|--------------------|-------------------------------------|
+        | text in language x | text in language y | equal for rows with the same answer |
 
-    Example:
-        ::
+    Examples:
+        ```python
+        from datasets import Dataset, DatasetDict
+        from sentence_transformers import (
+            SentenceTransformer,
+            SentenceTransformerTrainer,
+            SentenceTransformerTrainingArguments,
+        )
+        from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-            from datasets import Dataset, DatasetDict
-            from sentence_transformers import (
-                SentenceTransformer,
-                SentenceTransformerTrainer,
-                SentenceTransformerTrainingArguments,
-            )
-            from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+        from beir_hybrid.training.sampler import HybridBatchSampler
 
-            from beir_hybrid.training.sampler import HybridBatchSampler
+        questions = {"en": ["Who baked it?", "Where is it?"], "de": ["Wer hat es gebacken?", "Wo ist es?"]}
+        answers = {"en": ["My sister did.", "In the kitchen."], "de": ["Meine Schwester.", "In der Küche."]}
+        train_dataset = DatasetDict({
+            f"{x}-{y}": Dataset.from_dict({"question": questions[x], "answer": answers[y]})
+            for x in questions
+            for y in answers
+        })
 
-            questions = {"en": ["Who baked it?", "Where is it?"], "de": ["Wer hat es gebacken?", "Wo ist es?"]}
-            answers = {"en": ["My sister did.", "In the kitchen."], "de": ["Meine Schwester.", "In der Küche."]}
-            train_dataset = DatasetDict({
-                f"{x}-{y}": Dataset.from_dict({"question": questions[x], "answer": answers[y]})
-                for x in questions
-                for y in answers
-            })
-
-            model = SentenceTransformer("intfloat/multilingual-e5-small")
-            args = SentenceTransformerTrainingArguments(
-                output_dir="checkpoints",
-                multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=0.25, pairs=list(train_dataset)),
-            )
-            trainer = SentenceTransformerTrainer(
-                model=model, args=args, train_dataset=train_dataset, loss=MultipleNegativesRankingLoss(model)
-            )
-            trainer.train()
-
+        model = SentenceTransformer("intfloat/multilingual-e5-small")
+        args = SentenceTransformerTrainingArguments(
+            output_dir="checkpoints",
+            multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=0.25, pairs=list(train_dataset)),
+        )
+        trainer = SentenceTransformerTrainer(
+            model=model, args=args, train_dataset=train_dataset, loss=MultipleNegativesRankingLoss(model)
+        )
+        trainer.train()
+        ```
     Source:
         arXiv 2408.10536; rows of any pair: arXiv 2405.00977.
     """

@@ -24,41 +24,41 @@ LOSSES = ("monolingual_loss", "cross_lingual_loss", "mixed_loss")
 
 
 class HybridTrainer(SentenceTransformerTrainer):
-    """:class:`SentenceTransformerTrainer` whose log tells the losses of the kinds of batches apart.
+    """``SentenceTransformerTrainer`` whose log tells the losses of the kinds of batches apart.
 
     Wherever ``loss`` is logged (console, log history, TensorBoard, W&B), ``monolingual_loss``, ``cross_lingual_loss``
     and ``mixed_loss`` stand beside it: the mean losses of the batches of each kind since the last log, over all
     processes; mixed are those with rows of either kind. A kind that did not occur is left out. The kind is read from
     the names of the training data sets, "en-en" or "en-de"; batches of a data set with another name count in ``loss``
-    only. A training on the same data gives the same weights as with :class:`SentenceTransformerTrainer`.
+    only. A training on the same data gives the same weights as with ``SentenceTransformerTrainer``.
 
-    Evaluation losses are those of :class:`SentenceTransformerTrainer`: one for each data set, ``eval_en-de_loss``.
+    Evaluation losses are those of ``SentenceTransformerTrainer``: one for each data set, ``eval_en-de_loss``.
 
-    Args are those of :class:`SentenceTransformerTrainer`; ``loss`` is :class:`HybridContrastiveLoss` by default.
+    Args are those of ``SentenceTransformerTrainer``; ``loss`` is ``HybridContrastiveLoss`` by default.
 
     Raises:
         DataError: When training begins, if prompts, router mappings or losses are given by data set, and a batch has
             rows of several data sets.
 
-    Example:
-        ::
+    Examples:
+        ```python
+        from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
-            from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+        from beir_hybrid.training import HybridBatchSampler, HybridTrainer, load_pairs
 
-            from beir_hybrid.training import HybridBatchSampler, HybridTrainer, load_pairs
-
-            trainer = HybridTrainer(
-                model=SentenceTransformer("intfloat/multilingual-e5-small"),
-                args=SentenceTransformerTrainingArguments(
-                    "output", multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=0.5)
-                ),
-                train_dataset=load_pairs("mlqa-r"),
-            )
-            trainer.train()
+        trainer = HybridTrainer(
+            model=SentenceTransformer("intfloat/multilingual-e5-small"),
+            args=SentenceTransformerTrainingArguments(
+                "output", multi_dataset_batch_sampler=HybridBatchSampler.options(alpha=0.5)
+            ),
+            train_dataset=load_pairs("mlqa-r"),
+        )
+        trainer.train()
+        ```
     """
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train; see :class:`transformers.Trainer`."""
+        """Train; see ``transformers.Trainer``."""
         # A row for each of LOSSES: sum and number of the losses of its batches since the last log. They stay on the
         # device, so that no step waits for them.
         self._losses = torch.zeros(len(LOSSES), 2, device=self.args.device)
@@ -111,7 +111,7 @@ class HybridTrainer(SentenceTransformerTrainer):
         return isinstance(dataset, dict) or super().should_dataset_name_column_be_added(dataset, args, loss)
 
     def get_default_loss(self, model: SentenceTransformer) -> nn.Module:  # type: ignore[override]  # as the parent's
-        """Return a :class:`HybridContrastiveLoss`."""
+        """Return a ``HybridContrastiveLoss``."""
         logger.info("No `loss` passed, using `HybridContrastiveLoss` as a default option.")
         return HybridContrastiveLoss(model)
 

@@ -516,7 +516,7 @@ def test_the_trainer_takes_the_class_or_its_options(tmp_path):
 
 def test_example_of_the_docstring(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    example = (HybridBatchSampler.__doc__ or "").split("Example:\n        ::\n")[1].split("Source:")[0]
+    example = (HybridBatchSampler.__doc__ or "").split("```python\n")[1].split("```")[0]
     code = textwrap.dedent(example).replace('SentenceTransformer("intfloat/multilingual-e5-small")', "tiny_model()")
     exec(compile(code, "example", "exec"), {"tiny_model": tiny_model})  # runs as it stands, on a small model
     assert list(tmp_path.glob("checkpoints/checkpoint-*"))

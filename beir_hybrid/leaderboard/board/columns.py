@@ -46,7 +46,15 @@ class Column:
 
     @classmethod
     def of(cls, task: str, setting: str, metric: str, label: str, group: str) -> Column:
-        """Make a column, shown as its metric says; a score that is none is shown as retrieval metrics are."""
+        """Make a column, shown as its metric says; a score that is none is shown as retrieval metrics are.
+
+        Args:
+            task: Name of the retrieval task.
+            setting: ``monolingual``, ``cross-lingual`` or ``multilingual``.
+            metric: Name of a metric, or of another score of MTEB's results.
+            label: Heading of the column.
+            group: Heading over the columns of the data set.
+        """
         shown = find_metric(metric) or MAP
         key = f"{task}/{setting}/{metric}"
         return cls(key, group, label, task, setting, metric, shown.higher_is_better, shown.decimals)
@@ -62,6 +70,9 @@ def board_columns() -> tuple[Column, ...]:
 
     The mean over the data sets of a group stands before the figure of the first. MIRACL has cross-lingual figures where
     a user translated its questions.
+
+    Returns:
+        The columns of all corpora that are registered.
     """
     shown = [(spec, spec.task.name) for spec in specs() if spec.task is not None and spec.metrics]
     retrieval = [

@@ -93,6 +93,9 @@ def unit_scores(table: pa.Table, info: TableInfo, column: Column) -> ColumnScore
         info: What holds for all of it.
         column: Which figure.
 
+    Returns:
+        The scores, a row a query and subset.
+
     Raises:
         RankTableError: The table is of another task, or lacks the subsets of the setting.
     """

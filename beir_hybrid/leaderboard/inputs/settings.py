@@ -165,6 +165,12 @@ class Settings(Board):
 def read_settings(path: Path) -> Settings:
     """Read a ``leaderboard.toml``.
 
+    Args:
+        path: The file.
+
+    Returns:
+        Its settings, those that it does not say by default.
+
     Raises:
         BeirHybridError: The file is missing or malformed; the message names the entry.
     """

@@ -1,0 +1,114 @@
+"""What the documentation site needs beside mkdocs.yml; mkdocs calls these functions while `make docs` builds it.
+
+- Comments of generated tables are for `tools.doc_figures`, and not part of a page.
+- Pages link to files of the repository outside docs/, such as ``../examples/own_data.py``, so that the links work in a
+  clone and on GitHub. On the site they lead to the repository.
+- Every public name needs an entry in the API reference, and a docstring that describes its parameters.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import posixpath
+import re
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import griffe
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
+
+REPOSITORY = Path(__file__).parents[1]
+SOURCE = "https://github.com/beir-hybrid/beir-hybrid/blob/main/"
+PUBLIC_MODULES = (
+    "beir_hybrid",
+    "beir_hybrid.training",
+    "beir_hybrid.beir",
+    "beir_hybrid.leaderboard",
+    "beir_hybrid.testing",
+)
+
+_COMMENT = re.compile(r"^<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?P<path>\.\./[^)#\s]+)")
+
+logger = logging.getLogger("mkdocs.hooks.docs_site")  # a warning of mkdocs' fails a strict build
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Return the text of a page as the site shows it."""
+    return with_links_to_source(_COMMENT.sub("", markdown), page.file.src_uri)
+
+
+def with_links_to_source(markdown: str, page: str) -> str:
+    """Let links that leave docs/ lead to the repository; one to a file that is not there is warned of.
+
+    Args:
+        markdown: The text of a page.
+        page: Its path below docs/, with slashes.
+    """
+
+    def absolute(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), match["path"]))
+        if path.startswith("docs/"):
+            return match[0]
+        if not (REPOSITORY / path).exists():
+            logger.warning(f"{page} links to {path}, which is not in the repository")
+        return f"]({SOURCE}{path}"
+
+    return _LINK.sub(absolute, markdown)
+
+
+def on_post_build(config: MkDocsConfig, **_: Any) -> None:
+    """Warn of public names that the site does not document."""
+    from mkdocstrings import Inventory
+
+    with (Path(config.site_dir) / "objects.inv").open("rb") as file:
+        entries = Inventory.parse_sphinx(file)
+    for fault in (*undocumented(entries), *incomplete_docstrings()):
+        logger.warning(fault)
+
+
+def undocumented(entries: Container[str]) -> Iterator[str]:
+    """Yield a line for each public name that is not among the entries of the API reference."""
+    yield from (f"{name} has no entry in docs/api" for name in public_names() if name not in entries)
+
+
+def public_names() -> Iterator[str]:
+    """Yield the public names of the package, each with its module: what ``__all__`` lists."""
+    for module in PUBLIC_MODULES:
+        yield from (f"{module}.{name}" for name in importlib.import_module(module).__all__)
+
+
+def incomplete_docstrings() -> Iterator[str]:
+    """Yield a line for each public name without a docstring, and for each parameter that its docstring lacks."""
+    import griffe
+
+    package = griffe.load("beir_hybrid", search_paths=[REPOSITORY], docstring_parser="google", resolve_aliases=True)
+    for name in public_names():
+        public = package[name.removeprefix("beir_hybrid.")]
+        yield from _faults(name, public.final_target if public.is_alias else public)
+
+
+def _faults(name: str, public: griffe.Object) -> Iterator[str]:
+    """Yield what the docstring of a name lacks, and those of its methods if it is a class."""
+    if public.docstring is None:
+        yield f"{name} has no docstring"
+        return
+    sections = {section.kind.value: section.value for section in public.docstring.parse("google", warnings=False)}
+    described = {item.name.lstrip("*") for kind in ("parameters", "attributes") for item in sections.get(kind, ())}
+    parameters = {parameter.name.lstrip("*") for parameter in getattr(public, "parameters", ())} - {"self", "cls"}
+    yield from (f"{name}: its docstring does not describe {missing}" for missing in sorted(parameters - described))
+    if public.is_function:
+        yield from (f"{name}: its docstring describes {more}, a stranger" for more in sorted(described - parameters))
+        in_module = public.parent is not None and public.parent.is_module
+        if in_module and str(public.returns) != "None" and "returns" not in sections:  # type: ignore[attr-defined]
+            yield f"{name}: its docstring does not say what it returns"
+    if public.is_class:
+        if len(public.resolved_bases) < len(public.bases):
+            return  # its methods take the place of another library's, which describes their parameters
+        for member in public.members.values():
+            if not member.name.startswith("_") and (member.is_function or "property" in member.labels):
+                yield from _faults(f"{name}.{member.name}", member)
