@@ -88,27 +88,34 @@ def incomplete_docstrings() -> Iterator[str]:
 
     package = griffe.load("beir_hybrid", search_paths=[REPOSITORY], docstring_parser="google", resolve_aliases=True)
     for name in public_names():
-        public = package[name.removeprefix("beir_hybrid.")]
-        yield from _faults(name, public.final_target if public.is_alias else public)
+        yield from faults_of(name, package[name.removeprefix("beir_hybrid.")])
 
 
-def _faults(name: str, public: griffe.Object) -> Iterator[str]:
-    """Yield what the docstring of a name lacks, and those of its methods if it is a class."""
-    if public.docstring is None:
+def faults_of(name: str, public: griffe.Object | griffe.Alias) -> Iterator[str]:
+    """Yield what the docstring of a name lacks, and those of its methods if it is a class.
+
+    Args:
+        name: What a message calls it.
+        public: What griffe has read of it.
+    """
+    import griffe
+
+    known = public.final_target if isinstance(public, griffe.Alias) else public
+    if known.docstring is None:
         yield f"{name} has no docstring"
         return
-    sections = {section.kind.value: section.value for section in public.docstring.parse("google", warnings=False)}
+    sections = {section.kind.value: section.value for section in known.docstring.parse("google", warnings=False)}
     described = {item.name.lstrip("*") for kind in ("parameters", "attributes") for item in sections.get(kind, ())}
-    parameters = {parameter.name.lstrip("*") for parameter in getattr(public, "parameters", ())} - {"self", "cls"}
-    yield from (f"{name}: its docstring does not describe {missing}" for missing in sorted(parameters - described))
-    if public.is_function:
-        yield from (f"{name}: its docstring describes {more}, a stranger" for more in sorted(described - parameters))
-        in_module = public.parent is not None and public.parent.is_module
-        if in_module and str(public.returns) != "None" and "returns" not in sections:  # type: ignore[attr-defined]
+    if isinstance(known, griffe.Class | griffe.Function):
+        taken = {parameter.name.lstrip("*") for parameter in known.parameters} - {"self", "cls"}
+        yield from (f"{name}: its docstring does not describe {missing}" for missing in sorted(taken - described))
+    if isinstance(known, griffe.Function):
+        yield from (f"{name}: its docstring describes {more}, which it does not take" for more in described - taken)
+        of_module = isinstance(known.parent, griffe.Module)
+        if of_module and known.returns is not None and str(known.returns) != "None" and "returns" not in sections:
             yield f"{name}: its docstring does not say what it returns"
-    if public.is_class:
-        if len(public.resolved_bases) < len(public.bases):
-            return  # its methods take the place of another library's, which describes their parameters
-        for member in public.members.values():
+    # Methods that take the place of another library's have their parameters described there.
+    if isinstance(known, griffe.Class) and len(known.resolved_bases) == len(known.bases):
+        for member in known.members.values():
             if not member.name.startswith("_") and (member.is_function or "property" in member.labels):
-                yield from _faults(f"{name}.{member.name}", member)
+                yield from faults_of(f"{name}.{member.name}", member)
