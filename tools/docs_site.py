@@ -12,7 +12,7 @@ import importlib
 import logging
 import posixpath
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ PUBLIC_MODULES = (
     "beir_hybrid.beir",
     "beir_hybrid.leaderboard",
     "beir_hybrid.testing",
+    "beir_hybrid.debias",
+    "beir_hybrid.corpora",
 )
 
 _COMMENT = re.compile(r"^<!--.*?-->\n?", re.MULTILINE | re.DOTALL)
@@ -104,18 +106,35 @@ def faults_of(name: str, public: griffe.Object | griffe.Alias) -> Iterator[str]:
     if known.docstring is None:
         yield f"{name} has no docstring"
         return
-    sections = {section.kind.value: section.value for section in known.docstring.parse("google", warnings=False)}
-    described = {item.name.lstrip("*") for kind in ("parameters", "attributes") for item in sections.get(kind, ())}
+    sections = _sections(known)
+    described = _described(sections)
+    if isinstance(known, griffe.Class):
+        described |= {item for base in known.mro() if base.docstring for item in _described(_sections(base))}
     if isinstance(known, griffe.Class | griffe.Function):
         taken = {parameter.name.lstrip("*") for parameter in known.parameters} - {"self", "cls"}
+        taken = {parameter for parameter in taken if not parameter.startswith("_")}
         yield from (f"{name}: its docstring does not describe {missing}" for missing in sorted(taken - described))
     if isinstance(known, griffe.Function):
         yield from (f"{name}: its docstring describes {more}, which it does not take" for more in described - taken)
         of_module = isinstance(known.parent, griffe.Module)
         if of_module and known.returns is not None and str(known.returns) != "None" and "returns" not in sections:
             yield f"{name}: its docstring does not say what it returns"
-    # Methods that take the place of another library's have their parameters described there.
+    # Methods that take the place of another class's have their parameters described there.
     if isinstance(known, griffe.Class) and len(known.resolved_bases) == len(known.bases):
+        inherited = {member for base in known.mro() for member in base.members}
         for member in known.members.values():
-            if not member.name.startswith("_") and (member.is_function or "property" in member.labels):
+            if member.name.startswith("_") or member.name in inherited:
+                continue
+            if member.is_function or "property" in member.labels:
                 yield from faults_of(f"{name}.{member.name}", member)
+
+
+def _sections(public: griffe.Object) -> dict[str, Any]:
+    """Return the sections of a docstring by their kinds."""
+    assert public.docstring is not None
+    return {section.kind.value: section.value for section in public.docstring.parse("google", warnings=False)}
+
+
+def _described(sections: Mapping[str, Any]) -> set[str]:
+    """Return the parameters and attributes that a docstring describes."""
+    return {item.name.lstrip("*") for kind in ("parameters", "attributes") for item in sections.get(kind, ())}

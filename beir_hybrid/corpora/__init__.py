@@ -53,7 +53,14 @@ def load(source: Source, languages: Iterable[str] | None = None, progress: bool 
 
 
 def choose_languages(source: Source, languages: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Return the languages asked for of a retrieval corpus, None for all, in its order; reads no text.
+    """Return the languages asked for of a retrieval corpus, in its order; reads no text.
+
+    Args:
+        source: As for ``load``.
+        languages: Language tags; None for all languages of the corpus.
+
+    Returns:
+        The tags, each once.
 
     Raises:
         DataError: The source or a language is unknown, or the data set is no retrieval corpus.
@@ -62,7 +69,11 @@ def choose_languages(source: Source, languages: Iterable[str] | None = None) -> 
 
 
 def revision_of(source: Source, languages: Iterable[str] | None = None) -> str:
-    """Return what names the exact texts that reading some languages, None for all, gives; downloads nothing.
+    """Return what names the exact texts that reading some languages gives; downloads nothing.
+
+    Args:
+        source: As for ``load``, or what there are only training pairs of.
+        languages: Language tags; None for all languages of the corpus.
 
     Returns:
         Of what is generated its content hash, else see ``sources.revision_of``.

@@ -82,11 +82,27 @@ class ParallelCorpus:
             _check(f"{self.name} {language}", part)
 
     def relevant(self, question_id: str, passage_language: str) -> Mapping[int, int]:
-        """Return {row of the passages: grade} of the passages in one language that answer a question."""
+        """Return the passages in one language that answer a question.
+
+        Args:
+            question_id: Id of the question.
+            passage_language: Language of the passages.
+
+        Returns:
+            Row of ``passages`` -> grade.
+        """
         return self.languages[passage_language].relevance.get(question_id, {})
 
     def judgments(self, questions: str, pool: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Return query id -> {passage id: grade} of all questions in one language and passages of some languages."""
+        """Return the judgments of all questions in one language and passages of some languages.
+
+        Args:
+            questions: Language of the questions.
+            pool: Languages of the passages.
+
+        Returns:
+            Query id -> passage id -> grade; a query without a relevant passage has an empty one.
+        """
         part, passages = self.languages[questions], [(x, self.languages[x].passage_ids) for x in pool]
         return {
             query_id: {ids[row]: grade for x, ids in passages for row, grade in self.relevant(question_id, x).items()}
@@ -94,7 +110,11 @@ class ParallelCorpus:
         }
 
     def restricted(self, languages: Iterable[str]) -> ParallelCorpus:
-        """Return the same corpus with only some of its languages, in their order here."""
+        """Return the same corpus with only some of its languages, in their order here.
+
+        Args:
+            languages: Tags of the languages to keep.
+        """
         keep = set(languages)
         return ParallelCorpus(
             self.name, self.revision, {code: part for code, part in self.languages.items() if code in keep}

@@ -21,6 +21,9 @@ _OTHERS = [discovery.found_specs]
 def register(spec: CorpusSpec) -> None:
     """Make a corpus known by its name, its task's name and those of its sources of training pairs.
 
+    Args:
+        spec: What is known of it before it is read.
+
     Raises:
         DataError: There is another corpus, task or source of that name.
     """
@@ -32,7 +35,11 @@ def register(spec: CorpusSpec) -> None:
 
 
 def unregister(name: str) -> None:
-    """Forget a corpus."""
+    """Forget a corpus.
+
+    Args:
+        name: Its name; one that is not known is none.
+    """
     _SPECS.pop(name, None)
 
 
@@ -42,7 +49,12 @@ def _names(spec: CorpusSpec) -> set[str]:
 
 
 def specs() -> tuple[CorpusSpec, ...]:
-    """Return the specs of all corpora, in the order of registration."""
+    """Return the specs of all corpora.
+
+    Returns:
+        Ours, those of folders that BEIR_HYBRID_CORPORA names and those of installed packages, in the order of
+        registration.
+    """
     _look_for_others()
     return tuple(_SPECS.values())
 
@@ -71,6 +83,12 @@ def find(name: str) -> CorpusSpec | None:
 
 def spec_of(name: str) -> CorpusSpec:
     """Return the spec of a corpus.
+
+    Args:
+        name: Its name in `beir-hybrid data list`.
+
+    Returns:
+        What is known of it before it is read.
 
     Raises:
         DataError: There is none of that name.

@@ -38,6 +38,9 @@ def spec_of_source(source: Source) -> CorpusSpec:
             pool of a retrieval task of MTEB's; ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``; ``beir:FOLDER``;
             the address of a folder in object storage, such as ``s3://bucket/corpus``; or a spec.
 
+    Returns:
+        What is known of it before it is read.
+
     Raises:
         DataError: There is no such corpus, or what describes it is malformed.
     """

@@ -62,6 +62,12 @@ class TaskFacts:
     Attributes:
         name: Name of the task; that of its language-bias task follows from it.
         path: Where the data is published, ``organization/name``.
+        description: One sentence about the data.
+        reference: Address of its page or paper.
+        date: First and last day that the texts are from, where it is known.
+        domains: What the texts are about, in MTEB's words.
+        annotations_creators: Who judged, in MTEB's words.
+        sample_creation: How the texts were made, in MTEB's words.
         license: The licence, where MTEB does not write it as the spec does.
         benchmark: Name of the benchmark of ours that the task belongs to, if any.
         module: Module that defines the tasks, where they are more than a spec says.
@@ -178,7 +184,10 @@ class CorpusSpec:
         return None if self.origin is None else self.origin.pairs
 
     def choose(self, languages: Iterable[str] | None) -> tuple[str, ...]:
-        """Return the languages asked for, each once and in the order of the corpus; all of them for None.
+        """Return the languages asked for, each once and in the order of the corpus.
+
+        Args:
+            languages: Language tags, or one of them as text; None for all.
 
         Raises:
             DataError: A language is not part of the corpus, or none was asked for.
@@ -186,9 +195,12 @@ class CorpusSpec:
         return choose(self.name, self.languages, languages)
 
     def restricted(self, languages: Iterable[str] | None) -> CorpusSpec:
-        """Return the spec of a corpus that has some of these languages only, all of them for None.
+        """Return the spec of a corpus that has some of these languages only.
 
         Its pool is that of these languages, so that its ranks are others: its task and its revision have other names.
+
+        Args:
+            languages: As for ``choose``.
 
         Raises:
             DataError: As for ``choose``.

@@ -79,7 +79,7 @@ class AwareTransformer:
         fitted: The map.
         language: What `encode` takes for the language where it is told none: a language, or `NEAREST`.
 
-    Example:
+    Examples:
         >>> model = AwareTransformer(SentenceTransformer("intfloat/multilingual-e5-small"), read_map(Path("centring")))
         >>> model.encode_query(["Wie hoch ist der Eiffelturm?"], language="de")
         >>> model.encode_document(["It is 330 metres tall.", "Paris est grand."], language=["en", "fr"])
@@ -113,11 +113,23 @@ class AwareTransformer:
         return self._encode(self.model.encode, sentences, language, options)
 
     def encode_query(self, sentences: str | Sequence[str], *, language: Language = None, **options: Any) -> Any:
-        """Embed questions with the model's prompt for them, as `encode` does."""
+        """Embed questions with the model's prompt for them, as `encode` does.
+
+        Args:
+            sentences: As for `encode`.
+            language: As for `encode`.
+            **options: Those of the model's own ``encode_query``.
+        """
         return self._encode(self.model.encode_query, sentences, language, options)
 
     def encode_document(self, sentences: str | Sequence[str], *, language: Language = None, **options: Any) -> Any:
-        """Embed passages with the model's prompt for them, as `encode` does."""
+        """Embed passages with the model's prompt for them, as `encode` does.
+
+        Args:
+            sentences: As for `encode`.
+            language: As for `encode`.
+            **options: Those of the model's own ``encode_document``.
+        """
         return self._encode(self.model.encode_document, sentences, language, options)
 
     def _encode(self, encode: Any, sentences: str | Sequence[str], language: Language, options: dict[str, Any]) -> Any:
@@ -211,7 +223,7 @@ class AwareRetriever:
         fitted: The map.
         language: The language of texts that do not say it, or `NEAREST`.
 
-    Example:
+    Examples:
         >>> model = AwareRetriever(models.SentenceBERT("intfloat/multilingual-e5-small"), fitted)
         >>> corpus, queries = tell(corpus, queries)
         >>> EvaluateRetrieval(DenseRetrievalExactSearch(model)).retrieve(corpus, queries)
@@ -222,14 +234,26 @@ class AwareRetriever:
         self.model, self.fitted, self.language = model, fitted, language
 
     def encode_queries(self, queries: Sequence[str], batch_size: int = 16, **options: Any) -> Any:
-        """Embed n questions and take their language out, shape (n, dimensions)."""
+        """Embed n questions and take their language out, shape (n, dimensions).
+
+        Args:
+            queries: Texts that say their language, as `tell` makes them.
+            batch_size: Texts that are embedded at once.
+            **options: Those of the model's own ``encode_queries``.
+        """
         languages = self._known([getattr(text, "language", None) for text in queries])
         plain = list(queries) if isinstance(self.model, AwareRetriever) else [str(text) for text in queries]
         embeddings = self.model.encode_queries(plain, batch_size=batch_size, **options)
         return debiased(self.fitted, embeddings, languages)
 
     def encode_corpus(self, corpus: Any, batch_size: int = 8, **options: Any) -> Any:
-        """Embed n passages, dictionaries with ``title``, ``text`` and ``language``, or a dictionary of such columns."""
+        """Embed n passages and take their language out, shape (n, dimensions).
+
+        Args:
+            corpus: Dictionaries with ``title``, ``text`` and ``language``, or a dictionary of such columns.
+            batch_size: Texts that are embedded at once.
+            **options: Those of the model's own ``encode_corpus``.
+        """
         if isinstance(corpus, Mapping):
             languages = list(corpus.get("language", [None] * len(corpus["text"])))
         else:

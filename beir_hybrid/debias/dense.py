@@ -23,6 +23,9 @@ def fit(embeddings: Embeddings, method: str = "projection", components: int | No
         method: ``projection``, ``leace``, ``centring`` or ``lir``.
         components: Directions to take out; by default what the method says.
 
+    Returns:
+        The map, whose ``transform`` takes other embeddings of the same model.
+
     Raises:
         DebiasError: There is no such method, or the map cannot be fitted; see `Map.fit`.
     """

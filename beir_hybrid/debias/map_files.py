@@ -22,6 +22,10 @@ _KEY = "beir_hybrid.debias"
 def write_map(path: Path, fitted: Map) -> None:
     """Write a fitted map; a killed process leaves the old file or the new one.
 
+    Args:
+        path: The file, of safetensors.
+        fitted: The map.
+
     Raises:
         BeirHybridError: The file cannot be written.
     """
@@ -34,6 +38,12 @@ def write_map(path: Path, fitted: Map) -> None:
 
 def read_map(path: Path) -> Map:
     """Read a map that `write_map` wrote.
+
+    Args:
+        path: The file; nothing in it is run as code.
+
+    Returns:
+        The map.
 
     Raises:
         DebiasError: The file is missing, damaged, of a newer version, or not a map.
