@@ -10,10 +10,10 @@ export BEIR_HYBRID_DATA ?= $(wildcard ../shared/data)
 # Threads that spin while they wait make embedding several times slower where other programs use the cores, too.
 export OMP_WAIT_POLICY ?= PASSIVE
 ifeq ($(CI),true)
-export BEIR_HYBRID_REQUIRE_DATA = 1
+export BEIR_HYBRID_REQUIRE_DATA ?= 1
 endif
 
-.PHONY: help quickstart run ours atlas docs-figures study-page versions test lint wheel clean
+.PHONY: help quickstart run ours atlas docs-figures study-page versions test pytest lint wheel release clean
 
 help:
 	@echo "make quickstart    train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
@@ -26,7 +26,9 @@ help:
 	@echo "make versions      quick tests with the lowest and the newest versions permitted; needs uv"
 	@echo "make test          lint, types and all tests"
 	@echo "make lint          lint and types only"
+	@echo "make pytest        all tests only"
 	@echo "make wheel         build the source distribution and the wheel into $(DIST)/"
+	@echo "make release       VERSION=x.y.z: build, check and tag a release on main; nothing is pushed (CONTRIBUTING.md)"
 	@echo "make clean         remove what these commands made, the results excepted"
 
 quickstart: $(INSTALLED)
@@ -58,8 +60,10 @@ versions:
 	$(PYTHON) -m tools.check_versions lowest
 	$(PYTHON) -m tools.check_versions newest
 
+test: lint pytest
+
 # One process a core, with one thread each; a file of tests is run by one process, in the order that conftest.py says.
-test: lint
+pytest: $(INSTALLED)
 	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
@@ -69,6 +73,9 @@ lint: $(INSTALLED)
 
 wheel: $(INSTALLED)
 	$(PY) -m build --outdir $(DIST) .
+
+release: $(INSTALLED)
+	$(PY) -m tools.release $(VERSION) --out $(DIST)
 
 clean:
 	rm -rf $(VENV) $(DIST) build site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,16 +2,19 @@
 
 A wheel may carry a .pth file at its root, and pip puts it into site-packages, where Python reads it at start-up. From
 Python 3.15 on a .start file beside it takes its place, and from 3.18 on no code in a .pth file runs (PEP 829). Setuptools
-has no setting for either, so the wheels it builds, ordinary and editable, are completed here.
+has no setting for either, so the wheels it builds, ordinary and editable, are completed here. It gives wheels the date of
+SOURCE_DATE_EPOCH; source distributions are given it here, so that the same commit makes the same files.
 """
 
 from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -23,7 +26,6 @@ START_UP = {
 }
 """File -> what it says. Python takes one of them, by its version."""
 
-build_sdist = build_meta.build_sdist
 get_requires_for_build_editable = build_meta.get_requires_for_build_editable
 get_requires_for_build_sdist = build_meta.get_requires_for_build_sdist
 get_requires_for_build_wheel = build_meta.get_requires_for_build_wheel
@@ -46,6 +48,22 @@ def build_wheel(
     """
     name = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
     add_start_up(Path(wheel_directory, name))
+    return name
+
+
+def build_sdist(sdist_directory: str, config_settings: dict | None = None) -> str:
+    """Build the source distribution (PEP 517), with the date of SOURCE_DATE_EPOCH if that is set.
+
+    Args:
+        sdist_directory: Folder that receives it.
+        config_settings: Passed on to setuptools.
+
+    Returns:
+        Its file name.
+    """
+    name = build_meta.build_sdist(sdist_directory, config_settings)
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        set_date(Path(sdist_directory, name), int(os.environ["SOURCE_DATE_EPOCH"]))
     return name
 
 
@@ -84,6 +102,28 @@ def add_start_up(wheel: Path) -> None:
                     content += _record_line(name, line)
             new.writestr(entry, content)
     os.replace(temporary, wheel)
+
+
+def set_date(source: Path, date: int) -> None:
+    """Rewrite a source distribution so that every file in it is of one date, and nobody's.
+
+    Args:
+        source: The source distribution; replaced in one step.
+        date: Seconds since 1970.
+    """
+    temporary = source.with_suffix(".tmp")
+    with (
+        tarfile.open(source) as old,
+        temporary.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=date) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in sorted(old.getmembers(), key=lambda member: member.name):
+            content = old.extractfile(member) if member.isfile() else None
+            member.mtime, member.uid, member.gid, member.uname, member.gname = date, 0, 0, "", ""
+            member.pax_headers = {}
+            new.addfile(member, content)
+    os.replace(temporary, source)
 
 
 def _like(entry: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:

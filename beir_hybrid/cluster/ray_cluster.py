@@ -49,7 +49,7 @@ def load_ray() -> Any:
         import ray
     except ImportError as error:
         raise BeirHybridError(
-            f'--engine ray needs Ray, which is not installed here: pip install "beir-hybrid[ray]" ({error})'
+            f'--engine ray needs Ray, which is not installed here: pip install "ray>=2.60" ({error})'
         ) from error
     return ray
 

@@ -59,7 +59,7 @@ def test_without_ray_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert exit_code(*command, "--engine", "ray") == 2
-    assert 'pip install "beir-hybrid[ray]"' in refused(capsys)
+    assert 'pip install "ray>=2.60"' in refused(capsys)
 
 
 def test_an_address_where_nobody_is_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,6 @@ def test_workers_have_the_settings_of_the_run_and_paths_that_hold_anywhere(
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(BeirHybridError, match=r'pip install "beir-hybrid\[ray\]"') as error:
+    with pytest.raises(BeirHybridError, match=r'pip install "ray>=2\.60"') as error:
         load_ray()
     assert "\n" not in str(error.value)

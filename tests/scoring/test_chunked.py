@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
 import threading
 import time
@@ -280,6 +279,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(whole: Whole, tmp_path: Path)
 
         def save_and_fill(folder: PassFolder, name: str, *args: Any, **facts: Any) -> None:
             if len(sizes) == 5:
+                import resource  # not on Windows, where no process forks
+
                 resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] // 2, resource.RLIM_INFINITY))
             save(folder, name, *args, **facts)
             sizes.append(folder._path(name).stat().st_size)

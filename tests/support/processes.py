@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+import pytest
 from tqdm.std import tqdm
 
 from tests.support.shim import Shim
@@ -78,6 +79,8 @@ def run(act: Act, folder: Path, log: Path | None = None, kill_at: int | None = N
 
 def run_together(acts: Sequence[Act], folder: Path, log: Path | None = None, kill_at: int | None = None) -> list[Ended]:
     """Do several things at once, in a fork each; they start together when all are there."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs processes that fork")
     ready, start = os.pipe()
     children = []
     for number, act in enumerate(acts):
