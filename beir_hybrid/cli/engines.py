@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RAY = "ray"
 
 HELP = {
-    "engine": "Have the workers of a Ray cluster count the ranks: ray. It needs `pip install 'beir-hybrid[ray]'`.",
+    "engine": "Have the workers of a Ray cluster count the ranks: ray. It needs the extra `ray`.",
     "address": "With --engine ray: the cluster, auto for the one that this machine belongs to, or host:port; by "
     "default a new one of this machine alone.",
     "workers": "With --engine ray: workers, each with the model; by default one for each GPU, or for each machine.",
