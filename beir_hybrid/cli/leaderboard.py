@@ -73,6 +73,7 @@ def leaderboard(
     Ranks of any corpus have columns; --data says how its title is written, what it is scored by, and how it is judged.
     """
     from beir_hybrid.corpora import register, spec_of_source, specs
+    from beir_hybrid.errors import BeirHybridError
     from beir_hybrid.files import home, shown, user_path
     from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
     from beir_hybrid.leaderboard.publish import Inputs, outdated, regenerate
@@ -86,6 +87,11 @@ def leaderboard(
     everything = ranks is None and results is None and predictions is None
     if everything:
         ranks = home() / "ranks"
+        if not ranks.is_dir():
+            raise BeirHybridError(
+                f"no run has left a rank table in {shown(ranks)}; evaluate a model first, or name by --ranks a folder "
+                "that `beir-hybrid evaluate --out` wrote"
+            )
     chosen = read_settings(settings) if settings is not None else Settings()
     chosen = chosen.with_options(baseline or (), common_questions, unit, dict(map(_margin, margin or ())))
     inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)

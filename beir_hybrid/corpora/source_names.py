@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 from beir_hybrid.corpora import registry
@@ -60,8 +61,10 @@ def spec_of_source(source: Source) -> CorpusSpec:
         from beir_hybrid.corpora.own import spec_of_folder
 
         return spec_of_folder(user_path(text))
-    known = ", ".join(spec.name for spec in registry.retrieval_specs())
-    raise DataError(f"unknown data set {shown(text)!r}; known: {known}, and {FORMS}")
+    known = [spec.name for spec in registry.retrieval_specs()]
+    nearest = get_close_matches(text.lower(), known, 1, cutoff=0.75)
+    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise DataError(f"unknown data set {shown(text)!r}; known: {', '.join(known)}, and {FORMS}{meant}")
 
 
 def lasting(source: str) -> str:

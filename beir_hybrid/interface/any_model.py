@@ -87,6 +87,8 @@ def _load(name: str, revision: str | None) -> MTEBModels:
         raise
     except Exception as error:  # mteb's, the hub's, torch's
         known = "" if user_path(name).is_dir() else "there is no such folder, and as a name: "
+        if type(error).__name__.startswith("Connect"):  # the hub's client says what the socket said
+            known += "the Hugging Face hub cannot be reached: "
         raise ModelError(f"cannot load the model {shown(name)!r}: {known}{one_line(error)}") from error
 
 

@@ -275,6 +275,16 @@ def test_scores_of_what_is_no_result_of_ours(content: str | None, message: str, 
     assert err.count("\n") == 1
 
 
+def test_a_leaderboard_before_any_run_says_what_to_do(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_HOME", str(tmp_path / "new"))
+    code, out, err = cli("leaderboard", "--out", tmp_path / "tables")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no run has left a rank table in " in err and "--ranks" in err
+    assert not (tmp_path / "tables").exists()
+
+
 def test_every_error_of_ours_is_caught() -> None:
     assert issubclass(DataError, BeirHybridError)
 

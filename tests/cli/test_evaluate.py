@@ -148,6 +148,8 @@ def test_an_index_stands_beside_exact_search(
     ("options", "said"),
     [
         (["--data", "nothing"], "unknown data set 'nothing'"),
+        (["--data", "xquadr"], "unknown data set 'xquadr'; known: xquad-r, mlqa-r"),
+        (["--data", "XQuADR"], "; did you mean xquad-r?"),
         (["--data", "xquad-r", "--languages", "en,xx"], "unknown language 'xx'"),
         (["--data", "xquad-r", "--languages", ","], "no language was asked for"),
         (["--data", "xquad-r", "--batch-size", "0"], "batch size 0: write a whole number above 0"),

@@ -27,7 +27,7 @@ from tests.support import small_folder, small_miracl, small_nano, small_ntrex
 
 __all__ = ["cli"]  # a fixture
 
-NTREX_SCRIPT = Path(__file__).parents[2] / "examples" / "ntrex_corpus.py"
+NTREX_SCRIPT = Path(__file__).parents[2] / "tools" / "ntrex_corpus.py"
 
 FORMS_AND_PLACES = [("jsonl", False), ("jsonl", True), ("parquet", False), ("parquet", True)]
 

@@ -308,6 +308,18 @@ def test_what_is_no_model_is_said_in_one_line(fault: str, home: Path) -> None:
     assert not list(home.rglob("*.parquet"))
 
 
+def test_a_hub_that_cannot_be_reached_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ConnectError(Exception):
+        """As httpx calls it."""
+
+    def get_model(*_: Any) -> Any:
+        raise ConnectError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr("mteb.get_model", get_model)
+    with pytest.raises(ModelError, match=r"and as a name: the Hugging Face hub cannot be reached: ConnectError"):
+        bh.evaluate("no-such/model", "atlas-r", progress=False)
+
+
 def test_options_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     def never(texts: list[str]) -> Any:
         raise AssertionError

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import doctest
 import json
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,7 +13,6 @@ import pytest
 import beir_hybrid
 from beir_hybrid.interface import evaluate_model, model_comparison, rank_figures, result
 
-ROOT = Path(__file__).parents[2]
 NAMES = {"RankTable", "compare", "evaluate", "load"}
 
 
@@ -41,19 +38,3 @@ def test_the_examples_in_the_documentation_run(module: ModuleType) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
     assert outcome.failed == 0
-
-
-def test_the_example_runs_and_is_what_readme_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    example = ROOT / "examples" / "own_data.py"
-    code = example.read_text(encoding="utf-8")
-    assert f"```python\n{code}```\n" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len([line for line in code.splitlines() if line]) <= 22
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(example))
-    printed = capsys.readouterr().out
-    for said in ("callable/letters on HelpCentre, mAP", "callable/letters less callable/words", "multilingual mAP"):
-        assert said in printed
-    kinds = {path.suffix for path in (tmp_path / "own-data").rglob("*") if path.is_file()}
-    assert kinds >= {".parquet", ".json", ".png", ".svg"}

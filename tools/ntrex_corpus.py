@@ -1,4 +1,4 @@
-"""NTREX-128 as a corpus folder, where a sentence is a question and its answers: python ntrex_corpus.py OUT."""
+"""NTREX-128 as a corpus folder, where a sentence is a question and its answers: python -m tools.ntrex_corpus OUT."""
 
 import sys
 from pathlib import Path
