@@ -186,9 +186,9 @@ def _keep_models_without_a_name_apart() -> None:
 def _evaluate_in_one_pass() -> None:
     """Let mteb take note of how tasks of ours come by their scores.
 
-    Of a task that has counted a shard of a run it files nothing, and goes on with the next task: a result without scores
-    would be taken for done. Where one pass gives the scores of all subsets, it files them once, at the end, as it does
-    anyway: after each subset it would write all results anew, that of 132 subsets in a quadratic time.
+    Of a task that has counted a shard of a run it files nothing, and goes on with the next task: a result without
+    scores would be taken for done. Where one pass gives the scores of all subsets, it files them once, at the end, as
+    it does anyway: after each subset it would write all results anew, those of 132 subsets in a quadratic time.
     """
     module: Any = importlib.import_module("mteb.evaluate")
 
