@@ -170,7 +170,8 @@ def main() -> None:
     parser.add_argument("--saves-each", action="store_true", help="with --run: save after each subset")
     arguments = parser.parse_args()
     if arguments.run:
-        print(json.dumps(run_in_parts(*arguments.run, arguments.saves_each)))
+        model, results = arguments.run
+        print(json.dumps(run_in_parts(model, results, arguments.saves_each)))
         return
     with tempfile.TemporaryDirectory() as folder:
         runs = time_runs(save_model(Path(folder, "model")), Path(folder), arguments.runs)
