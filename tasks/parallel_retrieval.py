@@ -333,6 +333,16 @@ class AbsTaskParallelRetrieval(AbsTaskRetrieval):
             raise BeirHybridError(f"{CHECKPOINT_SECONDS}={configured}: write a number of seconds, 0 or more")
         return seconds
 
+    def comes_at_once(self, model: MTEBModels) -> bool:
+        """Whether one pass gives the scores of all subsets, which ``evaluate`` then only hands out.
+
+        Raises:
+            ModelError: The model cannot be evaluated on this task.
+        """
+        from beir_hybrid.mteb.evaluation import is_counted
+
+        return is_counted(model, isinstance(self.dataset, SubsetData) and self.dataset.is_reranking(self.hf_subsets))
+
     def _is_counted(self, call: Call, subsets: Sequence[HFSubset]) -> bool:
         from beir_hybrid.mteb.evaluation import is_counted
 

@@ -1,6 +1,7 @@
 """The command line: ``beir-hybrid``, also ``python -m beir_hybrid``.
 
-Nothing heavy is imported here: MTEB, torch and the data modules are loaded by the commands that need them.
+Nothing heavy is imported here: a command is imported when it is called, and loads MTEB, torch and the data if it needs
+them.
 """
 
 from __future__ import annotations
@@ -9,71 +10,26 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import wraps
 from typing import Annotated, NoReturn
 
 import typer
 
 from beir_hybrid import __version__
-from beir_hybrid.cli import data
-from beir_hybrid.cli.bias import bias
-from beir_hybrid.cli.compare import compare
-from beir_hybrid.cli.debias import debias
-from beir_hybrid.cli.evaluate import evaluate
-from beir_hybrid.cli.export import export
-from beir_hybrid.cli.interleave import interleave
-from beir_hybrid.cli.leaderboard import leaderboard
-from beir_hybrid.cli.merge import merge
-from beir_hybrid.cli.mine import mine
-from beir_hybrid.cli.overlap import overlap
-from beir_hybrid.cli.quickstart import quickstart
-from beir_hybrid.cli.report import report
-from beir_hybrid.cli.scores import scores
-from beir_hybrid.cli.study import study
-from beir_hybrid.cli.train import train
+from beir_hybrid.cli.commands import OPTIONS, CommandGroup
 from beir_hybrid.errors import BeirHybridError, one_line
 
 PROGRAM_ERROR = 70
 """Exit code of an error of the program, whatever the command."""
 
 
-def _needs_mteb(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command say in one line that the mteb installed here is not supported."""
-
-    @wraps(command)
-    def checked(*args: object, **kwargs: object) -> None:
-        from beir_hybrid.mteb.registration import check_mteb
-
-        check_mteb()
-        command(*args, **kwargs)
-
-    return checked
-
-
 app = typer.Typer(
     help="Monolingual, cross-lingual and multilingual retrieval with MTEB.",
+    cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    **OPTIONS,
 )
-app.add_typer(data.app, name="data")
-app.command()(_needs_mteb(evaluate))
-app.command()(bias)
-app.command()(compare)
-app.command()(export)
-app.command()(interleave)
-app.command()(_needs_mteb(merge))
-app.command()(scores)
-app.command()(_needs_mteb(train))
-app.command()(_needs_mteb(mine))
-app.command()(_needs_mteb(debias))
-app.command()(_needs_mteb(leaderboard))
-app.command()(report)
-app.command()(overlap)
-app.command()(_needs_mteb(study))
-app.command()(_needs_mteb(quickstart))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -141,33 +97,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command(
-    "mteb",
-    add_help_option=False,
-    # Everything belongs to MTEB's own parser, --help included.
-    context_settings={"allow_extra_args": True, "allow_interspersed_args": False, "ignore_unknown_options": True},
-)
-@_needs_mteb
-def run_mteb(context: typer.Context) -> None:
-    """Run MTEB's command line with our tasks and models registered, e.g. `beir-hybrid mteb run -m ... -t XQuADR`."""
-    from beir_hybrid.cli.engines import Engine
-    from beir_hybrid.cli.mteb_options import help_text, taken_out
-    from beir_hybrid.mteb.registration import register
-    from beir_hybrid.scoring.shards import asked_for, asked_shard
-
-    ours, theirs = taken_out(context.args)
-    engine = Engine(ours.engine, ours.address, ours.workers, ours.gpus_per_worker)
-    with asked_for(ours.shard):
-        engine.check(shard=asked_shard(), device=next((name for name in theirs if name.startswith("--device")), None))
-        register()
-        from mteb.cli import main as mteb_main
-
-        sys.argv = ["beir-hybrid mteb", *theirs]
-        try:
-            with engine.in_place_of_models():
-                mteb_main()
-        finally:
-            if theirs[:1] == ["run"] and {"-h", "--help"} & {*theirs}:
-                print(help_text())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from beir_hybrid.cli.commands import COMMANDS, OPTIONS, FullHelp
 from beir_hybrid.text_tables import text_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_LISTED = 25
 """Languages up to which each has a row of its own, so that all is one screen."""
 
-app = typer.Typer(help="The data sets: where they are, and how they get there.", no_args_is_help=True)
+app = typer.Typer(name="data", cls=FullHelp, help=COMMANDS["data"].summary, no_args_is_help=True, **OPTIONS)
 
 
 @app.command("list")

@@ -15,6 +15,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.families import Kind
 from beir_hybrid.files import check_exists, shown
 from beir_hybrid.metrics import MAP, ONE_TARGET
+from beir_hybrid.revisions import short_revision
 from beir_hybrid.subsets import SETTINGS, Subset
 from beir_hybrid.text_tables import text_table
 
@@ -107,7 +108,6 @@ def _table_groups(path: Path, by: Kind) -> Iterator[tuple[str, ...]]:
     """Yield the groups of the rank tables at a path: mAP in the pools of single languages, and one-target mAP."""
     from beir_hybrid.families import groups_of
     from beir_hybrid.leaderboard.board.family_scores import family_scores
-    from beir_hybrid.mteb.results import short_revision
     from beir_hybrid.ranks import rank_table
 
     check_exists(path)
@@ -141,8 +141,6 @@ def _read_results(path: Path) -> list[ResultSource]:
 
 
 def _names(result: ResultSource) -> tuple[str, str, str]:
-    from beir_hybrid.mteb.results import short_revision
-
     return result.model, short_revision(result.revision), result.task
 
 

@@ -18,8 +18,8 @@ from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.interface.result import Result
 from beir_hybrid.interface.task_run import run_task
 from beir_hybrid.ranks.rows import Columns, build
-from beir_hybrid.ranks.schema import STATE
 from beir_hybrid.ranks.tops import Tops, merge
+from beir_hybrid.revisions import STATE
 from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from beir_hybrid.errors import RankTableError
 from beir_hybrid.files import as_folder, atomic_path, check_writable, user_path, write_json
 from beir_hybrid.interface.rank_figures import RankTable
 from beir_hybrid.mteb.results import EXPERIMENTS, MAIN_SCORE, MODEL_META
-from beir_hybrid.ranks.schema import NO_REVISION, STATE
+from beir_hybrid.ranks.schema import NO_REVISION
+from beir_hybrid.revisions import STATE
 from beir_hybrid.subsets import SETTINGS, setting_of
 
 if TYPE_CHECKING:

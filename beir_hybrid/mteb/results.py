@@ -163,12 +163,3 @@ def identity_of(path: Path, facts: Any = None) -> tuple[str, str]:
     revision = told.revision or revision_folder.name or "unknown"
     identity = checked(_Identity, {"name": name, "revision": f"{revision}{experiment}"}, f"{shown(path)}, its folders")
     return str(identity.name), str(identity.revision)
-
-
-def short_revision(revision: str) -> str:
-    """Return a revision as it is shown: 12 letters, behind a slash the experiment, and what tells states apart."""
-    from beir_hybrid.ranks.schema import STATE
-
-    label, state, digest = revision.partition(STATE)
-    base, slash, experiment = label.partition("/")
-    return f"{base[:12]}{slash}{experiment}{state}{digest}"

@@ -20,7 +20,8 @@ from beir_hybrid.files import as_folder, atomic_path, check_regular, home
 from beir_hybrid.folders import locked
 from beir_hybrid.ranks import tops, validation
 from beir_hybrid.ranks.model_state import SameState, same_state
-from beir_hybrid.ranks.schema import FORMAT_VERSION, KEY, RANKS, SCHEMA, STATE, TableInfo, in_schema
+from beir_hybrid.ranks.schema import FORMAT_VERSION, KEY, RANKS, SCHEMA, TableInfo, in_schema
+from beir_hybrid.revisions import STATE
 from beir_hybrid.subsets import MULTI
 
 if TYPE_CHECKING:

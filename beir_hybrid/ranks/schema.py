@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from beir_hybrid.errors import RankTableError, first_line
 from beir_hybrid.ranks.model_state import ModelState, SameState, same_state
+from beir_hybrid.revisions import STATE
 
 FORMAT_VERSION = 1
 """Grows when readers of before would read a table wrongly; nullable columns and facts that are new leave it alone."""
@@ -51,9 +52,6 @@ NO_NAME = "no_model_name/available"
 
 NO_REVISION = "no_revision_available"
 """What mteb calls the revision of a model that has none."""
-
-STATE = "+state-"
-"""Stands between the revision and the digest of the state, where several states of a model bear one revision."""
 
 
 def encode_languages(languages: Sequence[str]) -> str:

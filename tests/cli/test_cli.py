@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import mteb.cli
@@ -13,6 +15,7 @@ import pytest
 
 import beir_hybrid
 from beir_hybrid.cli import main
+from beir_hybrid.cli.commands import COMMANDS
 from beir_hybrid.corpora import CorpusSpec, sources, specs
 from beir_hybrid.errors import BeirHybridError, DataError
 from beir_hybrid.leaderboard.board.family_scores import family_scores
@@ -77,10 +80,51 @@ def test_python_m_is_the_same_program() -> None:
     assert done.stdout == f"beir-hybrid {beir_hybrid.__version__}\n"
 
 
-def test_starting_imports_nothing_heavy() -> None:
-    code = "import sys, beir_hybrid.cli; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & {"torch", "mteb", "faiss", "datasets", "numpy", "pooch", "requests"}
+HEAVY = {"torch", "mteb", "faiss", "datasets", "numpy", "pooch", "requests", "pyarrow", "pandas", "rich"}
+
+
+def imported_by(*arguments: str | Path) -> set[str]:
+    """Return the modules that a command imports, in a process of its own."""
+    code = (
+        "import sys; from beir_hybrid.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("scores", "results")], ids=" ".join)
+def test_starting_imports_nothing_heavy(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_result(tmp_path / "results", "org__model", "XQuADR", SCORES)
+    modules = imported_by(*arguments)
+    assert not {name.partition(".")[0] for name in modules} & HEAVY
+    ours = {name for name in COMMANDS if f"beir_hybrid.cli.{COMMANDS[name].module or name}" in modules}
+    assert ours == {"scores"} & {*arguments}
+
+
+def test_the_help_has_the_first_line_of_every_command(cli: Cli) -> None:
+    code, out, _ = cli("--help")
+    assert code == 0
+    for name, known in COMMANDS.items():
+        module = import_module(f"beir_hybrid.cli.{known.module or name}")
+        command = getattr(module, known.module or name, None)
+        if command is not None:  # `data` has commands of its own
+            assert known.summary == inspect.getdoc(command).partition("\n")[0]
+        assert " ".join([name, known.summary]) in " ".join(out.split())
+    code, out, _ = cli("data", "--help")
+    assert "Download the files of a data set, unless they are on this machine already." in " ".join(out.split())
+
+
+def test_a_misspelt_command_names_the_nearest(cli: Cli) -> None:
+    code, out, err = cli("scors")
+    assert (code, out) == (2, "")
+    assert "Did you mean 'scores'?" in err
 
 
 def test_everything_behind_mteb_is_mtebs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

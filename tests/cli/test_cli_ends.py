@@ -13,7 +13,10 @@ import pytest
 from beir_hybrid.cli import main
 
 MAIN = "import sys; from beir_hybrid import cli; sys.argv = ['beir-hybrid', *sys.argv[1:]]; cli.main()"
-FAIL = "import sys; from beir_hybrid import cli; {}; sys.argv = ['beir-hybrid', 'data', 'list']; cli.main()"
+FAIL = (
+    "import sys; from beir_hybrid import cli; from beir_hybrid.cli import data; {}; "
+    "sys.argv = ['beir-hybrid', 'data', 'list']; cli.main()"
+)
 
 
 def ended(code: str, *arguments: str, stdout: Any = subprocess.PIPE, **environment: str) -> tuple[int, str, str]:
@@ -31,7 +34,7 @@ def ended(code: str, *arguments: str, stdout: Any = subprocess.PIPE, **environme
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_output_in_any_encoding_is_no_crash(encoding: str) -> None:
     code, out, error = ended(
-        FAIL.format("cli.data.text_table = lambda *_, **__: '\\u2191 \\u2020 \\u0645 \\udcff'"),
+        FAIL.format("data.text_table = lambda *_, **__: '\\u2191 \\u2020 \\u0645 \\udcff'"),
         PYTHONIOENCODING=encoding,
     )
     assert (code, error) == (0, "")
@@ -72,7 +75,7 @@ def test_a_closed_pipe_is_one_line_and_no_verdict() -> None:
     ],
 )
 def test_whatever_nobody_caught_is_no_verdict(failure: str, ends_with: int, says: str) -> None:
-    code, _, error = ended(FAIL.format(f"cli.data.text_table = lambda *_, **__: (_ for _ in ()).throw({failure})"))
+    code, _, error = ended(FAIL.format(f"data.text_table = lambda *_, **__: (_ for _ in ()).throw({failure})"))
     assert code == ends_with
     assert says in error
     assert ("Traceback" in error) == ("mistake" in failure)

@@ -160,7 +160,7 @@ def test_facts_are_json() -> None:
 
 @pytest.mark.parametrize("setting", [*fields(Recipe), *fields(RunOptions)], ids=lambda setting: setting.name)
 def test_each_setting_has_an_option_of_the_command(setting: Field[Any]) -> None:
-    command = get_command(app).commands["train"]  # type: ignore[attr-defined]
+    command = get_command(app).get_command(None, "train")  # type: ignore[attr-defined]
     [option] = [option for option in command.params if option.name == setting.name]
     assert option.help == setting.metadata.get("help", option.help)
     assert setting.name in ("data", "languages") or option.default in (None, False, setting.default)

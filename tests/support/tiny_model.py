@@ -15,7 +15,7 @@ WORDS = tuple("ar de el en es hi ru th tr vi zh sentence question only q0 q1 q2 
 
 
 def tiny_model(
-    seed: int = 0, prompts: dict[str, str] | None = None, words: Sequence[str] = WORDS
+    seed: int = 0, prompts: dict[str, str] | None = None, words: Sequence[str] = WORDS, dimensions: int = 12
 ) -> SentenceTransformer:
     """Make a model that averages the random vectors of the words of a text.
 
@@ -23,10 +23,11 @@ def tiny_model(
         seed: Of the vectors.
         prompts: Name of the prompt -> text, as a SentenceTransformer takes them.
         words: The words that it knows.
+        dimensions: Of the vectors.
     """
     vocabulary = {word: number for number, word in enumerate(["[UNK]", *words])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    weights = torch.randn(len(vocabulary), 12, generator=torch.Generator().manual_seed(seed))
+    weights = torch.randn(len(vocabulary), dimensions, generator=torch.Generator().manual_seed(seed))
     module = StaticEmbedding(tokenizer, embedding_weights=weights.numpy())
     return SentenceTransformer(modules=[module], prompts=prompts, device="cpu")

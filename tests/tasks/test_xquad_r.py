@@ -137,6 +137,30 @@ def test_a_search_model_ends_in_the_same_scores_and_rank_table(full_run: FullRun
     assert found_ranks[known].equals(counted[known])
 
 
+class SavedResults(ResultCache):
+    """Counts how often results are saved."""
+
+    saved = 0
+
+    def save_to_cache(self, *args: Any, **kwargs: Any) -> None:
+        """Save a result."""
+        self.saved += 1
+        super().save_to_cache(*args, **kwargs)
+
+
+def test_what_one_pass_gives_is_saved_once_and_what_is_searched_after_each_subset(tmp_path: Path) -> None:
+    encoder, subsets = CountingEncoder(), ["en-en", "en-de", "en-multi"]
+    saved = []
+    for model in (encoder, SearchThatEncodes(encoder)):
+        cache = SavedResults(tmp_path / "cache")
+        options: dict[str, Any] = {"cache": cache, "co2_tracker": False, "show_progress_bar": False}
+        mteb.evaluate(model, mteb.get_task("XQuADR", hf_subsets=subsets), **options)
+        result = cache.load_task_result("XQuADR", model.mteb_model_meta)
+        assert result is not None and set(result.hf_subsets) == set(subsets)
+        saved.append(cache.saved)
+    assert saved == [1, len(subsets) + 1]
+
+
 def by_pair(path: Path) -> pd.DataFrame:
     """Read a rank table with (query, passage) as its index, in their order, and ranks as floats."""
     frame = rank_table.read(path)[0].to_pandas().set_index(["query_id", "passage_id"]).sort_index()

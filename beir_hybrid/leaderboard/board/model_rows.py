@@ -12,8 +12,9 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.leaderboard.inputs.evaluations import RankSource
 from beir_hybrid.leaderboard.inputs.score_file import ScoreSource
 from beir_hybrid.leaderboard.inputs.settings import NO_BASE, ModelEntry, Settings, unique_key
-from beir_hybrid.mteb.results import ResultSource, short_revision
+from beir_hybrid.mteb.results import ResultSource
 from beir_hybrid.ranks.schema import is_named
+from beir_hybrid.revisions import short_revision
 
 MARKS = "†‡§¶"
 """Marks of a significant gain over the first, the second, ... baseline."""
