@@ -13,7 +13,7 @@ ifeq ($(CI),true)
 export BEIR_HYBRID_REQUIRE_DATA ?= 1
 endif
 
-.PHONY: help quickstart run ours atlas docs-figures study-page versions test pytest lint wheel release clean
+.PHONY: help quickstart run ours atlas docs docs-figures study-page versions test pytest lint wheel release clean
 
 help:
 	@echo "make quickstart    train, evaluate and compare on generated data: minutes, and neither data nor a model to download"
@@ -45,7 +45,6 @@ ours: $(INSTALLED)
 atlas: $(INSTALLED)
 	$(PY) -m tools.atlas_facts
 
-.PHONY: docs
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 

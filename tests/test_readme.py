@@ -59,7 +59,7 @@ def test_one_command_runs_the_quickstart_and_one_the_tests() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in ("quickstart", "test"):
         assert f"`make {target}`" in README
-        assert re.search(rf"^{target}: (.*\$\(INSTALLED\)|lint)$", makefile, re.MULTILINE)
+        assert re.search(rf"^{target}: (.*\$\(INSTALLED\)|lint pytest)$", makefile, re.MULTILINE)
 
 
 def test_the_five_lines_on_own_data_run(
