@@ -14,7 +14,7 @@ import beir_hybrid as bh
 from beir_hybrid.report.assemble import build_report
 from beir_hybrid.report.page import write_report
 
-defaults = ["ours", "beir-hybrid/multilingual-e5-small-q4", Path(__file__).with_name("help-centre"), "report.html"]
+defaults = ["ours", "beir-hybrid/multilingual-e5-small-q4", str(Path(__file__).with_name("help-centre")), "report.html"]
 model, baseline, data, page = sys.argv[1:] + defaults[len(sys.argv) - 1 :]
 
 corpus = bh.load(data)
