@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools import check_versions
+
 ROOT = Path(__file__).parents[1]
 RUN = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 [LIST] = re.findall(r'^PARTS="\n(.*?)^"$', RUN, re.MULTILINE | re.DOTALL)
@@ -27,6 +29,12 @@ def test_a_part_that_is_none_is_one_line() -> None:
     done = subprocess.run(["bash", ROOT / ".ci" / "run", "lint", "lin"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: no part 'lin'; there are: {' '.join(PARTS)}\n"
+
+
+def test_the_quick_tests_are_there() -> None:
+    assert set(check_versions.QUICK) <= {
+        path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")
+    }
 
 
 @pytest.mark.skipif(not WORKFLOWS, reason="no workflows, as in a source distribution")

@@ -23,8 +23,8 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 
 QUICK = (
     "registration autoload cli rank_table bias counting metrics head loss trainer evaluator leaderboard_board "
-    "leaderboard_tables leaderboard_sources page beir export sources encode search significance columns confidence "
-    "atlas files identity hostile_ranks hostile_results hostile_files"
+    "leaderboard_tables leaderboard_sources leaderboard_page beir export sources encode search significance columns "
+    "confidence atlas files identity hostile_ranks hostile_results hostile_files"
 ).split()
 """Tests that touch every dependency, and take minutes without the real data: test_<name>.py in tests/."""
 
