@@ -44,6 +44,12 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder that gets the rank table, the heat map and MTEB's result.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="What results call the model, such as me/new; every folder is beir-hybrid/ours otherwise."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Texts that the model is given at a time.")] = 32,
     keep_top: Annotated[
         int | None,
@@ -113,7 +119,7 @@ def evaluate(
     if part is not None and index is not None:
         raise BeirHybridError("an index is made of all passages, and a shard has some: leave out --index or --shard")
     elsewhere = engines.Engine(engine, address, workers, gpus_per_worker)
-    elsewhere.check(shard=part, index=index)
+    elsewhere.check(shard=part, index=index, name=name)
     check_k(keep_top)
     if out is None:
         check_writable(home() / "ranks")
@@ -129,7 +135,7 @@ def evaluate(
         if part is not None:
             part.take_gpu()
             source = {"data": lasting(data), "languages": chosen}
-            run = count_shard(mteb_model(model), corpus, source, part, out, batch_size, progress, keep_top)
+            run = count_shard(mteb_model(model, name=name), corpus, source, part, out, batch_size, progress, keep_top)
             if not quiet:
                 print(f"Shard {part} is counted: {run}\nWhen all {part.count} are: beir-hybrid merge {quote(str(run))}")
             return
@@ -139,7 +145,7 @@ def evaluate(
                 result = evaluate_on(loaded, corpus, batch_size, progress, keep_top)
                 files = _stored(result, out)  # before the counts are forgotten
         else:
-            result = evaluate_on(mteb_model(model), corpus, batch_size, progress, keep_top, asked)
+            result = evaluate_on(mteb_model(model, name=name), corpus, batch_size, progress, keep_top, asked)
             files = _stored(result, out)
     if not quiet:
         print_result(result, files)
@@ -242,4 +248,4 @@ def _of_index(result: RankTable) -> Iterator[str]:
 
 
 def _number(value: float, decimals: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{decimals}f}"
+    return "-" if math.isnan(value) else f"{value:z.{decimals}f}"

@@ -10,7 +10,7 @@ import typer
 
 def leaderboard(
     ranks: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--ranks",
             help="Folder of rank tables. Default, without any input: where runs put them; old ones are left out.",
@@ -78,23 +78,26 @@ def leaderboard(
     from beir_hybrid.leaderboard.inputs.settings import Settings, read_settings
     from beir_hybrid.leaderboard.publish import Inputs, outdated, regenerate
 
-    ranks, results, predictions, manifests, settings = (
-        None if path is None else user_path(path) for path in (ranks, results, predictions, manifests, settings)
+    if ranks is not None and len(ranks) > 1:
+        raise BeirHybridError("--ranks stands twice: name one folder, all rank tables below it are taken")
+    ranks_folder, results, predictions, manifests, settings = (
+        None if path is None else user_path(path)
+        for path in (ranks[0] if ranks else None, results, predictions, manifests, settings)
     )
     for source in data or ():
         if (spec := spec_of_source(source)) not in specs():
             register(spec)
-    everything = ranks is None and results is None and predictions is None
+    everything = ranks_folder is None and results is None and predictions is None
     if everything:
-        ranks = home() / "ranks"
-        if not ranks.is_dir():
+        ranks_folder = home() / "ranks"
+        if not ranks_folder.is_dir():
             raise BeirHybridError(
-                f"no run has left a rank table in {shown(ranks)}; evaluate a model first, or name by --ranks a folder "
-                "that `beir-hybrid evaluate --out` wrote"
+                f"no run has left a rank table in {shown(ranks_folder)}; evaluate a model first, or name by --ranks "
+                "a folder that `beir-hybrid evaluate --out` wrote"
             )
     chosen = read_settings(settings) if settings is not None else Settings()
     chosen = chosen.with_options(baseline or (), common_questions, unit, dict(map(_margin, margin or ())))
-    inputs = Inputs(ranks, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
+    inputs = Inputs(ranks_folder, results, predictions, tuple(qrels or ()), manifests, lenient=everything)
     out = user_path(out, "--out ")
     if check:
         names = outdated(inputs, chosen, out, progress=not quiet)

@@ -358,4 +358,4 @@ def _main_score_of(task: str) -> str:
 
 
 def _number(value: float, decimals: int) -> str:
-    return "-" if pd.isna(value) else f"{value:.{decimals}f}"
+    return "-" if pd.isna(value) else f"{value:z.{decimals}f}"

@@ -326,6 +326,8 @@ def test_a_leaderboard_before_any_run_says_what_to_do(
     code, out, err = cli("leaderboard", "--out", tmp_path / "tables")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "no run has left a rank table in " in err and "--ranks" in err
+    code, out, err = cli("leaderboard", "--ranks", "run", "--ranks", "base", "--out", tmp_path / "tables")
+    assert (code, out) == (2, "") and err.startswith("error: --ranks stands twice: name one folder")
     assert not (tmp_path / "tables").exists()
 
 

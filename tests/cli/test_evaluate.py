@@ -95,6 +95,10 @@ def test_without_a_folder_only_the_rank_table_is_kept_where_mteb_keeps_it(
 
 def test_a_corpus_of_ones_own(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = shutil.copytree(ROOT / "examples" / "help-centre", tmp_path / "my-corpus")
+    out = tmp_path / "named"
+    assert exit_code("evaluate", "-m", model, "--data", corpus, "--name", "me/tiny", "--out", out) == 0
+    assert capsys.readouterr().out.startswith(f"me/tiny ({mteb.get_model_meta(str(model)).revision}) on HelpCentre")
+    assert [path.parts[-3] for path in out.rglob("*.parquet")] == ["me__tiny"]
     arguments = ["evaluate", "-m", model, "--data", corpus, "--languages", "fr,en", "--out", tmp_path / "out"]
     assert exit_code(*arguments) == 0
     assert "on HelpCentre-en-fr" in capsys.readouterr().out
@@ -148,6 +152,7 @@ def test_an_index_stands_beside_exact_search(
     ("options", "said"),
     [
         (["--data", "nothing"], "unknown data set 'nothing'"),
+        (["--data", "xquad-r", "--name", "../new"], "name="),
         (["--data", "xquadr"], "unknown data set 'xquadr'; known: xquad-r, mlqa-r"),
         (["--data", "XQuADR"], "; did you mean xquad-r?"),
         (["--data", "xquad-r", "--languages", "en,xx"], "unknown language 'xx'"),

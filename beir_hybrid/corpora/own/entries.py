@@ -70,6 +70,8 @@ def _json_lines(path: Path, needed: Sequence[str], optional: Sequence[str], faul
             content = {} if line is None else _DECODE(line)
         except RecursionError:
             what = "is nested too deeply to be read"
+        except json.JSONDecodeError as error:  # a file of one line for it, a column for us
+            what = f"is not JSON: {error.msg}, at column {error.colno}"
         except ValueError as error:
             what = f"is not JSON: {first_line(error)}"
         else:
