@@ -76,7 +76,7 @@ COMMANDS = {
         True,
     ),
     "quickstart": Command(
-        "Train heads with X-X, X-Y and hybrid batches on Atlas-R, evaluate them and write a leaderboard; no network.",
+        "Compare a cure without training and heads trained with X-X, X-Y and hybrid batches, on Atlas-R; no network.",
         True,
     ),
     "mteb": Command(

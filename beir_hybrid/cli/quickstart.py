@@ -15,7 +15,11 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("beir-hybrid-quickstart"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
-    """Train heads with X-X, X-Y and hybrid batches on Atlas-R, evaluate them and write a leaderboard; no network."""
+    """Compare a cure without training and heads trained with X-X, X-Y and hybrid batches, on Atlas-R; no network.
+
+    Four languages of generated texts are embedded once; a projection is fitted and three heads are trained on the one
+    half, and all are evaluated on the other and tested on a leaderboard page, in about a minute on two idle cores.
+    """
     # Before anything imports the hub's client, which reads it once.
     os.environ["HF_HUB_OFFLINE"] = "1"
     from beir_hybrid.leaderboard.render.table_contents import main_table

@@ -67,6 +67,15 @@ class HeadBench:
         self._starts[recipe.start] = start
         return start_matrix(start, self.model, parts)
 
+    def fit(self, method: str, parts: Sequence[ParallelPairs]) -> None:
+        """Make the head a map that takes the language out of embeddings, fitted on answers; nothing is trained.
+
+        Args:
+            method: ``projection`` or ``leace``.
+            parts: The sources of pairs that the answers are of.
+        """
+        self.set_matrix(start_matrix(find_start(method, self._base), self.model, parts))
+
     def train(self, parts: Sequence[ParallelPairs], recipe: Recipe) -> dict[str, float]:
         """Train the head from the recipe's start on sources of pairs; those that the recipe names are not read.
 

@@ -45,12 +45,20 @@ _BATCH_SIZE = {"head": 1024, "full": 64}
 
 
 class Lab:
-    """Does the items of a study, in its folder ``out``; what is expensive to load is kept."""
+    """Does the items of a study, in its folder ``out``; what is expensive to load is kept.
 
-    def __init__(self, study: Study, out: Path, progress: bool) -> None:
+    Args:
+        study: The study.
+        out: Its folder.
+        progress: Whether to show a bar where texts are embedded.
+        languages: Languages of the tasks, whose pool is theirs; None for all.
+    """
+
+    def __init__(self, study: Study, out: Path, progress: bool, languages: tuple[str, ...] | None = None) -> None:
         self.study = study
         self.out = out
         self._progress = progress
+        self._languages = languages
         self._benches: dict[str, HeadBench] = {}
         self._embedded: set[tuple[HeadBench, str]] = set()
 
@@ -122,9 +130,16 @@ class Lab:
                 bench.save(new)
         else:
             losses = _train_whole(system.base.model, recipe, folder)
-        weights = content_hash(folder)
-        revision = hashlib.sha256(f"{self.base(system.base).revision} {weights}".encode()).hexdigest()[:40]
-        return {"revision": revision, "losses": losses}
+        return {"revision": self._revision(system.base, folder), "losses": losses}
+
+    def fit(self, method: str, experiment: Experiment, base: StudyBase) -> dict[str, Any]:
+        """Fit a head on the answers of an experiment, without training, and save it: its ``revision``."""
+        folder = self.fitted_folder(method, base)
+        bench = self._bench_with_pairs(experiment, base)
+        bench.fit(method, self.pairs(experiment))
+        with replaced_folder(folder) as new:
+            bench.save(new)
+        return {"revision": self._revision(base, folder)}
 
     def evaluate(self, system: System, seed: int, name: ModelName, task: str) -> dict[str, Any]:
         """Evaluate a trained model: ``figures``, key of a column of the leaderboard -> figure."""
@@ -134,6 +149,12 @@ class Lab:
             bench.load(folder)
             return self._evaluate_head(bench, name, task)
         return self._evaluate(_load_whole(folder), name, task, self._training_datasets(system))
+
+    def evaluate_fitted(self, method: str, base: StudyBase, name: ModelName, task: str) -> dict[str, Any]:
+        """Evaluate a head that `fit` saved; the result is that of `evaluate`."""
+        bench = self._bench_with_task(task, base)
+        bench.load(self.fitted_folder(method, base))
+        return self._evaluate_head(bench, name, task)
 
     def evaluate_untuned(self, base: StudyBase, start: str, name: ModelName, task: str) -> dict[str, Any]:
         """Evaluate a base as it is, or with a start behind it; the result is that of `evaluate`."""
@@ -158,6 +179,10 @@ class Lab:
         """Return where a trained model is kept."""
         return self.out / "models" / f"{system.key}_seed-{seed}"
 
+    def fitted_folder(self, method: str, base: StudyBase) -> Path:
+        """Return where a head that was fitted on the answers of an experiment is kept."""
+        return self.out / "models" / trials.untuned_name(self.base(base).name, method).rpartition("/")[2]
+
     def model_name(self, system: System, seed: int, revision: str) -> ModelName:
         """Return what a trained model is filed under."""
         return ModelName(trials.trained_name(system, seed), revision)
@@ -177,7 +202,7 @@ class Lab:
         return self._bench_with(base, f"pairs of {experiment.name}", lambda: texts_by_column(self.pairs(experiment)))
 
     def _bench_with_task(self, task: str, base: StudyBase) -> HeadBench:
-        return self._bench_with(base, task, lambda: texts_of_corpus(_corpus(task)))
+        return self._bench_with(base, task, lambda: texts_of_corpus(_corpus(task, self._languages)))
 
     def _bench_with(self, base: StudyBase, what: str, texts: Callable[[], Texts]) -> HeadBench:
         """Return the bench of a base, after it has looked up texts of which it will be asked one by one."""
@@ -218,7 +243,11 @@ class Lab:
         return {"figures": trials.evaluate(encoder, name, task, self.out, _BATCH_SIZE["full"])}
 
     def _evaluate_head(self, bench: HeadBench, name: ModelName, task: str) -> dict[str, Any]:
-        return {"figures": trials.evaluate_stored(bench.model, name, task, _corpus(task), self.out)}
+        return {"figures": trials.evaluate_stored(bench.model, name, task, _corpus(task, self._languages), self.out)}
+
+    def _revision(self, base: StudyBase, folder: Path) -> str:
+        """Return what names the weights of a model: those of its base, and those in its folder."""
+        return hashlib.sha256(f"{self.base(base).revision} {content_hash(folder)}".encode()).hexdigest()[:40]
 
     def _training_datasets(self, system: System) -> set[str] | None:
         """Return the MTEB tasks that a trained model has seen; None if nobody knows what its base has seen."""
@@ -246,8 +275,8 @@ def _sentences(data: str, languages: tuple[str, ...] | None) -> Sentences:
 
 
 @cache
-def _corpus(task: str) -> ParallelCorpus:
-    return load(spec_of_task(task).name, progress=False)
+def _corpus(task: str, languages: tuple[str, ...] | None) -> ParallelCorpus:
+    return load(spec_of_task(task).name, languages, progress=False)
 
 
 def _score(model: SentenceTransformer, corpus: ParallelCorpus, batch_size: int, questions: int | None) -> float:

@@ -23,7 +23,7 @@ from beir_hybrid.study.quickstart import STUDY, Outcome
 from tests.support.small_models import save_labse
 from tests.tasks.test_xquad_r import use_small_data
 
-LABELS = ["untuned", "X-X", "X-Y", "hybrid"]
+LABELS = ["untuned", "projection", "X-X", "X-Y", "hybrid"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,10 +54,10 @@ def outcome(small: Study, out: Path) -> Outcome:
     return quickstart.quickstart(out, quiet=True, study=small)
 
 
-def test_the_base_and_three_heads_are_compared(outcome: Outcome) -> None:
+def test_the_base_a_cure_without_training_and_three_heads_are_compared(outcome: Outcome) -> None:
     rows = outcome.board["rows"]
     assert [row["label"] for row in rows.values()] == LABELS
-    assert [baseline["label"] for baseline in outcome.board["baselines"]] == ["X-X", "X-Y"]
+    assert [baseline["label"] for baseline in outcome.board["baselines"]] == ["untuned", "X-X", "X-Y"]
     columns = {column["key"] for column in outcome.board["columns"]}
     assert {"XQuADR/multilingual/map", "XQuADR/multilingual/rank_distance"} <= columns
     seen = {row["label"]: [cell["seen_in_training"] for cell in row["cells"].values()] for row in rows.values()}
@@ -161,4 +161,5 @@ def test_it_needs_no_download() -> None:
     ((experiment, base),) = STUDY.pairings()
     assert (base.model, base.tune) == ("offline", "head")
     assert (experiment.train, experiment.tasks) == (("atlas",), ("AtlasR",))
+    assert set(experiment.languages or ()) < set(spec_of("atlas-r").languages)
     assert spec_of("atlas-r").files is None
