@@ -113,7 +113,8 @@ class TopPassages:
                 _keep_largest_ids(chosen, scores, limits[:, None], crowded, ids, max(top.top_k for top in tops))
             self._candidates.append(_chosen(chosen, scores))
         else:
-            self._candidates.append(_Candidates(*places, scores.numpy()[places]))
+            queries, columns = places
+            self._candidates.append(_Candidates(queries, columns, scores.numpy()[queries, columns]))
         self._blocks.append(_Block(language, ids, rows))
 
     @property
