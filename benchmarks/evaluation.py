@@ -1,19 +1,23 @@
 """What evaluation costs beside encoding: ours, a plain MTEB task, and MTEB with cached embeddings, in one run.
 
 `python -m benchmarks.evaluation` prints, on the same precomputed embeddings of XQuAD-R and of MLQA-R, the time of all
-subsets, the texts encoded and the peak memory; then the counting pass over a synthetic pool of 1,000,000 passages
-against the bare matrix products. BEIR_HYBRID_DATA names the folder with the data, else it is downloaded.
+subsets, by the clock and of the processor, the texts encoded and the peak memory; what counting and scores cost beside
+the bare matrix products, by one thread; and the counting pass over a synthetic pool of 1,000,000 passages against
+these. The ways take turns, and the median of three rounds counts. BEIR_HYBRID_DATA names the folder with the data, else
+it is downloaded; `--record` writes the figures to the record that docs/benchmarks.md is made of.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import statistics
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +31,14 @@ from sentence_transformers.util import cos_sim
 from tabulate import tabulate
 
 from beir_hybrid.corpora import LanguageCorpus, ParallelCorpus
-from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus
-from beir_hybrid.subsets import setting_of
+from beir_hybrid.files import read_json
+from beir_hybrid.scoring.corpus_scores import Embeddings, count_corpus, scores_by_subset
+from beir_hybrid.subsets import MULTI, setting_of
 from beir_hybrid.tasks import MLQAR, AbsTaskParallelRetrieval, XQuADR
 from benchmarks.measure import Measured, measured
 
+REPOSITORY = Path(__file__).parents[1]
+RECORD = REPOSITORY / "leaderboard" / "published" / "measurements" / "evaluation.json"
 DIMENSIONS = 384
 SAMPLES: dict[type[AbsTaskParallelRetrieval], list[str]] = {
     XQuADR: ["en-en", "zh-zh", "en-de", "ru-th", "de-ar", "en-multi", "th-multi"],
@@ -45,18 +52,22 @@ class LookupEncoder(AbsEncoder):
 
     def __init__(self, vectors: dict[str, np.ndarray]) -> None:
         self.vectors = vectors
-        self.texts = 0
-        self.seconds = 0.0
+        self.forget()
         self.mteb_model_meta = ModelMeta.create_empty(
             {"name": "benchmarks/lookup", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
         )
 
+    def forget(self) -> None:
+        """Start to count anew."""
+        self.texts, self.seconds, self.processor_seconds = 0, 0.0, 0.0
+
     def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
         """Return a row for each text, shape (n, 384)."""
-        start = time.perf_counter()
+        start, processor_start = time.perf_counter(), time.process_time()
         found = np.stack([self.vectors[text.strip()] for batch in inputs for text in batch["text"]])
         self.texts += len(found)
         self.seconds += time.perf_counter() - start
+        self.processor_seconds += time.process_time() - processor_start
         return found
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
@@ -66,10 +77,11 @@ class LookupEncoder(AbsEncoder):
 
 @dataclass
 class Cost:
-    """What all 132 subsets cost."""
+    """What all subsets cost, by the clock and of the processor."""
 
     name: str
     seconds: float
+    processor_seconds: float
     texts: int
     megabytes: float
 
@@ -112,40 +124,82 @@ def cost_of_plain(name: str, task: AbsTaskParallelRetrieval, model: Any, encoder
     """Time MTEB's task on the sample and scale each setting up to its number of subsets."""
     sample = SAMPLES[type(task)]
     same = plain(task, sample)
-    seconds = defaultdict(list)
+    seconds, processor = defaultdict(list), defaultdict(list)
     encoded, megabytes = 0, 0.0
     for subset in sample:
-        encoder.texts, encoder.seconds = 0, 0.0
+        encoder.forget()
         result = run(same, model, [subset])
         seconds[setting_of(subset)].append(result.seconds - encoder.seconds)
+        processor[setting_of(subset)].append(result.processor_seconds - encoder.processor_seconds)
         encoded += encoder.texts
         megabytes = max(megabytes, result.megabytes)
         print(f"  {name}, {subset}: {result.seconds:.2f} s", flush=True)
-    count: dict[str, int] = defaultdict(int)
-    for subset in task.hf_subsets:
-        count[setting_of(subset)] += 1
-    return Cost(
-        name,
-        sum(float(np.mean(seconds[setting])) * number for setting, number in count.items()),
-        texts_of_all_subsets(task) if encoded else 0,
-        megabytes,
-    )
+    count = Counter(map(setting_of, task.hf_subsets))
+
+    def of_all(values: dict[str, list[float]]) -> float:
+        return sum(float(np.mean(values[setting])) * number for setting, number in count.items())
+
+    texts = texts_of_all_subsets(task) if encoded else 0
+    return Cost(name, of_all(seconds), of_all(processor), texts, megabytes)
 
 
-def compare(task: AbsTaskParallelRetrieval) -> list[Cost]:
-    """Measure the three ways on the data of a task."""
+def compare(task: AbsTaskParallelRetrieval, rounds: int) -> list[Cost]:
+    """Measure the three ways on the data of a task, in turns; the median of each, and its memory in the first round."""
     task.load_data()
     assert task.parallel_corpus is not None
     encoder = LookupEncoder(random_vectors(task.parallel_corpus))
-    result = run(task, encoder, task.hf_subsets)
-    costs = [Cost("BEIR-Hybrid", result.seconds - encoder.seconds, encoder.texts, result.megabytes)]
-    costs.append(cost_of_plain("plain MTEB task", task, encoder, encoder))
+    sample = SAMPLES[type(task)]
+    costs: list[list[Cost]] = []
     with tempfile.TemporaryDirectory() as folder:
         cached = CachedEmbeddingWrapper(encoder, folder)  # type: ignore[arg-type]
-        sample = SAMPLES[type(task)]
-        run(plain(task, sample), cached, sample)  # fills the cache: its best case is every later subset
-        costs.append(cost_of_plain("plain MTEB task, cached embeddings", task, cached, encoder))
-    return costs
+        for number in range(rounds):
+            encoder.forget()
+            result = run(task, encoder, task.hf_subsets)
+            seconds = result.seconds - encoder.seconds, result.processor_seconds - encoder.processor_seconds
+            ours = Cost("BEIR-Hybrid", *seconds, encoder.texts, result.megabytes)
+            print(f"  {ours.name}: {ours.seconds:.2f} s", flush=True)
+            plainly = cost_of_plain("plain MTEB task", task, encoder, encoder)
+            if not number:
+                run(plain(task, sample), cached, sample)  # fills the cache: its best case is every later subset
+            costs.append([ours, plainly, cost_of_plain("plain MTEB task, cached embeddings", task, cached, encoder)])
+    return [
+        replace(
+            of_way[0],
+            seconds=statistics.median(one.seconds for one in of_way),
+            processor_seconds=statistics.median(one.processor_seconds for one in of_way),
+        )
+        for of_way in zip(*costs, strict=True)
+    ]
+
+
+def compare_steps(task: AbsTaskParallelRetrieval, rounds: int) -> dict[str, float]:
+    """Measure bare products, counting, which holds them, and the scores of all subsets, by one thread: medians."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    corpus = task.parallel_corpus
+    assert corpus is not None
+    vectors = random_vectors(corpus)
+    parts = corpus.languages
+    embeddings = Embeddings(
+        {language: np.stack([vectors[text.strip()] for text in part.questions]) for language, part in parts.items()},
+        {language: np.stack([vectors[text.strip()] for text in part.passages]) for language, part in parts.items()},
+    )
+    steps: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        with measured() as bare:
+            for questions in embeddings.questions.values():
+                for passages in embeddings.passages.values():
+                    dot(questions, passages)
+        with measured() as counting:
+            counted = list(count_corpus(corpus, embeddings, dot))
+        with measured() as scores:
+            for of_language in counted:
+                scores_by_subset(of_language, [*parts, MULTI])
+        for name, step in (("products", bare), ("counting", counting), ("scores", scores)):
+            steps[name].append(step.processor_seconds)
+    torch.set_num_threads(threads)
+    seconds = {name: statistics.median(values) for name, values in steps.items()}
+    return {**seconds, "times_products": (seconds["counting"] + seconds["scores"]) / seconds["products"]}
 
 
 def synthetic(n_passages: int, n_questions: int) -> tuple[ParallelCorpus, Embeddings]:
@@ -184,7 +238,7 @@ def compare_with_products(n_passages: int, n_questions: int, rounds: int = 2) ->
         with measured() as result:
             list(count_corpus(corpus, embeddings, dot))
         counting.append(result)
-    return min(bare, key=lambda one: one.seconds), min(counting, key=lambda one: one.seconds)
+    return min(bare, key=lambda one: one.processor_seconds), min(counting, key=lambda one: one.processor_seconds)
 
 
 def blocks_of(passages: np.ndarray, rows: int = 8000) -> Iterator[np.ndarray]:
@@ -193,35 +247,67 @@ def blocks_of(passages: np.ndarray, rows: int = 8000) -> Iterator[np.ndarray]:
         yield passages[start : start + rows]
 
 
-def print_costs(name: str, costs: list[Cost]) -> None:
-    """Print the ways as a table, ours first."""
-    ours = costs[0].seconds
-    ways = [
-        (one.name, f"{one.seconds:.1f}", f"{one.seconds / ours:.1f}", f"{one.texts:,}", f"{one.megabytes:.0f}")
+def figures_of(costs: list[Cost]) -> list[dict[str, Any]]:
+    """Give the ways as the record has them, ours first."""
+    return [
+        {
+            "way": one.name,
+            "seconds": round(one.seconds, 1),
+            "times_ours": round(one.seconds / costs[0].seconds, 1),
+            "processor_seconds": round(one.processor_seconds, 1),
+            "times_ours_of_processor": round(one.processor_seconds / costs[0].processor_seconds, 1),
+            "texts_encoded": one.texts,
+            "peak_megabytes": round(one.megabytes),
+        }
         for one in costs
     ]
-    print(f"\n{name}, all subsets, {torch.get_num_threads()} threads, without encoding")
-    print(tabulate(ways, ["", "seconds", "x ours", "texts encoded", "peak MB"], disable_numparse=True))
 
 
 def main() -> None:
-    """Run the comparison and print its ratios."""
+    """Run the comparison, print its ratios, and write them to the record if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--passages", type=int, default=1_000_000, help="passages of the synthetic pool; 0: skip it")
     parser.add_argument("--questions", type=int, default=2_000, help="questions of the synthetic pool")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds whose median counts")
+    parser.add_argument("--record", action="store_true", help=f"write the figures to {RECORD.relative_to(REPOSITORY)}")
     arguments = parser.parse_args()
-    for task in SAMPLES:
+    threads = torch.get_num_threads()
+    figures: dict[str, Any] = {"dimensions": DIMENSIONS, "rounds": arguments.rounds, "threads": threads}
+    for kind in SAMPLES:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["BEIR_HYBRID_HOME"] = str(Path(folder))
-            print_costs(task.metadata.name, compare(task()))
+            task = kind()
+            ways = figures_of(compare(task, arguments.rounds))
+            steps = {step: round(value, 2) for step, value in compare_steps(task, arguments.rounds).items()}
+        figures[task.metadata.name] = {"subsets": len(task.hf_subsets), "ways": ways, "steps": steps}
+        print(f"\n{task.metadata.name}, all subsets, {threads} threads, without encoding; below, one")
+        print(tabulate(ways, "keys", disable_numparse=True))
+        print(tabulate([steps], "keys", disable_numparse=True), flush=True)
     if arguments.passages:
         bare, counting = compare_with_products(arguments.passages, arguments.questions)
-        print(f"\n{arguments.questions:,} questions x {arguments.passages:,} passages x {DIMENSIONS} dimensions")
-        steps = [
-            (name, f"{step.seconds:.1f}", f"{step.seconds / bare.seconds:.2f}", f"{step.megabytes:.0f}")
+        passed = [
+            {
+                "step": name,
+                "seconds": round(step.seconds, 1),
+                "processor_seconds": round(step.processor_seconds, 1),
+                "times_products": round(step.processor_seconds / bare.processor_seconds, 2),
+                "peak_megabytes": round(step.megabytes),
+            }
             for name, step in (("bare matrix products", bare), ("counting pass", counting))
         ]
-        print(tabulate(steps, ["", "seconds", "x products", "peak MB"], disable_numparse=True))
+        print(f"\n{arguments.questions:,} questions x {arguments.passages:,} passages x {DIMENSIONS} dimensions")
+        print(tabulate(passed, "keys", disable_numparse=True))
+        figures["counting_pass"] = {
+            "questions": arguments.questions,
+            "relevant_passages": 2,
+            "passages": arguments.passages,
+            "dimensions": DIMENSIONS,
+            "steps": passed,
+        }
+    if arguments.record:
+        record = read_json(RECORD)
+        record["figures"] |= figures
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

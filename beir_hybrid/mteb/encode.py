@@ -29,10 +29,27 @@ if TYPE_CHECKING:
     from beir_hybrid.corpora.parallel import ParallelCorpus
 
 
+class _Texts(Dataset):
+    """Texts whose columns are read and whose rows are mapped at once.
+
+    MTEB reads them row by row, which takes longer than a static model's embedding, or than counting all ranks.
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return found[:] if isinstance(key, str) else found
+
+    def map(self, function: Callable[..., dict[str, Any]] | None = None, *args: Any, **options: Any) -> Dataset:
+        """Map the rows as they stand, one by one; anything but a plain function of a row is left to the base class."""
+        if function is None or args or options.keys() - {"desc", "num_proc"}:
+            return super().map(function, *args, **options)
+        return type(self).from_list([{**row, **function(row)} for row in self.to_list()])
+
+
 def question_dataset(corpus: ParallelCorpus, language: str, rows: NDArray[Any] | None = None) -> Dataset:
     """Return the questions of a language, all or some, in MTEB's layout, columns ``id`` and ``text``."""
     part = corpus.languages[language]
-    return Dataset.from_dict({"id": _some(part.query_ids, rows), "text": _some(part.questions, rows)})
+    return _Texts.from_dict({"id": _some(part.query_ids, rows), "text": _some(part.questions, rows)})
 
 
 def passage_dataset(corpus: ParallelCorpus, languages: Sequence[str], rows: NDArray[Any] | None = None) -> Dataset:
@@ -52,7 +69,7 @@ def passage_dataset(corpus: ParallelCorpus, languages: Sequence[str], rows: NDAr
     }
     if any(part.titles is not None for part in parts):
         columns["title"] = [title for part in parts for title in _some(part.titles or [""] * len(part.passages), rows)]
-    return Dataset.from_dict(columns)
+    return _Texts.from_dict(columns)
 
 
 def _some(texts: Sequence[str], rows: NDArray[Any] | None) -> list[str]:

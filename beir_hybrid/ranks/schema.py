@@ -56,7 +56,7 @@ NO_REVISION = "no_revision_available"
 
 def encode_languages(languages: Sequence[str]) -> str:
     """Write languages as one text: ``endeen`` if all have two letters, else a space before each, `` ceb zh-Hant``."""
-    if all(len(language) == 2 for language in languages):
+    if {*map(len, languages)} <= {2}:
         return "".join(languages)
     return "".join(f" {language}" for language in languages)
 

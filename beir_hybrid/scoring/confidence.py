@@ -14,11 +14,19 @@ import numpy as np
 import torch
 from scipy.integrate import trapezoid
 
+from beir_hybrid.scoring.fast import compiled_for
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOP_K = 1000
 """Scores that MTEB keeps of each query."""
+
+EXACT = 42
+"""Bits to which numbers are rounded before they are added, so that sums of up to 2048 of them are exact."""
+
+_ELEMENTS = 1_000_000
+"""Scores that are looked at together, so that they stay in the processor's cache and copies of them are small."""
 
 ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
 
@@ -60,6 +68,12 @@ class TopScores:
         """Take in a block of scores, shape (Q, n)."""
         if self.values is not None:
             self.values = self.values.to(scores.device)  # restored ones come from a file
+        compiled = compiled_for(scores)
+        if compiled is not None:
+            seen = scores[:, :0] if self.values is None else self.values
+            top = compiled.highest(np.ascontiguousarray(seen), np.ascontiguousarray(scores), self.top_k)
+            self.values = torch.from_numpy(top)
+            return
         if self.values is not None and self.values.shape[1] == self.top_k:
             scores = _above(scores, self.values.min(1, keepdim=True).values)
         values = scores if self.values is None else torch.cat([self.values, scores], dim=1)
@@ -72,8 +86,16 @@ class TopScores:
         """Return the top scores of all blocks that any of ``parts`` has seen; there is at least one of them."""
         values = [part.values for part in parts if part.values is not None]
         top = cls(parts[0].top_k)
-        if values:
-            top.add(torch.cat([one.to(values[0].device) for one in values], dim=1))
+        if not values:
+            return top
+        # Some queries at a time: of many languages, a copy of all is as large as the scores that are held.
+        step = max(1, _ELEMENTS // max(1, sum(one.shape[1] for one in values)))
+        of_queries = []
+        for start in range(0, max(1, len(values[0])), step):
+            some = cls(top.top_k)
+            some.add(torch.cat([one[start : start + step].to(values[0].device) for one in values], dim=1))
+            of_queries.append(some.values)
+        top.values = torch.cat([some for some in of_queries if some is not None])
         return top
 
     def confidence(self, ignored: Ignored | None = None) -> Confidence:
@@ -84,24 +106,60 @@ class TopScores:
                 the best 1000 of all, so that fewer are left.
         """
         assert self.values is not None, "no block was added"
-        ordered = np.sort(self.values.cpu().numpy(), axis=1)  # sums are the same whatever order the blocks came in
-        values = ordered.astype(np.float64)
-        best = highest(self.values, min(2, self.values.shape[1])).flip(1).cpu().double().numpy()
-        best[best == -np.inf] = 0.0  # of a query without candidates there
-        margin = best[:, 0] - best[:, 1] if best.shape[1] == 2 else np.zeros(len(best))
+        best, second, deviation = best_two_and_deviation(self.values.cpu())
+        best, second = (np.where(scores == -np.inf, 0.0, scores) for scores in (best, second))  # no candidates there
+        confidence = Confidence(best, deviation, best - second)
         if ignored is None:
-            return Confidence(best[:, 0], np.std(values, axis=1), margin)
-        confidence = Confidence(best[:, 0], np.zeros(len(values)), margin)
+            return confidence
         queries, scores = ignored
-        for query, of_query in enumerate(values):
+        for query in np.unique(queries):
+            of_query = np.sort(self.values[query].cpu().numpy())
             left = of_query[of_query > -np.inf]
             among_best = sum((left > score).sum() < self.top_k for score in scores[queries == query])
-            if len(left) > self.top_k - among_best:
-                left = np.sort(left)[len(left) - (self.top_k - among_best) :]
-            confidence.std[query] = np.std(left) if len(left) else 0.0
+            left = left[max(0, len(left) - (self.top_k - among_best)) :]
+            confidence.std[query] = _deviations(left[None])[0] if len(left) else 0.0
             if len(left) < 2:
                 confidence.margin[query] = 0.0
         return confidence
+
+
+def best_two_and_deviation(scores: torch.Tensor) -> NDArray[np.float64]:
+    """Return the highest, the second highest and the standard deviation of each row, shape (3, Q).
+
+    The second is the first where there is one only. Equal scores have equal deviations, whatever their order: numbers
+    are rounded before they are added, so far that sums of them are exact, and what this takes from the squares is added
+    up apart. So the deviation is that of exact sums within its last digits.
+
+    Args:
+        scores: On the CPU, shape (Q, n), n at most 2048.
+    """
+    compiled = compiled_for(scores)
+    if compiled is not None:
+        return compiled.best_two_and_deviation(np.ascontiguousarray(scores.numpy())).T
+    values = scores.numpy()
+    n = values.shape[1]
+    best_two = np.partition(values, [max(n - 2, 0), n - 1], axis=1)[:, -2:].astype(np.float64)
+    step = max(1, _ELEMENTS // 8 // n)
+    deviations = [_deviations(values[start : start + step]) for start in range(0, len(values), step)]
+    return np.stack([best_two[:, -1], best_two[:, 0], np.concatenate([np.empty(0), *deviations])])
+
+
+def _deviations(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    numbers = values.astype(np.float64)
+    lowest, best = numbers.min(axis=1), numbers.max(axis=1)
+    with np.errstate(invalid="ignore"):  # passages that are no candidates score -inf
+        mean = _rounded(numbers, np.maximum(np.abs(lowest), np.abs(best)), EXACT).sum(axis=1) / values.shape[1]
+        farthest = np.maximum(best - mean, mean - lowest)
+        squares = (numbers - mean[:, None]) * (numbers - mean[:, None])
+        total = _rounded(squares, farthest * farthest, EXACT)
+        rest = _rounded(squares - total, farthest * farthest, 2 * EXACT)
+        return np.sqrt((total.sum(axis=1) + rest.sum(axis=1)) / values.shape[1])
+
+
+def _rounded(numbers: NDArray[np.float64], largest: NDArray[np.float64], bits: int) -> NDArray[np.float64]:
+    """Round the numbers of each row to a power of two that is some bits below the row's largest."""
+    magic = np.ldexp(1.5, np.frexp(largest)[1] - bits + 52)[:, None]
+    return (numbers + magic) - magic
 
 
 def highest(scores: torch.Tensor, k: int) -> torch.Tensor:
@@ -139,32 +197,44 @@ def abstention_areas(
     Source: arXiv 2402.12997. The order of the floating-point operations is MTEB's, because a metric that is equal
     for all queries divides one rounding error by another there.
     """
-    # With one relevant passage, many metrics are the same numbers; and what is best does not depend on confidence.
-    oracles = {metric.tobytes(): metric for metric in metrics}
-    curves = {key: _abstention_curves(metric, metric[None])[0] for key, metric in oracles.items()}
-    best_curves = np.stack([curves[metric.tobytes()] for metric in metrics])
+    # With one relevant passage, many metrics are the same numbers.
+    rows: dict[bytes, int] = {}
+    same_as = [rows.setdefault(metric.tobytes(), len(rows)) for metric in metrics]
+    metrics = metrics[[same_as.index(row) for row in range(len(rows))]]
+    ordered = np.sort(metrics, axis=1)
+    best_curves = _curves(_shared_means(ordered, ordered))  # of a confidence that is the metric itself
     best = _area(best_curves)
     flat = best_curves[:, 0] * (ABSTENTION_RATES[-1] - ABSTENTION_RATES[0])
     areas = []
     for confidence in confidences:
-        area = _area(_abstention_curves(confidence, metrics))
+        order = np.argsort(confidence, kind="stable")
+        area = _area(_curves(_shared_means(confidence[order][None], np.take(metrics, order, axis=1))))
         with np.errstate(invalid="ignore", divide="ignore"):
-            areas.append(np.where(best == flat, np.nan, (area - flat) / (best - flat)))
+            areas.append(np.where(best == flat, np.nan, (area - flat) / (best - flat))[same_as])
     return areas
 
 
-def _abstention_curves(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shared_means(confidence: NDArray[np.float64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give queries of equal confidence their mean: which of them is left out must not depend on their order.
+
+    Args:
+        confidence: Of each query, lowest first: of each metric, shape (M, Q), or of all, shape (1, Q).
+        metrics: In the same order, shape (M, Q).
+    """
+    starts = np.ones(confidence.shape, dtype=np.bool_)
+    np.not_equal(confidence[:, 1:], confidence[:, :-1], out=starts[:, 1:])
+    if starts.all():
+        return metrics
+    first_of_ties = np.flatnonzero(np.broadcast_to(starts, metrics.shape))
+    ties = np.diff(first_of_ties, append=metrics.size)
+    return np.repeat(np.add.reduceat(metrics.ravel(), first_of_ties) / ties, ties).reshape(metrics.shape)
+
+
+def _curves(metrics: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of each metric over the queries that are left at each abstention rate, shape (M, 10)."""
     n_queries = metrics.shape[1]
-    order = np.argsort(confidence, kind="stable")
-    ordered = confidence[order]
-    first_of_ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ties = np.diff(np.r_[first_of_ties, n_queries])
-    # Queries of equal confidence share their mean: which of them is left must not depend on their order.
-    means = np.add.reduceat(metrics[:, order], first_of_ties, axis=1) / ties
-    spread = np.repeat(means, ties, axis=1)
     left_out = [min(round(rate * n_queries), n_queries - 1) for rate in ABSTENTION_RATES]
-    return np.stack([spread[:, start:].mean(axis=1) for start in left_out], axis=1)
+    return np.stack([np.add.reduce(metrics[:, start:], axis=1) / (n_queries - start) for start in left_out], axis=1)
 
 
 def _area(curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import torch
 from beir_hybrid.errors import BeirHybridError, DataError, ModelError
 from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TOP_K, Confidence, Ignored, TopScores
+from beir_hybrid.scoring.fast import compiled_for
 from beir_hybrid.scoring.matrices import nonzero_rows, select_rows, widened
 from beir_hybrid.scoring.precision import full_precision
 from beir_hybrid.scoring.targets import Targets
@@ -158,13 +159,17 @@ class RankCounter:
         self._mask_ignored(block, scores)
         self._thresholds = thresholds = self._thresholds.to(scores.device)
         # Two comparisons for each of many relevant passages cost more than one sort, which also gives the top scores.
-        ordered = _sort(scores) if thresholds.shape[1] >= SORT_FROM else None
+        compiled = compiled_for(scores)
+        ordered = _sort(scores) if compiled is None and thresholds.shape[1] >= SORT_FROM else None
         highest = None if ordered is None else ordered[:, -TOP_K:]
         if self._confidence:
             self._tops.get(block.language, self._other_tops).add(scores if highest is None else highest)
         rows = block.first if block.rows is None else block.rows
         self._top_passages.add(scores, block.language, block.ids, rows, ordered)
-        above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
+        if compiled is not None:
+            above, not_below = compiled.above_and_not_below(scores.numpy(), thresholds.numpy())
+        else:
+            above, not_below = _compare(scores, thresholds) if ordered is None else _look_up(ordered, thresholds)
         outranking = _outranking(scores, self.targets, block, pairs, self.own, above, not_below)
         self._outranked[:, block.language] += outranking
 

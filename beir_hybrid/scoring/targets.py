@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -51,18 +51,10 @@ class Targets:
     @classmethod
     def of(cls, corpus: ParallelCorpus, query_language: str, passage_languages: Sequence[str]) -> Targets:
         """Collect the pairs of the queries in one language and a pool of some languages."""
-        pairs: list[tuple[int, int, int, int, int]] = []
         question_ids = corpus.languages[query_language].question_ids
         pool = [corpus.languages[language] for language in passage_languages]
-        for query, question_id in enumerate(question_ids):
-            slot = 0
-            for number, part in enumerate(pool):
-                for row, grade in sorted(part.relevance.get(question_id, _NOTHING).items()):
-                    pairs.append((query, number, row, grade, slot))
-                    slot += 1
-        table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 5)
-        queries, languages, passages, grades, slots = np.ascontiguousarray(table.T)
-        ids = np.empty(len(pairs), dtype=object)
+        queries, languages, passages, grades = _pairs([part.relevance for part in pool], question_ids)
+        ids = np.empty(len(queries), dtype=object)
         for number, part in enumerate(pool):  # at once: ids that are read from files take long one by one
             here = languages == number
             ids[here] = take(part.passage_ids, passages[here])
@@ -74,7 +66,7 @@ class Targets:
             languages=languages,
             passages=passages,
             grades=grades,
-            slots=slots,
+            slots=_running_numbers(queries),
             passage_ids=ids.astype(np.str_),
             ignored=_ignored(corpus, question_ids, passage_languages),
         )
@@ -96,6 +88,19 @@ class Targets:
         matrix = np.full((self.n_queries, max(self.width, 1)), fill, dtype=values.dtype)
         matrix[self.queries, self.slots] = values
         return matrix
+
+
+def _pairs(relevance: Sequence[Mapping[str, Mapping[int, int]]], question_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return query, language, passage and grade of all pairs, ordered by the first three, shape (4, P)."""
+    parts = [np.empty((4, 0), dtype=np.int64)]
+    for number, of_language in enumerate(relevance):
+        judged = [of_language.get(question_id, _NOTHING) for question_id in question_ids]
+        queries = np.repeat(np.arange(len(judged)), [len(passages) for passages in judged])
+        rows = [row for passages in judged for row in passages]
+        grades = [grade for passages in judged for grade in passages.values()]
+        parts.append(np.array([queries, np.full(len(rows), number), rows, grades], dtype=np.int64))
+    pairs = np.concatenate(parts, axis=1)
+    return pairs[:, np.lexsort(pairs[2::-1])]
 
 
 def _ignored(

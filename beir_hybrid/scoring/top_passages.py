@@ -12,6 +12,7 @@ import torch
 from beir_hybrid.corpora.text_columns import take
 from beir_hybrid.ranks.schema import TOP_LANGUAGES
 from beir_hybrid.scoring.confidence import TopScores
+from beir_hybrid.scoring.fast import compiled_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,14 +100,21 @@ class TopPassages:
             tops.append(self._in_language.setdefault(language, TopScores(self._k)))
         for top in tops:
             top.add(scores if ordered is None else ordered[:, -top.top_k :])
-        limits = torch.stack([_limits(top) for top in tops]).amin(0)[:, None]
-        chosen = scores >= limits
+        limits = torch.stack([_limits(top) for top in tops]).amin(0)
         # More than the top k only where many scores are equal, as those of a model that has collapsed.
         most = 2 * sum(top.top_k for top in tops)
-        if _number_of(chosen) > most * len(scores):
-            crowded = (chosen.sum(1) > most).nonzero()[:, 0]
-            _keep_largest_ids(chosen, scores, limits, crowded, ids, max(top.top_k for top in tops))
-        self._candidates.append(_chosen(chosen, scores))
+        compiled, places = compiled_for(scores), None
+        if compiled is not None:
+            places = compiled.places_from(scores.numpy(), limits.numpy(), most * len(scores))
+        if places is None:
+            chosen = scores >= limits[:, None]
+            if _number_of(chosen) > most * len(scores):
+                crowded = (chosen.sum(1) > most).nonzero()[:, 0]
+                _keep_largest_ids(chosen, scores, limits[:, None], crowded, ids, max(top.top_k for top in tops))
+            self._candidates.append(_chosen(chosen, scores))
+        else:
+            queries, columns = places
+            self._candidates.append(_Candidates(queries, columns, scores.numpy()[queries, columns]))
         self._blocks.append(_Block(language, ids, rows))
 
     @property

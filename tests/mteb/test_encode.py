@@ -9,11 +9,13 @@ import mteb
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from mteb.models import SentenceTransformerEncoderWrapper, sentence_transformer_wrapper
 from mteb.types import PromptType
 
 from beir_hybrid.errors import ModelError
 from beir_hybrid.mteb.encode import Call, device_of, passage_dataset, question_dataset
+from beir_hybrid.mteb.private import create_dataloader
 from beir_hybrid.scoring.matrices import check_embeddings, on_device
 from beir_hybrid.tasks import XQuADR
 from tests.support.helpers import ScoreTable, TableModel, corpus_of
@@ -164,6 +166,20 @@ def encoded(model: Any, prompt_type: PromptType = PromptType.document, **encode_
     options: Any = {"batch_size": 2, "show_progress_bar": False, **encode_kwargs}
     call = Call(model, XQuADR.metadata, "test", options)
     return call.encode(texts[prompt_type], "en", prompt_type)
+
+
+@pytest.mark.parametrize("titled", [False, True])
+@pytest.mark.parametrize("prompt_type", [PromptType.query, PromptType.document])
+def test_batches_are_those_of_a_plain_data_set(prompt_type: PromptType, titled: bool) -> None:
+    """Rows are mapped at once, which changes nothing in them."""
+    texts = question_dataset(CORPUS, "en") if prompt_type == PromptType.query else passage_dataset(CORPUS, ["en", "de"])
+    if titled and prompt_type == PromptType.document:
+        texts = type(texts).from_dict({**texts.to_dict(), "title": ["T", "", "U"]})
+    plain, ours = (
+        [*create_dataloader(some, task_metadata=XQuADR.metadata, prompt_type=prompt_type, batch_size=2)]
+        for some in (Dataset.from_dict(texts.to_dict()), texts)
+    )
+    assert ours == plain
 
 
 def test_an_encoder_is_asked_as_by_mteb_itself() -> None:
