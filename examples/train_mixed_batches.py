@@ -2,7 +2,7 @@
 
 Half of the batches are monolingual, the others hold rows of many pairs of languages. BASE is a folder, a hub id, or
 "offline"; DATA the name of pairs (atlas, mlqa-r, ntrex) or a file of your own; TEST a corpus. By default nothing is
-downloaded, and fifty steps take a minute or two. It prints mAP and language figures before and after, and writes the
+downloaded, and fifty steps take minutes on a CPU. It prints mAP and language figures before and after, and writes the
 model to OUTPUT.
 """
 

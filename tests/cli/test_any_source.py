@@ -76,3 +76,4 @@ def test_the_leaderboard_shows_ranks_on_it(folder: Path, tmp_path: Path, request
         board = json.loads((tmp_path / "board" / "leaderboard.json").read_text(encoding="utf-8"))
         assert {column["group"] for column in board["columns"]} == {title, f"{title} language bias"}
         assert len(board["rows"]) == 2
+        assert {column["metric"] for column in board["columns"] if column["group"] == title} == {"map"}

@@ -21,7 +21,6 @@ from beir_hybrid.leaderboard.board.family_scores import PairFigures, one_target_
 from beir_hybrid.leaderboard.board.model_rows import Row, Run
 from beir_hybrid.leaderboard.board.unit_scores import ColumnScores, column_scores
 from beir_hybrid.leaderboard.inputs.settings import Settings
-from beir_hybrid.leaderboard.inputs.stored_predictions import DEFAULT_METRIC
 from beir_hybrid.leaderboard.stats.intervals import FigureInterval, average_interval
 from beir_hybrid.metrics import MAP, ONE_TARGET
 from beir_hybrid.mteb.language_results import language_figure
@@ -119,7 +118,7 @@ def _further_columns(task: str, runs: Sequence[Run]) -> Iterator[Column]:
         metric = metrics.pop() if metrics else MAIN_SCORE
         yield Column.of(task, WHOLE_TASK, metric, metric.replace("_", " "), task)
         return
-    metric = DEFAULT_METRIC if tables else MAIN_SCORE
+    metric = MAP.name if tables else MAIN_SCORE  # as `evaluate` and `compare` score a corpus that says nothing else
     for setting in SETTINGS:
         yield Column.of(task, setting, metric, setting, task)
     if tables:
