@@ -137,7 +137,7 @@ def whole(small_tiles: None, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def test_20_kills_at_random_moments_lose_nothing(whole: Whole, tmp_path: Path) -> None:
     """Each process dies after a random share of the processor's time that a whole run takes."""
-    moments = np.random.default_rng(18).uniform(0.01, 0.6, 1000) * whole.seconds
+    generator = np.random.default_rng(18)
     kills = runs = 0
     while kills < 20:
         root = tmp_path / str(runs)
@@ -148,7 +148,12 @@ def test_20_kills_at_random_moments_lose_nothing(whole: Whole, tmp_path: Path) -
             run_of(root, checkpoint_seconds=0).count()
             signal.setitimer(signal.ITIMER_PROF, 0)
 
-        while (ended := run_forked(partial(act, root, moments[kills]), root)).status == -signal.SIGPROF:
+        for attempt in range(200):
+            # On a busy machine a fork may need more of the processor than the whole run did: later ones have it.
+            moment = generator.uniform(0.01, 0.6) * whole.seconds * (1 + attempt / 10)
+            ended = run_forked(partial(act, root, moment), root)
+            if ended.status != -signal.SIGPROF:
+                break
             kills += 1
         assert ended.status == 0, ended.output
         assert state_of(saved(root)) == whole.state
