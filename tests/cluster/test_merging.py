@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import mteb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from mteb.models.model_implementations import MODEL_REGISTRY
 from safetensors.torch import load_file, save_file
@@ -133,7 +137,17 @@ def test_merged_shards_are_one_process(
     compared = [name for name in of_task if way == "srun" or not name.startswith("heat_maps/")]
     assert {name.partition("/")[0] for name in compared} >= {"ranks", "results", *(["heat_maps"] * (way == "srun"))}
     assert any(name.endswith(".tops.parquet") for name in compared) == (kind == "evaluate")
-    assert [name for name in compared if merged.get(name) != one[name]] == []
+    tops = [name for name in compared if name.endswith(".tops.parquet")]
+    assert [name for name in compared if merged.get(name) != one[name] and name not in tops] == []
+    for name in tops:
+        check_same_tops(merged[name], one[name])
+
+
+def check_same_tops(merged: bytes, one: bytes) -> None:
+    """Compare top passages: a matrix product of another shape has other last digits on some processors."""
+    frames = [pq.read_table(BytesIO(content)).to_pandas() for content in (merged, one)]
+    pd.testing.assert_frame_equal(*(frame.drop(columns="score") for frame in frames))
+    np.testing.assert_allclose(*(frame["score"] for frame in frames), rtol=0, atol=1e-6)
 
 
 def test_a_shard_leaves_nothing_that_mteb_takes_for_a_result(
