@@ -7,8 +7,10 @@ memory does not grow with the pool.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -148,6 +150,7 @@ class RankCounter:
             if confidence is True or targets.passage_languages[language] == targets.query_language
         }
         self._other_tops = TopScores()
+        self._confidences: dict[str, Confidence] = {}
         self._keep_top = keep_top
         self._top_passages = TopPassages(*self._widths)
         self._ignored = np.full(targets.ignored.shape[1], np.nan, dtype=np.float32)
@@ -189,6 +192,14 @@ class RankCounter:
         here = np.isfinite(self._ignored) & (True if language is None else languages == language)
         return (queries[here], self._ignored[here]) if here.any() else None
 
+    def close(self, language: int) -> None:
+        """Take the confidence of a language of which no other block comes, instead of keeping its top scores."""
+        top = self._tops.pop(language, None)
+        if top is not None and top.values is not None:
+            name = self.targets.passage_languages[language]
+            self._confidences[name] = top.confidence(self._ignored_in(language))
+            self._other_tops.add(top.values)
+
     def result(self) -> CountedRanks:
         """Return the outcome for the blocks seen so far.
 
@@ -198,7 +209,7 @@ class RankCounter:
         names = self.targets.passage_languages
         if self._top_passages.is_empty:
             raise DataError("the pool holds no passage, so nothing can be ranked; name languages that have some")
-        confidence: dict[str, Confidence] = {}
+        confidence = dict(self._confidences)
         for language, top in self._tops.items():
             if top.values is not None:
                 confidence[names[language]] = top.confidence(self._ignored_in(language))
@@ -341,13 +352,16 @@ def count_ranks(
     if relevant_embeddings is None:
         # The scores of the relevant passages are taken from the very blocks they are compared with, which makes
         # equal embeddings equal scores whatever the shape of the matrix product rounds to.
-        scored = list(scored)
-        own = own_scores_in(targets, scored)
+        held = deque(scored)
+        own = own_scores_in(targets, held)
+        scored = (held.popleft() for _ in range(len(held)))  # what is counted is let go
     else:
         own = _own_scores(targets, questions, similarity, relevant_embeddings)
     counter = RankCounter(targets, own, confidence, keep_top)
-    for block, scores in scored:
-        counter.add(block, scores)
+    for language, of_language in groupby(scored, key=lambda one: one[0].language):
+        for block, scores in of_language:
+            counter.add(block, scores)
+        counter.close(language)
     return counter.result()
 
 
