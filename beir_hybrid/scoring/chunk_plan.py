@@ -68,9 +68,8 @@ class ChunkPlan:
     @cached_property
     def targets(self) -> dict[str, Targets]:
         """Query language -> its pairs."""
-        return {
-            language: Targets.of(self.corpus, language, self.passage_languages) for language in self.query_languages
-        }
+        each = Targets.of_each(self.corpus, self.query_languages, self.passage_languages)
+        return {targets.query_language: targets for targets in each}
 
     @cached_property
     def relevant(self) -> list[NDArray[np.int64]]:

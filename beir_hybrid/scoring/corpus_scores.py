@@ -86,13 +86,13 @@ def count_corpus(
     """
     query_languages = list(corpus.languages if query_languages is None else query_languages)
     passage_languages = list(corpus.languages if passage_languages is None else passage_languages)
-    for query_language in tqdm(query_languages, desc="Counting ranks", disable=None if progress else True):
-        targets = Targets.of(corpus, query_language, passage_languages)
+    bar = tqdm(query_languages, desc="Counting ranks", disable=None if progress else True)
+    for targets in Targets.of_each(corpus, bar, passage_languages):
         pool_size = sum(len(corpus.languages[language].passages) for language in passage_languages)
         held = targets.n_queries * pool_size <= HELD_ELEMENTS
         yield count_ranks(
             targets,
-            embeddings.questions[query_language],
+            embeddings.questions[targets.query_language],
             _blocks(corpus, embeddings, targets),
             similarity,
             relevant_embeddings=None if held else partial(_relevant, embeddings, targets),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,6 +70,19 @@ class Targets:
             passage_ids=ids.astype(np.str_),
             ignored=_ignored(corpus, question_ids, passage_languages),
         )
+
+    @classmethod
+    def of_each(
+        cls, corpus: ParallelCorpus, query_languages: Iterable[str], passage_languages: Sequence[str]
+    ) -> Iterator[Targets]:
+        """Collect the pairs of several query languages, whose arrays are shared where they ask the same questions."""
+        targets: Targets | None = None
+        asked: Sequence[str] = ()
+        for language in query_languages:
+            question_ids = corpus.languages[language].question_ids
+            if targets is None or list(question_ids) != list(asked):
+                targets, asked = cls.of(corpus, language, passage_languages), question_ids
+            yield replace(targets, query_language=language)
 
     def only(self, chosen: NDArray[np.bool_]) -> Targets:
         """Return some of the pairs, given as a mask of shape (P,); the queries stay the same."""
