@@ -422,7 +422,7 @@ class Evaluation:
             state=state,
         )
         path = default_path(info.task, name, revision, self.folder)
-        path = store(path, build(info.task, rows), info, evaluated, self.same, tops)
+        path = store(path, build(info.task, rows, as_written=True), info, evaluated, self.same, tops)
         logger.info(f"Rank table: {path}")
 
     # Searches

@@ -34,6 +34,9 @@ _METADATA_KEY = b"beir_hybrid"
 _DIGITS = 8
 _OF_POOL = ("rank_in_pool", "outranked_by_query_language", "top_languages")
 
+_ROWS_AT_ONCE = 1 << 15
+"""Rows that are put in order and written together, 12 MB: a copy of all would be the most that a run takes."""
+
 # Ids repeat over long distances, in the same order for each question language: they compress best plain, on one page;
 # ranks, byte by byte. The long texts that all rows of a query share want a dictionary that has room for all of them.
 _COMPACT: dict[str, Any] = {
@@ -233,10 +236,15 @@ def write(path: Path, table: pa.Table, info: TableInfo, compact: bool = False) -
         RankTableError: Columns are missing or of another type.
         BeirHybridError: The file cannot be written.
     """
-    table = in_schema(path, table).sort_by([(name, "ascending") for name in KEY])
-    described = table.replace_schema_metadata({_METADATA_KEY: info.to_json()})
-    with atomic_path(path) as temporary:
-        pq.write_table(described, temporary, compression="zstd", **(_COMPACT if compact else {}))
+    schema = in_schema(path, table.slice(0, 0)).schema.with_metadata({_METADATA_KEY: info.to_json()})
+    keys = pa.table({name: table[name].cast(pa.string()) for name in KEY})
+    order = pc.sort_indices(keys, [(name, "ascending") for name in KEY])
+    table = table.combine_chunks()
+    step = max(1, len(table)) if compact else _ROWS_AT_ONCE
+    settings: dict[str, Any] = _COMPACT if compact else {}
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd", **settings) as file:
+        for start in range(0, max(1, len(table)), step):
+            file.write_table(in_schema(path, table.take(order[start : start + step])).cast(schema))
 
 
 def store(
@@ -279,7 +287,7 @@ def store(
                 old_info = None  # what cannot be read has nothing worth keeping
             if old_info is not None and old_info.same_run(info, same):
                 known = pairs | (old_info.pairs or evaluated_pairs(old.to_pandas()))
-                table = merge(old, table, pairs)
+                table = merge(old, in_schema(path, table), pairs)
                 info = replace(info, pool_sizes={**old_info.pool_sizes, **info.pool_sizes})
         pools: dict[str, list[str]] = {}
         for language, pool in sorted(known):

@@ -18,24 +18,26 @@ Columns = dict[str, Any]
 """Some rows of a rank table: name of a column, but for ``task`` -> its values, as Arrow, numpy or a list has them."""
 
 
-def build(task: str, chunks: Sequence[Columns]) -> pa.Table:
+def build(task: str, chunks: Sequence[Columns], as_written: bool = False) -> pa.Table:
     """Make a rank table.
 
     Args:
         task: Name of the task.
         chunks: Its rows.
+        as_written: Leave texts that repeat in dictionaries, where the rows have them so, which ``rank_table.store``
+            takes, too: with the top languages in each row, a table is twice as large.
     """
-    names = [name for name in SCHEMA.names if name != "task"]
 
-    def array(values: Any, name: str) -> pa.Array:
-        return values if isinstance(values, pa.Array) else pa.array(values, SCHEMA.field(name).type)
+    def column(name: str) -> pa.ChunkedArray:
+        kind = SCHEMA.field(name).type
+        arrays = [one if isinstance(one := chunk[name], pa.Array) else pa.array(one, kind) for chunk in chunks]
+        if as_written and arrays and all(pa.types.is_dictionary(one.type) for one in arrays):
+            return pa.chunked_array(arrays).unify_dictionaries()
+        return pa.chunked_array([one.cast(kind) for one in arrays], kind)
 
-    columns = {
-        name: pa.chunked_array([array(chunk[name], name) for chunk in chunks], SCHEMA.field(name).type)
-        for name in names
-    }
+    columns = {name: column(name) for name in SCHEMA.names if name != "task"}
     columns["task"] = pa.repeat(task, len(columns["query_id"]))
-    return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+    return pa.table({name: columns[name] for name in SCHEMA.names})
 
 
 def columns_of(

@@ -206,10 +206,11 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
     targets = counted.targets
     part = corpus.languages[targets.query_language]
     languages = targets.passage_languages
-    rows_with_tops = pa.array(targets.queries, mask=(targets.slots > 0) & tops_once)
+    not_first = (targets.slots > 0) & tops_once
 
-    def of_query(values: Sequence[str]) -> pa.Array:
-        return pa.array(values, pa.string()).take(pa.array(targets.queries))
+    def of_query(values: Sequence[str], hidden: Any = None) -> pa.Array:
+        numbers = pa.array(targets.queries, pa.int32(), mask=hidden)
+        return pa.DictionaryArray.from_arrays(numbers, pa.array(values, pa.string()))
 
     return columns_of(
         query_id=of_query(part.query_ids),
@@ -222,7 +223,7 @@ def rank_rows(counted: CountedRanks, corpus: ParallelCorpus, *, whole_pool: bool
         rank_in_language=counted.rank_in_language,
         rank_in_pool=counted.rank_in_pool if whole_pool else None,
         outranked_by_query_language=counted.outranked_by_query_language,
-        top_languages=pa.array(top_language_texts(counted), pa.string()).take(rows_with_tops) if whole_pool else None,
+        top_languages=of_query(top_language_texts(counted), not_first) if whole_pool else None,
     )
 
 
