@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,16 @@ def best(scores: dict[str, float]) -> dict[str, float]:
     return {passage_id: score for passage_id, score in scores.items() if ranks[passage_id] <= TOP_K}
 
 
+def deviations_tie(runs: Sequence[dict[str, float]]) -> bool:
+    """Whether queries with other scores have the same standard deviation, as 0, 0, 1 and 0, 1, 1 have.
+
+    Which of them is the surer one is then up to the rounding of sums, which is another in MTEB's order of scores than
+    in ours, whose sums are exact in any order.
+    """
+    ordered = sorted((float(np.std(list(best(run).values()))), [*best(run).values()]) for run in runs)
+    return any(abs(a - b) < 1e-12 and one != other for (a, one), (b, other) in pairwise(ordered))
+
+
 def check_against_mteb(table: ScoreTable) -> set[str]:
     """Compare all subsets of a corpus with MTEB key by key, and return the keys that were not a number."""
     languages = list(table.corpus.languages)
@@ -131,7 +142,10 @@ def check_against_mteb(table: ScoreTable) -> set[str]:
             expected = mteb_scores(run, judged[subset])
             assert len(expected) == 148
             assert set(found) == {*expected, "map"}
+            by_rounding = deviations_tie([run[query_id] for query_id in judged[subset]])
             for key, value in expected.items():
+                if by_rounding and key.endswith("_std"):
+                    continue
                 # MTEB rounds means to five digits, and nothing else.
                 rounding = 0.50001e-5 if not key.startswith(("nauc", "mrr")) else 1e-9
                 np.testing.assert_allclose(found[key], value, rtol=0, atol=rounding, err_msg=f"{subset} {key}")
