@@ -6,8 +6,9 @@ command line must not load at its start.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from beir_hybrid.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from beir_hybrid.training.evaluator import MultilingualRetrievalEvaluator
@@ -44,15 +45,4 @@ _MODULES = {
 }
 """Public name -> the module of this package that defines it."""
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(globals(), _MODULES)
