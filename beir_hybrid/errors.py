@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from difflib import get_close_matches
 
 
 class BeirHybridError(Exception):
@@ -23,6 +25,18 @@ class RankTableError(BeirHybridError):
 
 class NoScoresYet(Exception):
     """A task has done what it was asked for, and others have to do theirs before there are scores."""
+
+
+def did_you_mean(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
+    """Return a question that names the nearest of some names, nothing if none is near.
+
+    Args:
+        name: What was written.
+        known: What could have been meant.
+        cutoff: How alike they are at least, 0 to 1.
+    """
+    nearest = get_close_matches(name, known, 1, cutoff)
+    return f"did you mean {nearest[0]}?" if nearest else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -6,7 +6,6 @@ modules that read such files import this one, when they are used.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import reprlib
@@ -16,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from beir_hybrid.errors import BeirHybridError, DataError
+from beir_hybrid.errors import BeirHybridError, DataError, did_you_mean
 from beir_hybrid.files import shown
 
 _TASK = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
@@ -133,9 +132,8 @@ def _in_words(error: Mapping[str, Any], known: Sequence[str]) -> str:
     place = "".join(f"{shown(part, 50)}, " for part in above)
     value = shown(reprlib.repr(error["input"]), 80)
     if error["type"] in _UNKNOWN_KEY:
-        nearest = difflib.get_close_matches(str(field), known, 1)
-        meant = f"; did you mean {nearest[0]}?" if nearest else ""
-        return f": {place}unknown key {shown(repr(field), 50)}{meant or '; known are ' + ', '.join(known)}"
+        meant = did_you_mean(str(field), known) or f"known are {', '.join(known)}"
+        return f": {place}unknown key {shown(repr(field), 50)}; {meant}"
     if error["type"] == "missing":
         return f": {place}the field {field!r} is missing"
     if isinstance(field, int) and above:  # an entry of a list

@@ -1,7 +1,7 @@
 """What the documentation site needs beside mkdocs.yml; mkdocs calls these functions while `make docs` builds it.
 
 - Comments of generated tables are for `tools.doc_figures`, and not part of a page.
-- Pages link to files of the repository outside docs/, such as ``../examples/own_data.py``, so that the links work in a
+- Pages link to files of the repository outside docs/, such as ``../examples/README.md``, so that the links work in a
   clone and on GitHub. On the site they lead to the repository.
 - Every public name needs an entry in the API reference, and a docstring that describes its parameters.
 """

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
 from beir_hybrid.corpora import registry
 from beir_hybrid.corpora.discovery import is_corpus_folder
 from beir_hybrid.corpora.parquet_texts import is_address
 from beir_hybrid.corpora.spec import CorpusSpec
-from beir_hybrid.errors import DataError
+from beir_hybrid.errors import DataError, did_you_mean
 from beir_hybrid.files import shown, user_path
 
 Source = str | Path | CorpusSpec
@@ -62,9 +61,8 @@ def spec_of_source(source: Source) -> CorpusSpec:
 
         return spec_of_folder(user_path(text))
     known = [spec.name for spec in registry.retrieval_specs()]
-    nearest = get_close_matches(text.lower(), known, 1, cutoff=0.75)
-    meant = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise DataError(f"unknown data set {shown(text)!r}; known: {', '.join(known)}, and {FORMS}{meant}")
+    meant = did_you_mean(text.lower(), known, cutoff=0.75)
+    raise DataError(f"unknown data set {shown(text)!r}; known: {', '.join(known)}, and {FORMS}{meant and '; ' + meant}")
 
 
 def lasting(source: str) -> str:

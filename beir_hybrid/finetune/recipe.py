@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BeirHybridError, did_you_mean
 from beir_hybrid.training.batching import Batching, Pairing
 from beir_hybrid.training.negatives import Negatives
 
@@ -237,5 +236,4 @@ def make_recipe(preset: str | None = None, **explicit: Any) -> Recipe:
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    nearest = get_close_matches(name, names, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(names)}"
+    return did_you_mean(name, names) or f"choose from {', '.join(names)}"
